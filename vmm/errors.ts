@@ -1,0 +1,47 @@
+/**
+ * The one error type of wcvmm. `code` never changes once published; `message` is one sentence that says
+ * what happened, what was expected and what to do. The system's own error, where there is one, is `cause`.
+ */
+export type ErrorCode =
+  | 'E_USAGE'
+  | 'E_MAP_SYNTAX'
+  | 'E_MAP_OVERLAP'
+  | 'E_MAP_ALIGNMENT'
+  | 'E_MAP_RANGE'
+  | 'E_MAP_REGION'
+  | 'E_ATTRIBUTE'
+  | 'E_CACHEABLE'
+  | 'E_COOKIE_UNSUPPORTED'
+  | 'E_COOKIE_REFUSED'
+  | 'E_COOKIE_EXHAUSTED'
+  | 'E_SOURCE'
+  | 'E_DEVICE_ABSENT'
+  | 'E_DEVICE_DRIVER'
+  | 'E_DEVICE_WRITES'
+  | 'E_NO_IOMMU'
+  | 'E_NO_KVM'
+  | 'E_PERMISSION'
+  | 'E_SYSCALL'
+  | 'E_IOVA'
+  | 'E_GUEST_IMAGE'
+  | 'E_GUEST_TIMEOUT'
+  | 'E_GUEST_RECORDS'
+  | 'E_GUEST_EXIT'
+  | 'E_SETUP'
+  | 'E_KERNEL_SOURCE'
+  | 'E_KERNEL_BUILD'
+  | 'E_TESTBED'
+  | 'E_INTERRUPTED';
+
+export class WcvmmError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'WcvmmError';
+    this.code = code;
+  }
+}
+
+/** Process exit codes: 0 every check matched, 1 a mismatch, 2 could not run. */
+export const EXIT = { match: 0, mismatch: 1, failed: 2 } as const;
