@@ -33,8 +33,20 @@
 
 /* Registers of the doorbell page; 32-bit stores. */
 #define WCVMM_DOORBELL_PUTCHAR	0x000ull	/* one byte to the guest console */
-#define WCVMM_DOORBELL_EXIT	0x008ull	/* the guest is done; the value is its status, 0 = every cell answered */
-#define WCVMM_DOORBELL_SYNC	0x010ull	/* the value is a cell's index; the VMM looks at the BAR, then re-enters */
+#define WCVMM_DOORBELL_EXIT	0x008ull	/* the guest is done; the value is one of WCVMM_STATUS_* */
+/*
+ * The value is a cell's index; the VMM touches the BAR through its own mapping, then re-enters. data-read rings
+ * once, before it reads, so that the VMM can write the pattern; data-write rings once, after it wrote.
+ */
+#define WCVMM_DOORBELL_SYNC	0x010ull
+
+#define WCVMM_STATUS_OK		0u	/* every cell has its record */
+#define WCVMM_STATUS_BAD_PARAMS	1u	/* params: magic, version, a count, or a window that cannot be mapped */
+#define WCVMM_STATUS_EXCEPTION	2u	/* an exception that no probe provoked; the console says which */
+#define WCVMM_STATUS_BAD_CPU	3u	/* the CPU lacks what the runtime itself needs */
+
+#define WCVMM_CELL_VERBOSE	1u	/* cell.flags: one line on the console for this cell */
+#define WCVMM_MAX_REPETITIONS	0x100000ull	/* of a bandwidth or latency cell; more is a bad cell */
 
 #ifndef __ASSEMBLER__
 
@@ -62,13 +74,13 @@ struct wcvmm_cell {
 	wcvmm_u32 window;	/* index into params.windows */
 	wcvmm_u32 stage1;	/* index into params.stage1 */
 	wcvmm_u32 probe;	/* enum wcvmm_probe */
-	wcvmm_u32 flags;	/* 0 */
+	wcvmm_u32 flags;	/* WCVMM_CELL_* */
 	wcvmm_u64 offset;	/* where in the window the probe may touch; 64-byte aligned, 4096 bytes are its own */
 	wcvmm_u64 argument;	/* data-read, data-write: the pattern's seed; bandwidth, latency: repetitions */
 };
 
 enum wcvmm_probe {
-	WCVMM_PROBE_STAGE1_SELF_CHECK	= 1,	/* arm64: AT S1E1R, value[0] = PAR_EL1 */
+	WCVMM_PROBE_STAGE1_SELF_CHECK	= 1,	/* arm64: AT S1E1R, value[0] = PAR_EL1, value[1] = MAIR byte asked for */
 	WCVMM_PROBE_UNALIGNED_LOAD	= 2,	/* 64-bit general register at +1 */
 	WCVMM_PROBE_UNALIGNED_STORE	= 3,
 	WCVMM_PROBE_UNALIGNED_LOAD_SIMD	= 4,	/* 128-bit register at +1 */
@@ -76,13 +88,15 @@ enum wcvmm_probe {
 	WCVMM_PROBE_UNALIGNED_LOAD_PAIR	= 6,	/* pair of 64-bit registers at +4 */
 	WCVMM_PROBE_UNALIGNED_STORE_PAIR = 7,
 	WCVMM_PROBE_SIMD_HALF_ALIGNED	= 8,	/* 128-bit load at +8 */
-	WCVMM_PROBE_ZERO_BLOCK		= 9,	/* arm64: DC ZVA */
-	WCVMM_PROBE_EXCLUSIVE		= 10,	/* arm64: LDXR, STXR */
+	WCVMM_PROBE_ZERO_BLOCK		= 9,	/* arm64: DC ZVA; value[0] = bytes per block */
+	WCVMM_PROBE_EXCLUSIVE		= 10,	/* arm64: LDXR, STXR; value[0] = the last try's status, value[1] = tries */
 	WCVMM_PROBE_ATOMIC		= 11,	/* arm64: LSE LDADD; x86: locked add */
 	WCVMM_PROBE_FETCH		= 12,	/* branch into the window, which holds a return instruction */
-	WCVMM_PROBE_DATA_READ		= 13,	/* read 64 bytes that the host wrote; value[0] = first bad index, or 8 */
-	WCVMM_PROBE_DATA_WRITE		= 14,	/* write 64 bytes for the host to read */
-	WCVMM_PROBE_TAG_RETENTION	= 15,	/* arm64: STG, LDG; value[0] = 1 when the tag came back */
+	/* 64 bytes that the host wrote: wcvmm_pattern(argument, 0..7). value[0] = first bad index or 8, value[1] = what it held */
+	WCVMM_PROBE_DATA_READ		= 13,
+	WCVMM_PROBE_DATA_WRITE		= 14,	/* 64 bytes for the host to read: wcvmm_pattern(~argument, 0..7) */
+	/* arm64: STG, LDG. value[0] = 1 when the tag came back (else wrong-data), [1] = stored, [2] = read, [3] = before */
+	WCVMM_PROBE_TAG_RETENTION	= 15,
 	WCVMM_PROBE_STORE_BANDWIDTH	= 16,	/* value[0] = bytes, value[1] = ticks, value[2] = ticks per second */
 	WCVMM_PROBE_LOAD_LATENCY	= 17,	/* value[0] = loads, value[1] = ticks, value[2] = ticks per second */
 };
@@ -116,6 +130,19 @@ struct wcvmm_log {
 	wcvmm_u64 reserved[6];
 	struct wcvmm_record records[WCVMM_MAX_RECORDS];
 };
+
+/*
+ * The 64-bit word number `index` of the pattern that `seed` names: splitmix64's output number index + 1. All
+ * arithmetic is modulo 2^64. Words are little-endian in memory.
+ */
+static inline wcvmm_u64 wcvmm_pattern(wcvmm_u64 seed, wcvmm_u32 index)
+{
+	wcvmm_u64 z = seed + (index + 1ull) * 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
 
 #endif /* !__ASSEMBLER__ */
 
