@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stores to an address that has no memslot and is not the doorbell.
+#include "runtime/guest.h"
+#include "runtime/window.h"
+
+#define NOWHERE 0x7ffffff000ull		/* the last page below 2^39 */
+
+wcvmm_u32 guest_main(wcvmm_u64 ram)
+{
+	const wcvmm_u8 device = 0;
+
+	(void)ram;
+	window_set_types(&device, 1);
+	__asm__ volatile("str wzr, [%0]" : : "r"(window_map(NOWHERE, 0, 0)) : "memory");
+	return WCVMM_STATUS_OK;
+}

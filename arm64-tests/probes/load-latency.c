@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probes/probe.h"
+#include "runtime/cpu.h"
+#include "runtime/window.h"
+
+#define STEP 64u
+
+enum wcvmm_outcome probe_load_latency(struct probe *probe)
+{
+	const wcvmm_u64 start = ticks();
+
+	for (wcvmm_u64 repetition = 0; repetition < probe->argument; repetition++) {
+		wcvmm_u64 at = probe->address;
+
+		while (at < probe->address + STRETCH) {
+			wcvmm_u64 got = load(at);
+
+			/* The next address waits for the word that was read, and does not depend on what it is. */
+			__asm__ volatile("eor %1, %1, %1\n\tadd %0, %0, %1" : "+r"(at), "+r"(got));
+			at += STEP;
+		}
+	}
+	probe->value[1] = ticks() - start;
+	probe->value[0] = probe->argument * (STRETCH / STEP);
+	probe->value[2] = read_sysreg(cntfrq_el0);
+	return WCVMM_OUTCOME_OK;
+}
