@@ -1,0 +1,26 @@
+import { ERRNO } from '../sys/port.ts';
+import type { VcpuExit } from '../kvm/vcpu-protocol.ts';
+
+const STATUS: Readonly<Record<number, string>> = {
+  1: 'it refused its parameters',
+  2: 'it met an exception that no probe provoked',
+  3: 'the CPU lacks what it needs',
+};
+
+/** One sentence for a guest that did not end well; null for one that did. */
+export function describeExit(exit: VcpuExit): string | null {
+  switch (exit.kind) {
+    case 'done':
+      return exit.status === 0 ? null : `the guest ended with status ${exit.status}: ${STATUS[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
+    case 'killed':
+      return exit.errno === ERRNO.EFAULT
+        ? 'KVM_RUN failed with EFAULT: the guest made an access that stage 2 forbids (unaligned, to memory that stage 2 makes Device) and this KVM ends the VM for it. A kernel with the series in kernel-patches/ gives the guest the fault instead.'
+        : `KVM_RUN failed with errno ${exit.errno}; expected the guest to end by the exit doorbell.`;
+    case 'unmapped':
+      return `the guest ${exit.isWrite ? 'wrote' : 'read'} ${exit.length} bytes at gpa 0x${exit.address.toString(16)}, where there is neither memory nor the doorbell. Check the guest, or map a window there.`;
+    case 'unexpected':
+      return `KVM_RUN ended for reason ${exit.reason} (detail ${exit.detail}), which a bare guest has no use for; expected the exit doorbell.`;
+    case 'interrupted':
+      return 'the guest was interrupted.';
+  }
+}

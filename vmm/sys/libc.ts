@@ -1,0 +1,138 @@
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename } from 'node:path';
+import type koffiModule from 'koffi';
+import { ERRNO, SysError } from './port.ts';
+import type { Port } from './port.ts';
+
+// require() finds the native library twice as fast as import(): it spares the ESM wrapper's own start.
+const koffi = createRequire(import.meta.url)('koffi') as typeof koffiModule;
+const libc = koffi.load(null);
+
+const open = libc.func('int open(const char *path, int flags)');
+const close = libc.func('int close(int fd)');
+const ioctlPointer = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
+const ioctlValue = libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)');
+const mmap = libc.func('int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)');
+const munmap = libc.func('int munmap(uint64_t address, size_t length)');
+const pread = libc.func('int64_t pread(int fd, void *into, size_t length, int64_t offset)');
+const pwrite = libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)');
+const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)');
+const ftruncate = libc.func('int ftruncate(int fd, int64_t length)');
+const eventfd = libc.func('int eventfd(unsigned int initial, int flags)');
+const klogctl = libc.func('int klogctl(int action, void *into, int length)');
+const sysconf = libc.func('long sysconf(int name)');
+const gettid = libc.func('int gettid()');
+const tgkill = libc.func('int tgkill(int process, int thread, int signal)');
+const sigaction = libc.func('int sigaction(int signal, void *action, void *previous)');
+
+/** open(2) flags; O_CLOEXEC is always added. The values are those of arm64 and x86. */
+export const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_SYNC = 0o4010000;
+const O_CLOEXEC = 0o2000000;
+
+export const PROT_NONE = 0;
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_NORESERVE = 0x4000;
+
+const SYSLOG_ACTION_READ_ALL = 3;
+const SYSLOG_ACTION_SIZE_BUFFER = 10;
+const MFD_CLOEXEC = 1;
+const EFD_CLOEXEC = 0o2000000;
+
+function check(call: string, result: number): number {
+  if (result < 0) throw new SysError(call, koffi.errno());
+  return result;
+}
+
+/** node:fs errors, given the same shape as a system call's, so that callers know one kind. */
+function file<T>(call: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    const errno = error instanceof Error && 'errno' in error ? Number(error.errno) : -ERRNO.EIO;
+    throw new SysError(call, Math.abs(errno));
+  }
+}
+
+export const libcPort: Port = {
+  open: (path, flags) => check(`open ${path}`, open(path, flags | O_CLOEXEC)),
+  close: (fd) => void check('close', close(fd)),
+  ioctl(fd, request, argument) {
+    const result = typeof argument === 'number' ? ioctlValue(fd, request, argument) : ioctlPointer(fd, request, argument);
+    return check(`ioctl 0x${request.toString(16)}`, result);
+  },
+  mmap({ address = 0n, length, protection, flags, fd, offset }) {
+    const result = BigInt(mmap(address, length, protection, flags, fd, offset));
+    if (result === -1n) throw new SysError('mmap', koffi.errno());
+    return result;
+  },
+  munmap: (address, length) => void check('munmap', munmap(address, length)),
+  pread: (fd, into, offset) => check('pread', Number(pread(fd, into, into.byteLength, offset))),
+  pwrite: (fd, from, offset) => check('pwrite', Number(pwrite(fd, from, from.byteLength, offset))),
+  memfd(name, length) {
+    const fd = check('memfd_create', memfdCreate(name, MFD_CLOEXEC));
+    if (ftruncate(fd, length) < 0) {
+      const failure = new SysError('ftruncate', koffi.errno());
+      close(fd);
+      throw failure;
+    }
+    return fd;
+  },
+  eventfd: () => check('eventfd', eventfd(0, EFD_CLOEXEC)),
+  view: (address, length) => koffi.view(address, length),
+  addressOf: (buffer) => koffi.address(buffer),
+  readText: (path) => file(`read ${path}`, () => readFileSync(path, 'utf8')),
+  writeText: (path, text) => file(`write ${path}`, () => writeFileSync(path, text)),
+  list: (path) => file(`readdir ${path}`, () => readdirSync(path)),
+  linkName(path) {
+    try {
+      return basename(readlinkSync(path));
+    } catch {
+      return null;
+    }
+  },
+  exists: existsSync,
+  kernelLog() {
+    const buffer = new Uint8Array(check('klogctl', klogctl(SYSLOG_ACTION_SIZE_BUFFER, null, 0)));
+    return Buffer.from(buffer.buffer, 0, check('klogctl', klogctl(SYSLOG_ACTION_READ_ALL, buffer, buffer.byteLength))).toString('latin1');
+  },
+};
+
+const SC_PAGESIZE = 30;
+
+/** Bytes; 4, 16 or 64 KiB on arm64. */
+export function pageSize(): number {
+  return sysconf(SC_PAGESIZE);
+}
+
+/** Identifies the calling thread to `interruptThread`. */
+export function threadId(): number {
+  return gettid();
+}
+
+/** Any real-time signal that Node and koffi leave alone. */
+const KICK_SIGNAL = 34 + 5;
+
+/**
+ * Makes KICK_SIGNAL interrupt a system call and do nothing else. Its handler is libc's `abs`: harmless, and native, so
+ * that no JavaScript runs in signal context. No SA_RESTART, or KVM_RUN would simply go on.
+ */
+export function installKick(): void {
+  const abs = koffi.address(libc.symbol('abs'));
+  // glibc's struct sigaction: handler, 128 bytes of mask, flags, restorer.
+  const action = new Uint8Array(152);
+  new DataView(action.buffer).setBigUint64(0, abs, true);
+  check('sigaction', sigaction(KICK_SIGNAL, action, null));
+}
+
+/** Interrupts whatever system call thread `tid` of this process is in. */
+export function interruptThread(tid: number): void {
+  check('tgkill', tgkill(process.pid, tid, KICK_SIGNAL));
+}

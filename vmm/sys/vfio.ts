@@ -1,0 +1,197 @@
+/**
+ * VFIO's ABI (include/uapi/linux/vfio.h, and the mmap cookie feature that kernel-patches/ adds): numbers, layouts and
+ * the raw calls; no policy. Offsets and sizes are bytes.
+ */
+import type { Port } from './port.ts';
+
+const VFIO_GET_API_VERSION = 0x3b64;
+const VFIO_CHECK_EXTENSION = 0x3b65;
+const VFIO_SET_IOMMU = 0x3b66;
+const VFIO_GROUP_GET_STATUS = 0x3b67;
+const VFIO_GROUP_SET_CONTAINER = 0x3b68;
+const VFIO_GROUP_GET_DEVICE_FD = 0x3b6a;
+const VFIO_DEVICE_GET_INFO = 0x3b6b;
+const VFIO_DEVICE_GET_REGION_INFO = 0x3b6c;
+const VFIO_DEVICE_RESET = 0x3b6f;
+const VFIO_IOMMU_GET_INFO = 0x3b70;
+const VFIO_IOMMU_MAP_DMA = 0x3b71;
+const VFIO_DEVICE_FEATURE = 0x3b75;
+const VFIO_DEVICE_BIND_IOMMUFD = 0x3b76;
+const VFIO_DEVICE_ATTACH_IOMMUFD_PT = 0x3b77;
+
+export const VFIO_API_VERSION = 0;
+export const VFIO_TYPE1V2_IOMMU = 3;
+export const VFIO_GROUP_FLAGS_VIABLE = 1;
+
+export const VFIO_PCI = { barCount: 6, romRegion: 6, configRegion: 7 } as const;
+
+export const REGION_FLAG = { read: 1, write: 2, mmap: 4, caps: 8 } as const;
+export const REGION_CAP = { sparseMmap: 1, msixMappable: 3, mmapAttributes: 6 } as const;
+
+const FEATURE_GET = 1 << 16;
+const FEATURE_PROBE = 1 << 18;
+export const FEATURE_MMAP_COOKIE = 14;
+
+/** enum vfio_mmap_attr */
+export const MMAP_ATTRIBUTE = { default: 0, device: 1, wc: 2, cacheable: 3 } as const;
+
+const REGION_INFO_SIZE = 32;
+/** A region's capabilities are a few hundred bytes; anything larger is not a reply to believe. */
+const REGION_INFO_MAX = 65536;
+
+export interface RegionInfo {
+  readonly flags: number;
+  readonly size: bigint;
+  readonly offset: bigint;
+  /** The whole reply, capability chain included, for `decodeCapabilities`. */
+  readonly reply: Uint8Array;
+  readonly capabilityOffset: number;
+}
+
+function regionRequest(index: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, length, true);
+  view.setUint32(8, index, true);
+  return bytes;
+}
+
+/** Asks twice where the first answer says that capabilities need more room (argsz grows in the reply). */
+export function getRegionInfo(port: Port, device: number, index: number): RegionInfo {
+  let reply = regionRequest(index, REGION_INFO_SIZE);
+  port.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, reply);
+  const wanted = new DataView(reply.buffer).getUint32(0, true);
+  if (wanted > REGION_INFO_SIZE && wanted <= REGION_INFO_MAX) {
+    reply = regionRequest(index, wanted);
+    port.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, reply);
+  }
+  const view = new DataView(reply.buffer);
+  return {
+    flags: view.getUint32(4, true),
+    capabilityOffset: view.getUint32(12, true),
+    size: view.getBigUint64(16, true),
+    offset: view.getBigUint64(24, true),
+    reply,
+  };
+}
+
+export interface MmapCookieReply {
+  readonly offset: bigint;
+  readonly size: bigint;
+}
+
+function featureRequest(flags: number, payload: number): Uint8Array {
+  const bytes = new Uint8Array(8 + payload);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.byteLength, true);
+  view.setUint32(4, flags, true);
+  return bytes;
+}
+
+/** VFIO_DEVICE_FEATURE with PROBE: throws ENOTTY where the kernel has no such feature. */
+export function probeMmapCookie(port: Port, device: number): void {
+  port.ioctl(device, VFIO_DEVICE_FEATURE, featureRequest(FEATURE_PROBE | FEATURE_GET | FEATURE_MMAP_COOKIE, 24));
+}
+
+export function getMmapCookie(port: Port, device: number, region: number, attribute: number): MmapCookieReply {
+  const request = featureRequest(FEATURE_GET | FEATURE_MMAP_COOKIE, 24);
+  const view = new DataView(request.buffer);
+  view.setUint32(8, region, true);
+  view.setUint32(12, attribute, true);
+  port.ioctl(device, VFIO_DEVICE_FEATURE, request);
+  return { offset: view.getBigUint64(16, true), size: view.getBigUint64(24, true) };
+}
+
+export function resetDevice(port: Port, device: number): void {
+  port.ioctl(device, VFIO_DEVICE_RESET, 0);
+}
+
+/** struct vfio_device_info.flags: bit 0 = the device can be reset. */
+export function getDeviceFlags(port: Port, device: number): number {
+  const bytes = new Uint8Array(24);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 24, true);
+  port.ioctl(device, VFIO_DEVICE_GET_INFO, bytes);
+  return view.getUint32(4, true);
+}
+
+/** Returns the device's id in the iommufd. */
+export function bindIommufd(port: Port, device: number, iommufd: number): number {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 16, true);
+  view.setInt32(8, iommufd, true);
+  port.ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, bytes);
+  return view.getUint32(12, true);
+}
+
+export function attachPageTable(port: Port, device: number, pageTable: number): void {
+  const bytes = new Uint8Array(12);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 12, true);
+  view.setUint32(8, pageTable, true);
+  port.ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, bytes);
+}
+
+export function containerVersion(port: Port, container: number): number {
+  return port.ioctl(container, VFIO_GET_API_VERSION, 0);
+}
+
+export function containerHas(port: Port, container: number, extension: number): boolean {
+  return port.ioctl(container, VFIO_CHECK_EXTENSION, extension) > 0;
+}
+
+export function setIommu(port: Port, container: number, type: number): void {
+  port.ioctl(container, VFIO_SET_IOMMU, type);
+}
+
+export function groupFlags(port: Port, group: number): number {
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 8, true);
+  port.ioctl(group, VFIO_GROUP_GET_STATUS, bytes);
+  return view.getUint32(4, true);
+}
+
+export function groupSetContainer(port: Port, group: number, container: number): void {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setInt32(0, container, true);
+  port.ioctl(group, VFIO_GROUP_SET_CONTAINER, bytes);
+}
+
+/** `address` is the device's name on its bus, as in 0000:01:00.0. */
+export function groupDeviceFd(port: Port, group: number, address: string): number {
+  return port.ioctl(group, VFIO_GROUP_GET_DEVICE_FD, new TextEncoder().encode(`${address}\0`));
+}
+
+export interface DmaMapping {
+  readonly hva: bigint;
+  readonly iova: bigint;
+  readonly length: bigint;
+}
+
+const DMA_READ_WRITE = 3;
+
+export function containerMapDma(port: Port, container: number, mapping: DmaMapping): void {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 32, true);
+  view.setUint32(4, DMA_READ_WRITE, true);
+  view.setBigUint64(8, mapping.hva, true);
+  view.setBigUint64(16, mapping.iova, true);
+  view.setBigUint64(24, mapping.length, true);
+  port.ioctl(container, VFIO_IOMMU_MAP_DMA, bytes);
+}
+
+/** struct vfio_iommu_type1_info with its capability chain, raw. */
+export function containerInfo(port: Port, container: number): Uint8Array {
+  const request = (length: number): Uint8Array => {
+    const bytes = new Uint8Array(length);
+    new DataView(bytes.buffer).setUint32(0, length, true);
+    port.ioctl(container, VFIO_IOMMU_GET_INFO, bytes);
+    return bytes;
+  };
+  const first = request(24);
+  const wanted = new DataView(first.buffer).getUint32(0, true);
+  return wanted > 24 && wanted <= REGION_INFO_MAX ? request(wanted) : first;
+}

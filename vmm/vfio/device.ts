@@ -1,0 +1,114 @@
+/**
+ * A passthrough device, opened. The stages stand in the types: a PciDevice that was found becomes a VfioDevice only by
+ * `openVfioDevice`, and only a VfioDevice has a file that cookies and mappings can be asked from.
+ *
+ *   iommufd    /dev/vfio/devices/vfioN --bind--> /dev/iommu --attach--> an IOAS
+ *   container  /dev/vfio/vfio <--set-- /dev/vfio/GROUP --get device fd--> the same file operations
+ *
+ * Debian's own kernels have no iommufd, so the container is not a relic: "auto" takes whichever is there.
+ */
+import { WcvmmError } from '../errors.ts';
+import { guarded } from '../scope.ts';
+import type { Scope } from '../scope.ts';
+import { normaliseAddress, readPciDevice } from '../sys/pci.ts';
+import type { PciDevice } from '../sys/pci.ts';
+import { isErrno } from '../sys/port.ts';
+import type { Port } from '../sys/port.ts';
+import {
+  VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_PCI, VFIO_TYPE1V2_IOMMU, attachPageTable, bindIommufd, containerHas, containerVersion,
+  getRegionInfo, groupDeviceFd, groupFlags, groupSetContainer, setIommu,
+} from '../sys/vfio.ts';
+import { openNode } from './access.ts';
+import { newIoas } from './dma.ts';
+import type { DmaSpace } from './dma.ts';
+
+export type IommuPath = 'iommufd' | 'container';
+
+export interface VfioDevice {
+  readonly pci: PciDevice;
+  readonly fd: number;
+  readonly dma: DmaSpace;
+}
+
+/** Throws E_USAGE for a text that is no PCI address, E_DEVICE_ABSENT where sysfs has no such device. */
+export function findDevice(port: Port, text: string): PciDevice {
+  const address = normaliseAddress(text);
+  if (address === null) throw new WcvmmError('E_USAGE', `"${text}" is no PCI address; expected domain:bus:device.function, as in 0000:01:00.0.`);
+  const device = readPciDevice(port, address);
+  if (device === null) throw new WcvmmError('E_DEVICE_ABSENT', `there is no PCI device ${address} on this machine; "ls /sys/bus/pci/devices" shows those that there are.`);
+  return device;
+}
+
+/** Refuses a device that VFIO does not hold, and says how to hand it over. */
+function requireVfioDriver({ address, driver, iommuGroup }: PciDevice): void {
+  if (iommuGroup === null) {
+    throw new WcvmmError('E_NO_IOMMU', `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one. Without one, --source sysfs still maps the BAR.`);
+  }
+  if (driver === 'vfio-pci' || driver?.endsWith('vfio-pci') === true) return;
+  const mend = `echo vfio-pci > /sys/bus/pci/devices/${address}/driver_override${driver === null ? '' : ` && echo ${address} > /sys/bus/pci/drivers/${driver}/unbind`} && echo ${address} > /sys/bus/pci/drivers_probe`;
+  throw new WcvmmError('E_DEVICE_DRIVER', `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. If nothing uses the device: ${mend}`);
+}
+
+function openCdev(port: Port, scope: Scope, pci: PciDevice, sharedIommufd: number | null): VfioDevice {
+  const node = `/dev/vfio/devices/${pci.vfioCdev}`;
+  const fd = openNode(port, scope, node, new WcvmmError('E_DEVICE_ABSENT', `${node} is missing though sysfs names it; is devtmpfs mounted on /dev?`));
+  const iommufd = sharedIommufd ?? openNode(port, scope, '/dev/iommu', new WcvmmError('E_NO_IOMMU', '/dev/iommu is missing: this kernel has no iommufd. Use --iommu container.'));
+  bindBusy(pci, () => bindIommufd(port, fd, iommufd));
+  const dma = newIoas(port, iommufd);
+  attachPageTable(port, fd, dma.ioas);
+  return { pci, fd, dma };
+}
+
+function openGroup(port: Port, scope: Scope, pci: PciDevice): VfioDevice {
+  const container = openNode(port, scope, '/dev/vfio/vfio', new WcvmmError('E_NO_IOMMU', '/dev/vfio/vfio is missing: this kernel has no VFIO container. Load the module vfio, or use --iommu iommufd.'));
+  if (containerVersion(port, container) !== VFIO_API_VERSION || !containerHas(port, container, VFIO_TYPE1V2_IOMMU)) {
+    throw new WcvmmError('E_NO_IOMMU', 'the VFIO container has no type1v2 IOMMU; load the module vfio_iommu_type1.');
+  }
+  const node = `/dev/vfio/${pci.iommuGroup}`;
+  const group = bindBusy(pci, () => openNode(port, scope, node, new WcvmmError('E_DEVICE_ABSENT', `${node} is missing; is another device of IOMMU group ${pci.iommuGroup} still bound to its driver?`)));
+  if ((groupFlags(port, group) & VFIO_GROUP_FLAGS_VIABLE) === 0) {
+    throw new WcvmmError('E_DEVICE_DRIVER', `IOMMU group ${pci.iommuGroup} of ${pci.address} is not viable: another device in it is bound to a driver. Bind every device of the group to vfio-pci.`);
+  }
+  groupSetContainer(port, group, container);
+  setIommu(port, container, VFIO_TYPE1V2_IOMMU);
+  const fd = groupDeviceFd(port, group, pci.address);
+  scope.defer(() => port.close(fd));
+  return { pci, fd, dma: { kind: 'container', container } };
+}
+
+function bindBusy<T>(pci: PciDevice, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (isErrno(error, 'EBUSY')) throw new WcvmmError('E_DEVICE_DRIVER', `${pci.address} is in use by another process (EBUSY). End it; "fuser -v /dev/vfio/* /dev/vfio/devices/*" names it.`, { cause: error });
+    throw error;
+  }
+}
+
+const COMMAND_REGISTER = 4n;
+const COMMAND_MEMORY_AND_MASTER = 6;
+
+/** A device whose memory decoding is off answers a mapping's touch with SIGBUS, so it is switched on first. */
+export function enableMemory(port: Port, { fd }: VfioDevice): void {
+  const { offset } = getRegionInfo(port, fd, VFIO_PCI.configRegion);
+  const command = new Uint8Array(2);
+  port.pread(fd, command, offset + COMMAND_REGISTER);
+  command[0] = (command[0] ?? 0) | COMMAND_MEMORY_AND_MASTER;
+  port.pwrite(fd, command, offset + COMMAND_REGISTER);
+}
+
+/** `shared`: an iommufd that another device has opened, so that both can share guest RAM's pinned pages. */
+export function openVfioDevice(port: Port, scope: Scope, pci: PciDevice, options: { iommu?: IommuPath | 'auto'; shared?: number } = {}): VfioDevice {
+  requireVfioDriver(pci);
+  const { iommu = 'auto', shared } = options;
+  const cdev = iommu === 'iommufd' || (iommu === 'auto' && pci.vfioCdev !== null && port.exists('/dev/iommu'));
+  if (cdev && pci.vfioCdev === null) {
+    throw new WcvmmError('E_NO_IOMMU', `${pci.address} has no VFIO character device: this kernel's VFIO has no cdev support (CONFIG_VFIO_DEVICE_CDEV). Use --iommu container.`);
+  }
+  return guarded((inner) => {
+    const device = cdev ? openCdev(port, inner, pci, shared ?? null) : openGroup(port, inner, pci);
+    enableMemory(port, device);
+    scope.defer(() => inner.close());
+    return device;
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * Where the mapping of a BAR comes from. One interface, four origins:
+ *   cookie  an mmap cookie with the attribute that was asked for (needs the series in kernel-patches/)
+ *   legacy  REGION_INFO's own mmap offset: the attribute default and no other
+ *   sysfs   resourceN and resourceN_wc: stock kernels, no IOMMU; on arm64 resourceN is the strict comparator
+ *   memory  a memfd in the BAR's place, for a machine with /dev/kvm and no device: proves the control plane only
+ */
+import type { Attribute, Source } from '../../memattr/index.ts';
+import { WcvmmError } from '../errors.ts';
+import type { Placement, Region, Window } from '../plan.ts';
+import type { Scope } from '../scope.ts';
+import type { PciDevice } from '../sys/pci.ts';
+import { resourcePath } from '../sys/pci.ts';
+import type { Port } from '../sys/port.ts';
+import { REGION_FLAG, VFIO_PCI, getRegionInfo } from '../sys/vfio.ts';
+import type { RegionInfo } from '../sys/vfio.ts';
+import { openNode } from './access.ts';
+import { decodeCapabilities, sparseAreas } from './capabilities.ts';
+import { requestCookie, requireMmapCookies } from './cookie.ts';
+import { openVfioDevice } from './device.ts';
+import type { IommuPath, VfioDevice } from './device.ts';
+import { mapPlaced } from './mapping.ts';
+import type { HostMapping } from './mapping.ts';
+
+export interface BarSource {
+  readonly kind: Source;
+  /** One for each BAR, by number. */
+  readonly regions: readonly Region[];
+  /** The opened VFIO device, for DMA and reset; null where VFIO has no part. */
+  readonly device: VfioDevice | null;
+  /** Maps a planned window; the mapping ends with the scope that the source was opened in. */
+  map(window: Window, placement: Placement): HostMapping;
+}
+
+export type SourceRequest =
+  | { readonly kind: 'cookie' | 'legacy'; readonly pci: PciDevice; readonly iommu?: IommuPath | 'auto'; readonly attributes: readonly Attribute[] }
+  | { readonly kind: 'sysfs'; readonly pci: PciDevice }
+  | { readonly kind: 'memory'; readonly size: bigint };
+
+export function openSource(port: Port, scope: Scope, request: SourceRequest): BarSource {
+  switch (request.kind) {
+    case 'cookie':
+    case 'legacy':
+      return openVfioSource(port, scope, request);
+    case 'sysfs':
+      return openSysfsSource(port, scope, request.pci);
+    case 'memory':
+      return openMemorySource(port, scope, request.size);
+  }
+}
+
+/** The part of a VFIO region that user space may map: sparse areas where the driver names them, else all or nothing. */
+export function mappableAreas(info: RegionInfo): Region['mmappable'] {
+  if ((info.flags & REGION_FLAG.mmap) === 0) return [];
+  const capabilities = (info.flags & REGION_FLAG.caps) === 0 ? [] : decodeCapabilities(info.reply, info.capabilityOffset);
+  return sparseAreas(capabilities) ?? [{ offset: 0n, length: info.size }];
+}
+
+function openVfioSource(port: Port, scope: Scope, { kind, pci, iommu = 'auto', attributes }: SourceRequest & { kind: 'cookie' | 'legacy' }): BarSource {
+  const device = openVfioDevice(port, scope, pci, { iommu });
+  if (kind === 'cookie') requireMmapCookies(port, device.fd, attributes);
+  const infos = Array.from({ length: VFIO_PCI.barCount }, (_, bar) => getRegionInfo(port, device.fd, bar));
+  const regions = infos.map((info, bar): Region => {
+    const sysfsKind = pci.bars[bar]?.kind ?? 'absent';
+    return { bar, kind: info.size === 0n ? 'absent' : sysfsKind, size: info.size, mmappable: mappableAreas(info) };
+  });
+  const offsetOf = ({ bar, attribute }: Window): bigint => {
+    if (kind === 'cookie') return requestCookie(port, device.fd, bar, attribute).offset;
+    refuseAttribute('legacy', attribute, attribute === 'default');
+    return infos[bar]?.offset ?? 0n;
+  };
+  return {
+    kind,
+    regions,
+    device,
+    map: (window, placement) => {
+      const slice = { fd: device.fd, offset: offsetOf(window) + window.offset, length: window.length };
+      return mapPlaced(port, scope, slice, placement);
+    },
+  };
+}
+
+/** A source that cannot give what was asked says so; it never maps something else. */
+function refuseAttribute(source: 'legacy' | 'sysfs', attribute: Attribute, possible: boolean): void {
+  if (possible) return;
+  throw new WcvmmError(
+    'E_SOURCE',
+    `--source ${source} cannot map a BAR as ${attribute}: ${source === 'legacy' ? "REGION_INFO's mmap offset carries no attribute, only default can be had" : 'sysfs has no resource file for it'}. ` +
+      'Use --source cookie on a kernel with the series in kernel-patches/ (mmap cookies).',
+  );
+}
+
+function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
+  const device = wakeForSysfs(port, scope, pci);
+  const exists = (bar: number): boolean => port.exists(resourcePath(pci.address, bar, false));
+  const regions = pci.bars.map(({ bar, kind, size }): Region => {
+    const whole = kind === 'memory' && exists(bar) ? [{ offset: 0n, length: size }] : [];
+    return { bar, kind, size, mmappable: whole };
+  });
+  return {
+    kind: 'sysfs',
+    regions,
+    device,
+    map: ({ bar, attribute, offset, length }, placement) => {
+      const path = resourcePath(pci.address, bar, attribute === 'wc');
+      refuseAttribute('sysfs', attribute, port.exists(path));
+      const fd = openNode(port, scope, path, new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`));
+      return mapPlaced(port, scope, { fd, offset, length }, placement);
+    },
+  };
+}
+
+/**
+ * sysfs maps a BAR whether or not the device answers. A device with no driver is switched on through its `enable` file; one
+ * that vfio-pci holds sleeps until VFIO opens it, so it is opened; one that another driver uses is left alone.
+ */
+function wakeForSysfs(port: Port, scope: Scope, pci: PciDevice): VfioDevice | null {
+  if (pci.driver === 'vfio-pci') return openVfioDevice(port, scope, pci);
+  if (pci.driver !== null) {
+    throw new WcvmmError('E_DEVICE_DRIVER', `${pci.address} is bound to the driver ${pci.driver}, which uses its BARs; expected no driver or vfio-pci. Unbind it first if nothing needs the device.`);
+  }
+  const enable = `/sys/bus/pci/devices/${pci.address}/enable`;
+  port.writeText(enable, '1');
+  scope.defer(() => port.writeText(enable, '0'));
+  return null;
+}
+
+function openMemorySource(port: Port, scope: Scope, size: bigint): BarSource {
+  const fd = port.memfd('wcvmm-bar', size);
+  scope.defer(() => port.close(fd));
+  return {
+    kind: 'memory',
+    regions: [{ bar: 2, kind: 'memory', size, mmappable: [{ offset: 0n, length: size }] }],
+    device: null,
+    map: ({ offset, length }, placement) => mapPlaced(port, scope, { fd, offset, length }, placement),
+  };
+}
