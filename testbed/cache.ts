@@ -1,0 +1,72 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+
+/**
+ * Where everything that is expensive to make is kept: kernels, root file systems, downloads. Safe to delete
+ * at any time; XDG_CACHE_HOME moves it, as the XDG base directory specification says.
+ */
+export function cacheRoot(): string {
+  const base = process.env['XDG_CACHE_HOME'];
+  return join(base !== undefined && base.startsWith('/') ? base : join(homedir(), '.cache'), 'wcvmm');
+}
+
+/** A file name for what was made from `parts`: the same parts in the same order, and only they, give it again. */
+export function contentKey(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part;
+    // The length keeps ["ab", "c"] and ["a", "bc"] apart.
+    hash.update(`${bytes.length}:`).update(bytes);
+  }
+  return hash.digest('hex').slice(0, 24);
+}
+
+/**
+ * Makes `path` appear whole or not at all: `write` fills a name beside it, which is then renamed. What was
+ * half written is removed when `write` fails; what a killed process left is removed by `sweepCache`.
+ */
+export async function publish(path: string, write: (temporary: string) => Promise<void>): Promise<string> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = join(dirname(path), `${temporaryPrefix}${process.pid}.${randomBytes(4).toString('hex')}.${basename(path)}`);
+  try {
+    await write(temporary);
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  return path;
+}
+
+const temporaryPrefix = '.tmp.';
+
+/**
+ * Removes what processes that no longer live left half written in `folder`, and all but the `keep` youngest
+ * of its files. A file that a running emulator has open lives on until it is closed.
+ */
+export async function sweepCache(folder: string, keep: number): Promise<void> {
+  const names = await readdir(folder);
+  const whole: { path: string; time: number }[] = [];
+  for (const name of names) {
+    const path = join(folder, name);
+    if (name.startsWith(temporaryPrefix)) {
+      if (!isAlive(Number(name.slice(temporaryPrefix.length).split('.')[0]))) await rm(path, { recursive: true, force: true });
+      continue;
+    }
+    const found = await stat(path).catch(() => null);
+    if (found !== null) whole.push({ path, time: found.mtimeMs });
+  }
+  whole.sort((a, b) => b.time - a.time);
+  for (const old of whole.slice(keep)) await rm(old.path, { recursive: true, force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}

@@ -1,0 +1,81 @@
+import { spawnSync } from 'node:child_process';
+import { copyFile, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WcvmmError } from '../../vmm/errors.ts';
+import { cacheRoot, contentKey, publish, sweepCache } from '../cache.ts';
+import { withLock } from '../lock.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { Progress } from '../progress.ts';
+import { buildKernel } from './build.ts';
+import { patchesFolder, readSeries, type Patch } from './series.ts';
+import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';
+import { KernelTree } from './tree.ts';
+
+export type KernelVariant = 'stock' | 'patched';
+
+export interface KernelRequest {
+  machine: Machine;
+  variant: KernelVariant;
+  /** A source tree or a tarball; undefined = Debian's. */
+  source?: string | undefined;
+  progress: Progress;
+  signal: AbortSignal;
+}
+
+/**
+ * The image of the testbed's kernel, built unless the cache has it. Returns its path.
+ * Throws E_KERNEL_SOURCE (no source, a patch that does not apply), E_KERNEL_BUILD, E_INTERRUPTED.
+ */
+export async function ensureKernel(request: KernelRequest): Promise<string> {
+  const { machine, variant } = request;
+  const fragment = await readFile(join(patchesFolder, machine.kernel.config), 'utf8');
+  const patches = variant === 'stock' ? [] : await readSeries();
+  const images = join(cacheRoot(), 'kernel', machine.arch);
+  const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
+    join(images, `${contentKey(source.identity, fragment, toolchain(machine), ...with_.map((patch) => patch.text))}.Image`);
+
+  const known = await sourceAtHand(request.source);
+  if (known !== null && (await exists(imageOf(known, patches)))) return imageOf(known, patches);
+
+  const treeFolder = join(cacheRoot(), 'kernel-tree', machine.arch);
+  const lock = join(cacheRoot(), 'locks', `kernel-${machine.arch}`);
+  return withLock(
+    lock,
+    async () => {
+      const source = (await sourceAtHand(request.source)) ?? (await fetchSource(request.progress, request.signal));
+      const tree = new KernelTree(treeFolder);
+      const make = async (kind: KernelVariant, with_: readonly Patch[]): Promise<string> => {
+        const path = imageOf(source, with_);
+        if (await exists(path)) return path;
+        await tree.bringTo(source, with_, request.progress, request.signal);
+        const built = await buildKernel(
+          { ...request, tree: tree.path, fragment, localVersion: kind === 'stock' ? '' : '-wcvmm' },
+          `building the ${kind} ${machine.arch} kernel`,
+        );
+        await publish(path, (temporary) => copyFile(built, temporary));
+        await sweepCache(images, 12);
+        return path;
+      };
+      // Stock first, whatever was asked: the patched build then compiles only what the series touches, and
+      // the tree never has to go back.
+      const stock = await make('stock', []);
+      return variant === 'stock' ? stock : make('patched', patches);
+    },
+    { signal: request.signal, onWait: () => request.progress.phase('waiting for another wcvmm that is building a kernel') },
+  );
+}
+
+function toolchain(machine: Machine): string {
+  const compiler = `${machine.kernel.crossCompile}gcc`;
+  const { stdout } = spawnSync(compiler, ['--version'], { encoding: 'utf8' });
+  const version = stdout?.split('\n')[0];
+  if (version === undefined || version === '') throw new WcvmmError('E_SETUP', `${compiler} is not installed; testbed/setup installs it.`);
+  return version;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
