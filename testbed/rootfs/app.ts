@@ -1,0 +1,102 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { WcvmmError } from '../../vmm/errors.ts';
+import { cacheRoot, publish } from '../cache.ts';
+import type { Machine } from '../machine/machine.ts';
+import { projectRoot } from '../paths.ts';
+import type { Progress } from '../progress.ts';
+import { unpackNpmPackage } from './base.ts';
+import type { CpioEntry } from './cpio.ts';
+
+/** Where the project stands inside the instance. */
+export const insideRoot = '/wcvmm';
+
+/** Dependencies that only the host's side of the testbed needs. */
+const hostOnly = new Set(['execa']);
+
+const manifest = v.object({ dependencies: v.optional(v.record(v.string(), v.string()), {}) });
+const lockFile = v.object({ packages: v.record(v.string(), v.object({ version: v.optional(v.string()), integrity: v.optional(v.string()) })) });
+
+/** The part of the root file system that changes with the project: its compiled code and what that needs. */
+export async function appEntries(machine: Machine, progress: Progress, signal: AbortSignal): Promise<CpioEntry[]> {
+  const files = new Map<string, Uint8Array>();
+  const add = async (folder: string, inside: string, wanted: (name: string) => boolean): Promise<void> => {
+    const found = await readdir(folder, { recursive: true, withFileTypes: true });
+    for (const entry of found) {
+      if (!entry.isFile() || !wanted(entry.name)) continue;
+      const path = join(entry.parentPath, entry.name);
+      files.set(join(inside, path.slice(folder.length + 1)), await readFile(path));
+    }
+  };
+  await add(join(projectRoot, 'dist'), 'dist', isCode);
+  for (const name of await neededPackages()) await add(join(projectRoot, 'node_modules', name), join('node_modules', name), isCode);
+  const koffi = machine.userland.koffi;
+  await add(await koffiFolder(machine, progress, signal), join('node_modules', koffi), (name) => isCode(name) || name.endsWith('.node'));
+  files.set('package.json', await readFile(join(projectRoot, 'package.json')));
+  files.set(machine.userland.guestImage, await guestImage(machine));
+  if (![...files.keys()].some((path) => path.startsWith('dist/')))
+    throw new WcvmmError('E_TESTBED', 'The project is not compiled: there is nothing in dist/. Run `npm run build` and try again.');
+
+  return withFolders(insideRoot.slice(1), files);
+}
+
+function isCode(name: string): boolean {
+  return /\.[cm]?js$/.test(name) || name === 'package.json';
+}
+
+/** Files and every folder above them, folders first, in an order that does not depend on the file system. */
+export function withFolders(root: string, files: ReadonlyMap<string, Uint8Array>): CpioEntry[] {
+  const entries = new Map<string, CpioEntry>();
+  for (const [name, data] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const path = join(root, name);
+    for (let end = path.indexOf('/'); end !== -1; end = path.indexOf('/', end + 1)) {
+      const folder = path.slice(0, end);
+      entries.set(folder, { kind: 'directory', path: folder, mode: 0o755 });
+    }
+    entries.set(path, { kind: 'file', path, mode: 0o755, data });
+  }
+  return [...entries.values()];
+}
+
+/** The project's dependencies and theirs, by name, as npm laid them out: flat. */
+async function neededPackages(): Promise<string[]> {
+  const needed = new Set<string>();
+  const visit = async (folder: string): Promise<void> => {
+    const { dependencies } = v.parse(manifest, JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')));
+    for (const name of Object.keys(dependencies)) {
+      if (needed.has(name) || hostOnly.has(name)) continue;
+      needed.add(name);
+      await visit(join(projectRoot, 'node_modules', name));
+    }
+  };
+  await visit(projectRoot);
+  return [...needed];
+}
+
+async function koffiFolder(machine: Machine, progress: Progress, signal: AbortSignal): Promise<string> {
+  const name = machine.userland.koffi;
+  const { packages } = v.parse(lockFile, JSON.parse(await readFile(join(projectRoot, 'package-lock.json'), 'utf8')));
+  const locked = packages[`node_modules/${name}`];
+  if (locked?.version === undefined || locked.integrity === undefined)
+    throw new WcvmmError('E_TESTBED', `package-lock.json does not hold ${name}, which the instance needs. Restore it from the project.`);
+  const { version, integrity } = locked;
+  const folder = join(cacheRoot(), 'npm', `${name.replace('/', '-')}-${version}`);
+  const inside = join(folder, 'package');
+  if ((await readdir(inside).catch(() => [])).length > 0) return inside;
+  progress.phase(`fetching ${name} ${version}`);
+  await publish(folder, async (temporary) => {
+    await unpackNpmPackage(`${name}@${version}`, integrity, temporary, signal);
+  }).catch(async (error: unknown) => {
+    // Another run may have been first: a folder cannot be renamed over one that is not empty.
+    if ((await readdir(inside).catch(() => [])).length === 0) throw error;
+  });
+  return inside;
+}
+
+async function guestImage(machine: Machine): Promise<Uint8Array> {
+  const path = join(projectRoot, machine.userland.guestImage);
+  return readFile(path).catch((cause: unknown) => {
+    throw new WcvmmError('E_TESTBED', `The bare guest ${path} is not built. Run \`npm run build\` and try again.`, { cause });
+  });
+}

@@ -1,0 +1,36 @@
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheRoot, contentKey, publish, sweepCache } from '../cache.ts';
+import type { Machine } from '../machine/machine.ts';
+import { projectRoot } from '../paths.ts';
+import type { Progress } from '../progress.ts';
+import { appEntries } from './app.ts';
+import { ensureBase } from './base.ts';
+import { packCpio, type CpioEntry } from './cpio.ts';
+
+const mountPoints = ['bin', 'dev', 'proc', 'root', 'session', 'sys', 'tmp', 'usr'];
+
+/**
+ * The instance's root file system: an initramfs with busybox, the first process and the project's code, and the
+ * disk with Node. Both are in the cache, by content. Returns their paths.
+ */
+export async function ensureRootfs(machine: Machine, progress: Progress, signal: AbortSignal): Promise<{ initramfs: string; disk: string }> {
+  const base = await ensureBase(machine, progress, signal);
+  const entries: CpioEntry[] = [
+    ...mountPoints.map((path): CpioEntry => ({ kind: 'directory', path, mode: 0o755 })),
+    // What the kernel gives the first process as its standard streams.
+    { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
+    { kind: 'symlink', path: 'lib', target: 'usr/lib' },
+    { kind: 'file', path: 'bin/busybox', mode: 0o755, data: await readFile(base.busybox) },
+    { kind: 'file', path: 'init', mode: 0o755, data: await readFile(join(projectRoot, 'testbed/rootfs/init')) },
+    ...(await appEntries(machine, progress, signal)),
+  ];
+  const archive = Buffer.concat([...packCpio(entries)]);
+  const folder = join(cacheRoot(), 'rootfs', machine.arch, 'initramfs');
+  const initramfs = join(folder, `${contentKey(archive)}.cpio`);
+  if ((await stat(initramfs).catch(() => null)) === null) {
+    await publish(initramfs, (temporary) => writeFile(temporary, archive));
+    await sweepCache(folder, 10);
+  }
+  return { initramfs, disk: base.disk };
+}
