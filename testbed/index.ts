@@ -1,0 +1,134 @@
+import { spawnSync } from 'node:child_process';
+import { copyFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WcvmmError } from '../vmm/errors.ts';
+import { interruptible } from './interrupt.ts';
+import { ensureKernel, type KernelVariant } from './kernel/index.ts';
+import { machineOf } from './machine/index.ts';
+import { insideRoot } from './rootfs/app.ts';
+import { ensureRootfs } from './rootfs/index.ts';
+import { progressOn } from './progress.ts';
+import { runSession } from './session.ts';
+
+export interface TestbedRequest {
+  /** One of machine/index.ts's architectures. */
+  arch: string;
+  /** Default: patched. */
+  kernel?: KernelVariant | undefined;
+  /** A Linux source tree or tarball instead of Debian's. */
+  linuxSource?: string | undefined;
+  /** What to run inside: a wcvmm command line, any program, or an interactive shell on this terminal. */
+  run: { kind: 'wcvmm'; args: readonly string[] } | { kind: 'program'; args: readonly string[] } | { kind: 'shell' };
+  /** Copied into the command's working directory. */
+  inputs?: readonly string[] | undefined;
+  /** Where files that the command writes to its working directory go; without it they are dropped. */
+  outputDir?: string | undefined;
+  /** Seconds from power-on to power-off; null = no limit; default 120. */
+  timeout?: number | null | undefined;
+  /** The emulator's name of a CPU model instead of its most capable one. */
+  cpu?: string | undefined;
+  /** Default: true. */
+  iommu?: boolean | undefined;
+  /** MiB; default 1024. */
+  memory?: number | undefined;
+  env?: Readonly<Record<string, string>> | undefined;
+  /** Take the command's output as it comes; default: this process's own streams. */
+  stdout?: ((chunk: Uint8Array) => void) | undefined;
+  stderr?: ((chunk: Uint8Array) => void) | undefined;
+}
+
+const defaultTimeout = 120;
+const defaultMemory = 1024;
+
+/**
+ * Makes sure of a kernel and a root file system, boots an emulated instance and runs one command in it.
+ * Returns the command's exit code. Throws E_KERNEL_SOURCE, E_KERNEL_BUILD, E_TESTBED, E_INTERRUPTED.
+ */
+export async function runInTestbed(request: TestbedRequest): Promise<number> {
+  const machine = machineOf(request.arch);
+  const progress = progressOn(process.stderr);
+  return interruptible(async (signal) => {
+    try {
+      const emulator = emulatorName(machine.emulator);
+      const kernel = await ensureKernel({ machine, variant: request.kernel ?? 'patched', source: request.linuxSource, progress, signal });
+      const rootfs = await ensureRootfs(machine, progress, signal);
+      progress.moment(`booting an emulated ${machine.arch} instance on ${emulator}`);
+      // The command's first output takes the progress line away.
+      const through = (take: (chunk: Uint8Array) => void) => (chunk: Uint8Array) => {
+        progress.done();
+        take(chunk);
+      };
+      return await runSession({
+        machine,
+        options: { cpu: request.cpu ?? null, iommu: request.iommu ?? true, memory: request.memory ?? defaultMemory },
+        files: { kernel, ...rootfs },
+        command: {
+          args: commandLine(request.run),
+          env: { WCVMM_TESTBED: emulator, ...request.env },
+          interactive: request.run.kind === 'shell',
+        },
+        inputs: request.inputs ?? [],
+        outputDir: request.outputDir ?? null,
+        timeout: request.timeout === undefined ? defaultTimeout : request.timeout,
+        signal,
+        onUp: () => progress.moment('running'),
+        stdout: through(request.stdout ?? ((chunk) => process.stdout.write(chunk))),
+        stderr: through(request.stderr ?? ((chunk) => process.stderr.write(chunk))),
+      });
+    } finally {
+      progress.done();
+    }
+  });
+}
+
+/**
+ * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`: in the
+ * cache, or their copies ARCH-VARIANT.Image in `outputDir`.
+ */
+export async function buildKernels(request: {
+  arch: string;
+  variants: readonly KernelVariant[];
+  linuxSource?: string | undefined;
+  outputDir?: string | undefined;
+}): Promise<string[]> {
+  const machine = machineOf(request.arch);
+  const progress = progressOn(process.stderr);
+  return interruptible(async (signal) => {
+    try {
+      const images: string[] = [];
+      for (const variant of request.variants) {
+        const image = await ensureKernel({ machine, variant, source: request.linuxSource, progress, signal });
+        images.push(request.outputDir === undefined ? image : await copyTo(request.outputDir, `${request.arch}-${variant}.Image`, image));
+      }
+      return images;
+    } finally {
+      progress.done();
+    }
+  });
+}
+
+async function copyTo(folder: string, name: string, image: string): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const copy = join(folder, name);
+  await copyFile(image, copy);
+  return copy;
+}
+
+function commandLine(run: TestbedRequest['run']): readonly string[] {
+  switch (run.kind) {
+    case 'wcvmm':
+      return ['node', `${insideRoot}/dist/vmm/cli.js`, ...run.args];
+    case 'program':
+      return run.args;
+    case 'shell':
+      return [];
+  }
+}
+
+/** "qemu-10.0.2". Throws E_SETUP without an emulator. */
+function emulatorName(program: string): string {
+  const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  const version = /version (\d[\w.]*)/.exec(stdout ?? '')?.[1];
+  if (version === undefined) throw new WcvmmError('E_SETUP', `${program} is not installed; testbed/setup installs it.`);
+  return `qemu-${version}`;
+}
