@@ -1,0 +1,32 @@
+import { Command, Option } from 'commander';
+import { architectures } from '../../testbed/machine/index.ts';
+
+interface BuildOptions {
+  arch: string;
+  stock?: true;
+  all?: true;
+  linuxSource?: string;
+  output?: string;
+}
+
+/** `wcvmm kernel`: the testbed's kernels. */
+export function kernelCommand(): Command {
+  return new Command('kernel').description('build the kernels of the testbed').addCommand(buildCommand());
+}
+
+function buildCommand(): Command {
+  return new Command('build')
+    .description('build a kernel into the cache, unless it is there, and print the path of its image')
+    .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(architectures).default(architectures[0]))
+    .addOption(new Option('--stock', 'without the patches').conflicts('all'))
+    .option('--all', 'both, one path a line: stock, patched')
+    .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
+    .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and ARCH-patched.Image')
+    .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
+    .action(async (options: BuildOptions) => {
+      const { buildKernels } = await import('../../testbed/index.ts');
+      const variants = options.all === true ? (['stock', 'patched'] as const) : options.stock === true ? (['stock'] as const) : (['patched'] as const);
+      const images = await buildKernels({ arch: options.arch, variants, linuxSource: options.linuxSource, outputDir: options.output });
+      process.stdout.write(`${images.join('\n')}\n`);
+    });
+}
