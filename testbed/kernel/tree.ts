@@ -35,11 +35,20 @@ export class KernelTree {
     if (JSON.stringify(now) === JSON.stringify(patches)) return;
     progress.moment(patches.length === 0 ? 'taking the patches out' : `applying ${patches.length} patches`);
     await this.#record(source, null);
+    const has = [...now];
     await withStableTimes(this.path, [...now, ...patches], async () => {
-      for (const patch of now.toReversed()) await this.#patch(patch, ['--reverse'], signal);
-      for (const patch of patches) await this.#patch(patch, ['--forward'], signal);
+      for (const patch of now.toReversed()) {
+        await this.#patch(patch, '--reverse', signal);
+        has.pop();
+      }
+      for (const patch of patches) {
+        await this.#patch(patch, '--forward', signal);
+        has.push(patch);
+      }
+    }).finally(async () => {
+      // A patch that does not apply has changed nothing. Only an interruption leaves a tree that nobody knows.
+      if (!signal.aborted) await this.#record(source, has);
     });
-    await this.#record(source, patches);
   }
 
   async #appliedTo(source: KernelSource): Promise<readonly Patch[] | null> {
@@ -63,17 +72,16 @@ export class KernelTree {
     await rename(`${this.#state}.new`, this.#state);
   }
 
-  async #patch(patch: Patch, direction: string[], signal: AbortSignal): Promise<void> {
+  /** Applies or takes out one patch, whole or not at all. */
+  async #patch(patch: Patch, direction: '--forward' | '--reverse', signal: AbortSignal): Promise<void> {
     const file = join(dirname(this.path), 'current.patch');
     await writeFile(file, patch.text);
-    const rejected = join(dirname(this.path), 'rejected');
     // No fuzz: a patch that fits only nearly may land in the wrong place and still compile.
-    const args = ['-p1', '--batch', '--fuzz=0', '--no-backup-if-mismatch', '--reject-file', rejected, ...direction, '--input', file];
-    await runProgram('patch', args, {
-      signal,
-      cwd: this.path,
-      failure: (tail, cause) => new WcvmmError('E_KERNEL_SOURCE', `${patch.name} does not apply to this Linux source; the series is made for Linux 7.3.\n${tail}`, { cause }),
-    });
+    const args = ['-p1', '--batch', '--fuzz=0', '--no-backup-if-mismatch', '--reject-file=-', direction, '--input', file];
+    const failure = (tail: string, cause: unknown): WcvmmError =>
+      new WcvmmError('E_KERNEL_SOURCE', `${patch.name} does not apply to this Linux source; the series is made for Linux 7.3.\n${tail}`, { cause });
+    await runProgram('patch', ['--dry-run', ...args], { signal, cwd: this.path, failure });
+    await runProgram('patch', args, { signal, cwd: this.path, failure });
   }
 }
 
