@@ -1,0 +1,208 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { WcvmmError } from '../vmm/errors.ts';
+import { ATTRIBUTES, formatSize, parseAttribute, parseMap, parseSize } from '../vmm/plan.ts';
+import { nearestSize } from '../vmm/plan/size.ts';
+
+const K = 1024n;
+
+function refusal(text: string): { code: string; lines: string[] } {
+  try {
+    parseMap(text);
+  } catch (error) {
+    if (error instanceof WcvmmError) return { code: error.code, lines: error.message.split('\n') };
+    throw error;
+  }
+  throw new Error(`${text} was accepted`);
+}
+
+/** The maps that a refusal of `text` offers. */
+function suggested(text: string): readonly string[] {
+  try {
+    parseMap(text);
+    return [];
+  } catch (error) {
+    if (!(error instanceof WcvmmError)) throw error;
+    return /did you mean (.*) \?$/.exec(error.message)?.[1]?.split(' or ') ?? [];
+  }
+}
+
+describe('sizes', () => {
+  it.each([
+    ['4096', 4096n],
+    ['0', 0n],
+    ['0x1000', 4096n],
+    ['0X1f', 31n],
+    ['64K', 64n * K],
+    ['64k', 64n * K],
+    ['64KiB', 64n * K],
+    ['64kib', 64n * K],
+    ['1M', K ** 2n],
+    ['2G', 2n * K ** 3n],
+    ['1T', K ** 4n],
+    ['1TiB', K ** 4n],
+    ['0xffffffffffffffff', (1n << 64n) - 1n],
+  ])('reads %s', (text, bytes) => {
+    expect(parseSize(text)).toBe(bytes);
+  });
+
+  it.each(['', ' ', '4 K', '-1', '1.5M', '64KB', '64X', '0x', '0x1g', '0x10000000000000000', '18446744073709551616', '16777216T', '1e3', '٤', '1_000'])(
+    'does not guess at %j',
+    (text) => {
+      expect(parseSize(text)).toBeNull();
+    },
+  );
+
+  it('writes what it reads', () => {
+    fc.assert(
+      fc.property(fc.bigInt(0n, (1n << 64n) - 1n), fc.nat(63), (value, shift) => {
+        const bytes = BigInt.asUintN(64, value << BigInt(shift));
+        expect(parseSize(formatSize(bytes))).toBe(bytes);
+      }),
+    );
+    expect([0n, 1000n, 4096n, 65536n, 1n << 20n, 3n << 29n, 4097n].map(formatSize)).toEqual(['0', '1000', '4K', '64K', '1M', '1536M', '0x1001']);
+  });
+
+  it.each([
+    ['64KB', '64K'],
+    ['1.5M', '1536K'],
+    ['64X', '64K'],
+    ['64 K', '64K'],
+    ['1_000', '1000'],
+    ['ff00', '0xff00'],
+    ['x', null],
+    ['', null],
+  ])('offers for %j %j', (text, nearest) => {
+    expect(nearestSize(text)).toBe(nearest);
+  });
+});
+
+describe('attributes', () => {
+  it('takes the three names and nothing that only looks like them', () => {
+    expect(ATTRIBUTES.map(parseAttribute)).toEqual(ATTRIBUTES);
+    expect(() => parseAttribute('WC')).toThrow(expect.objectContaining({ code: 'E_ATTRIBUTE', message: expect.stringContaining('did you mean wc?') }));
+    expect(() => parseAttribute('wb')).toThrow(expect.objectContaining({ code: 'E_CACHEABLE' }));
+  });
+
+  it.each([
+    ['WC', ['wc']],
+    ['writecombine', ['wc']],
+    ['write-combining', ['wc']],
+    ['Normal-NC', ['wc']],
+    ['wv', ['wc']],
+    ['uc', ['device', 'default']],
+    ['UC-', ['device', 'default']],
+    ['devcie', ['device']],
+    ['Device', ['device']],
+    ['dev', ['device']],
+    ['de', ['default', 'device']],
+    ['Device-nGnRE', ['device']],
+    ['legacy', ['default']],
+  ])('offers for %s %j', (text, nearest) => {
+    const { code, lines } = refusal(`bar2=${text}`);
+    expect(code).toBe('E_ATTRIBUTE');
+    expect(lines.at(-1)).toBe(`  did you mean ${nearest.map((name) => `bar2=${name}`).join(' or ')} ?`);
+  });
+
+  it.each(['banana', 'constructor', '__proto__', 'x', '💥', 'w'.repeat(100_000)])('offers nothing for %.20s', (text) => {
+    const { code, lines } = refusal(`bar2=${text}`);
+    expect(code).toBe('E_ATTRIBUTE');
+    expect(lines).toHaveLength(3);
+  });
+
+  it.each(['cacheable', 'Cacheable', 'wb', 'WB', 'write-back', 'cached'])('says why %s is refused', (text) => {
+    const { code, lines } = refusal(`bar2:0-64K=${text}`);
+    expect(code).toBe('E_CACHEABLE');
+    expect(lines[0]).toContain('authority of the device\'s own driver');
+  });
+});
+
+describe('parseMap', () => {
+  it.each([
+    ['bar2=wc', 2, 0n, null, 'wc'],
+    ['bar2:0-64K=device', 2, 0n, 64n * K, 'device'],
+    ['bar2:-64K=device', 2, 0n, 64n * K, 'device'],
+    ['bar2:64K-=wc', 2, 64n * K, null, 'wc'],
+    ['bar2:-=wc', 2, 0n, null, 'wc'],
+    ['bar5:4K+8K=default', 5, 4n * K, 12n * K, 'default'],
+    ['bar0:0x1000-0x3000=wc', 0, 4n * K, 12n * K, 'wc'],
+    ['bar0:1MiB-2g=wc', 0, K ** 2n, 2n * K ** 3n, 'wc'],
+    // Whether it is a multiple of the page is the machine's to say, not the grammar's.
+    ['bar0:1-2=wc', 0, 1n, 2n, 'wc'],
+    ['bar2:1+0xffffffffffffffff=wc', 2, 1n, 1n << 64n, 'wc'],
+  ])('reads %s', (text, bar, start, end, attribute) => {
+    expect(parseMap(text)).toEqual({ bar, start, end, attribute, text });
+  });
+
+  it('shows the text with a caret under the place, and the nearest valid form', () => {
+    expect(refusal('bar2:0-64X=device').lines).toEqual([
+      'cannot use this map: expected a size such as 4096, 0x1000, 64K, 1M or 2G',
+      '  bar2:0-64X=device',
+      '         ^',
+      '  did you mean bar2:0-64K=device ?',
+    ]);
+  });
+
+  it.each([
+    ['', 'E_MAP_SYNTAX', 0, 'bar0=wc'],
+    ['BAR2=wc', 'E_MAP_SYNTAX', 0, 'bar2=wc'],
+    ['2:0-64K=wc', 'E_MAP_SYNTAX', 0, 'bar2:0-64K=wc'],
+    ['region2=wc', 'E_MAP_SYNTAX', 0, 'bar2=wc'],
+    ['bar6=wc', 'E_MAP_SYNTAX', 3, null],
+    ['bar22=wc', 'E_MAP_SYNTAX', 3, null],
+    ['bar2', 'E_MAP_SYNTAX', 4, 'bar2=wc'],
+    ['bar2 =wc', 'E_MAP_SYNTAX', 4, null],
+    ['bar20-64K=wc', 'E_MAP_SYNTAX', 3, null],
+    ['bar2:', 'E_MAP_SYNTAX', 5, 'bar2=wc'],
+    ['bar2:=wc', 'E_MAP_SYNTAX', 5, 'bar2=wc'],
+    ['bar2:0-64K', 'E_MAP_SYNTAX', 10, 'bar2:0-64K=wc'],
+    ['bar2:64K=wc', 'E_MAP_SYNTAX', 5, 'bar2:0-64K=wc or bar2:64K-=wc'],
+    ['bar2:0..64K=wc', 'E_MAP_SYNTAX', 5, 'bar2:0-64K=wc'],
+    ['bar2:+64K=wc', 'E_MAP_SYNTAX', 5, null],
+    ['bar2:4K+=wc', 'E_MAP_SYNTAX', 8, null],
+    ['bar2:1.5M-=wc', 'E_MAP_SYNTAX', 5, 'bar2:1536K-=wc'],
+    ['bar2:0-64KB=wc', 'E_MAP_SYNTAX', 7, 'bar2:0-64K=wc'],
+    ['bar2:0-4K-8K=wc', 'E_MAP_SYNTAX', 7, null],
+    ['bar2:64K-0=wc', 'E_MAP_RANGE', 9, 'bar2:0-64K=wc'],
+    ['bar2:64K-64K=wc', 'E_MAP_RANGE', 9, null],
+    ['bar2:64K+0=wc', 'E_MAP_RANGE', 9, null],
+    ['bar2:2+0xffffffffffffffff=wc', 'E_MAP_RANGE', 7, null],
+    ['bar2=', 'E_ATTRIBUTE', 5, null],
+    ['bar2=wc=wc', 'E_ATTRIBUTE', 5, null],
+    ['bar2=wc ', 'E_ATTRIBUTE', 5, 'bar2=wc'],
+  ])('%s: %s at %i', (text, code, at, nearest) => {
+    const found = refusal(text);
+    expect(found.code).toBe(code);
+    expect(found.lines[2]).toBe(`  ${' '.repeat(at)}^`);
+    expect(found.lines[3] ?? null).toBe(nearest === null ? null : `  did you mean ${nearest} ?`);
+  });
+
+  it('keeps the caret in place, and the terminal whole, whatever was typed', () => {
+    expect(refusal('bar2:\u001B[31m-4K=wc').lines[1]).toBe('  bar2:?[31m-4K=wc');
+    const far = refusal(`bar2:${'0'.repeat(500)}x-4K=wc`);
+    expect(far.lines[1]?.length).toBeLessThanOrEqual(92);
+  });
+
+  it('reads back what it is given, and suggests only what it accepts', () => {
+    const size = fc.bigInt(0n, 1n << 40n);
+    fc.assert(
+      fc.property(fc.nat(5), size, size, fc.constantFrom(...ATTRIBUTES), (bar, a, b, attribute) => {
+        const [start, end] = a < b ? [a, b] : [b, a + 1n];
+        const text = `bar${bar}:${formatSize(start)}-${formatSize(end)}=${attribute}`;
+        expect(parseMap(text)).toEqual({ bar, start, end, attribute, text });
+      }),
+    );
+  });
+
+  it('throws nothing but its own error, and every suggestion is valid', () => {
+    const piece = fc.constantFrom('bar', '2', ':', '-', '+', '=', 'wc', 'device', '64K', '0x', '1.5', 'M', 'B', '..', ' ', 'ff', 'uc', '9', 'é');
+    const text = fc.oneof(fc.array(piece, { maxLength: 9 }).map((pieces) => pieces.join('')), fc.string({ unit: 'binary' }));
+    fc.assert(
+      fc.property(text, (written) => {
+        const suggestions = suggested(written);
+        expect(suggestions.map((suggestion) => parseMap(suggestion).text)).toEqual(suggestions);
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});
