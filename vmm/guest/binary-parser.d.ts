@@ -1,0 +1,16 @@
+/**
+ * The part of binary-parser that records.ts uses. The package has types, but its "exports" hide them from
+ * Node's own module resolution.
+ */
+declare module 'binary-parser' {
+  export class Parser {
+    static start(): Parser;
+    endianness(order: 'little' | 'big'): this;
+    uint32(name: string): this;
+    uint64(name: string): this;
+    array(name: string, options: { type: 'uint64le'; length: number }): this;
+    skip(bytes: number): this;
+    /** The fields by name: what they are is the caller's to know. */
+    parse(bytes: Uint8Array): unknown;
+  }
+}
