@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'E_GUEST_TIMEOUT'
   | 'E_GUEST_RECORDS'
   | 'E_GUEST_EXIT'
+  | 'E_REPORT'
   | 'E_SETUP'
   | 'E_KERNEL_SOURCE'
   | 'E_KERNEL_BUILD'

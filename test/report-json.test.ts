@@ -1,0 +1,153 @@
+import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WcvmmError } from '../vmm/errors.ts';
+import { formatReport, writeReport } from '../vmm/report/json.ts';
+import { type Check, type Report, VERDICTS, exitCodeOf, reportWindow, summarise } from '../vmm/report/report.ts';
+import { parseReport } from '../vmm/report/schema.ts';
+import { changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
+
+const sample = sampleReport();
+const [check] = sample.checks as [Check];
+const verdicts = (...list: readonly Check['verdict'][]): Check[] => list.map((verdict) => Object.assign({}, check, { verdict }));
+
+describe('summary and exit code', () => {
+  it('counts every check once', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...VERDICTS)), (list) => {
+        const summary = summarise(verdicts(...list));
+        expect(Object.values(summary).reduce((a, b) => a + b, 0)).toBe(list.length);
+        for (const verdict of VERDICTS) expect(summary[verdict]).toBe(list.filter((other) => other === verdict).length);
+      }),
+    );
+  });
+
+  it.each<[number, readonly Check['verdict'][]]>([
+    [0, []],
+    [0, ['match']],
+    [0, ['match', 'erratum', 'unobservable', 'skipped']],
+    [0, ['unobservable']],
+    [1, ['match', 'mismatch']],
+    [1, ['mismatch', 'skipped']],
+    [2, ['skipped', 'skipped']],
+  ])('exits %i after %j', (code, list) => {
+    expect(exitCodeOf({ windows: [], checks: verdicts(...list) })).toBe(code);
+  });
+
+  it('exits 1 when a window is not as predicted, even if no check noticed', () => {
+    const window = sampleWindow('wc', 0, 4096);
+    const wrong = { predicted: 'Normal-NC', programmed: 'Device-nGnRE' };
+    expect(exitCodeOf({ windows: [window], checks: verdicts('match') })).toBe(0);
+    expect(exitCodeOf({ windows: [{ ...window, stage2: { ...wrong, blockSize: null } }], checks: verdicts('match') })).toBe(1);
+    expect(exitCodeOf({ windows: [{ ...window, hostVma: wrong }], checks: [] })).toBe(1);
+  });
+
+  it('writes offsets as numbers, and refuses those that would not be exact', () => {
+    const { hostVma, stage2 } = sampleWindow('wc', 0, 4096);
+    const window = { bar: 2, offset: 0x1_0000n, length: 1n << 33n, attribute: 'wc' } as const;
+    expect(reportWindow(window, { hostVma, stage2 })).toMatchObject({ offset: 0x1_0000, length: 2 ** 33 });
+    expect(() => reportWindow({ ...window, length: 1n << 53n }, { hostVma, stage2 })).toThrow(RangeError);
+  });
+});
+
+describe('reading and writing', () => {
+  let directory = '';
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'wcvmm-report-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  it('reads what it writes', () => {
+    expect(parseReport(formatReport(sample))).toEqual(sample);
+  });
+
+  it('puts one check on a line', () => {
+    expect(formatReport(sample).split('\n').filter((line) => line.includes('"stage1"'))).toHaveLength(sample.checks.length);
+    expect(formatReport({ ...sample, windows: [], checks: [] })).toContain('"checks": [],\n');
+  });
+
+  it('replaces a file as a whole and leaves nothing beside it', async () => {
+    const path = join(directory, 'out.json');
+    await writeFile(path, 'old');
+    await writeReport(path, sample);
+    expect(parseReport(await readFile(path, 'utf8'))).toEqual(sample);
+    expect(await readdir(directory)).toEqual(['out.json']);
+  });
+
+  it('follows a symbolic link and keeps it', async () => {
+    await writeFile(join(directory, 'target.json'), '');
+    await symlink('target.json', join(directory, 'link.json'));
+    await writeReport(join(directory, 'link.json'), sample);
+    expect(await readFile(join(directory, 'target.json'), 'utf8')).toBe(formatReport(sample));
+  });
+
+  it('writes to what is there and no file', async () => {
+    await expect(writeReport('/dev/null', sample)).resolves.toBeUndefined();
+  });
+
+  it('names the file that it cannot write', async () => {
+    const path = join(directory, 'absent', 'out.json');
+    await expect(writeReport(path, sample)).rejects.toMatchObject({ code: 'E_REPORT', message: expect.stringContaining(path), cause: expect.objectContaining({ code: 'ENOENT' }) });
+  });
+});
+
+type Fields = Record<string, unknown>;
+
+/** The sample's JSON, changed. */
+function json(change: (report: Fields) => void): string {
+  const copy = JSON.parse(formatReport(sample)) as Fields;
+  change(copy);
+  return JSON.stringify(copy);
+}
+
+function at(report: Fields, list: 'windows' | 'checks'): Fields {
+  return (report[list] as Fields[])[1] ?? {};
+}
+
+describe('parseReport', () => {
+  it('keeps fields that a later version added', () => {
+    const text = json((report) => {
+      report['host'] = { name: 'later' };
+      at(report, 'checks')['cycles'] = 12;
+    });
+    expect(parseReport(text)).toMatchObject({ host: { name: 'later' }, checks: expect.arrayContaining([expect.objectContaining({ cycles: 12 })]) });
+  });
+
+  it.each<[string, (report: Fields) => void, string]>([
+    ['another schema', (report) => void (report['schema'] = 'wcvmm.report/2'), 'schema'],
+    ['a missing field', (report) => void delete report['device'], 'device'],
+    ['a number for a text', (report) => void (at(report, 'checks')['stage1'] = 4), 'checks.1.stage1'],
+    ['an unknown probe', (report) => void (at(report, 'checks')['probe'] = 'guess'), 'checks.1.probe'],
+    ['an unknown outcome', (report) => void (at(report, 'checks')['observed'] = 'bad-cell'), 'checks.1.observed'],
+    ['an unknown verdict', (report) => void (at(report, 'checks')['verdict'] = 'pass'), 'checks.1.verdict'],
+    ['a negative offset', (report) => void (at(report, 'windows')['offset'] = -1), 'windows.1.offset'],
+    ['an offset that is not exact', (report) => void (at(report, 'windows')['offset'] = 2 ** 53), 'windows.1.offset'],
+    ['a check of no window', (report) => void (at(report, 'checks')['window'] = 3), 'its check 1 is about window 3'],
+    ['a summary that the checks deny', (report) => void ((report['summary'] as { match: number }).match += 1), 'its summary counts 167 match, its checks 166'],
+  ])('refuses %s', (_, change, reason) => {
+    expect(() => parseReport(json(change))).toThrow(expect.objectContaining({ code: 'E_REPORT', message: expect.stringContaining(reason) }));
+  });
+
+  it('throws nothing but its own error', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json(), fc.constantFrom('', 'null', '[]', '{}')), (text) => {
+        expect(refusalOf(text)).toBeInstanceOf(WcvmmError);
+      }),
+    );
+  });
+
+  it('does not confuse a report with a changed one', () => {
+    const changed: Report = changeChecks(sample, ({ probe }) => (probe === 'fetch' ? { verdict: 'skipped', observed: null, note: 'why' } : undefined));
+    expect(parseReport(formatReport(changed)).summary.skipped).toBe(15);
+  });
+});
+
+function refusalOf(text: string): unknown {
+  try {
+    return parseReport(text);
+  } catch (error) {
+    return error;
+  }
+}

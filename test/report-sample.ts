@@ -1,0 +1,82 @@
+import type { Attribute, Outcome, ProbeName } from '../memattr/index.ts';
+import { PROBE_NUMBER } from '../vmm/guest/abi.ts';
+import { type Check, type Predicted, type Report, type ReportWindow, summarise } from '../vmm/report/report.ts';
+
+/** A report as a run on the arm64 testbed gives it. The rules below are only rough enough to make it look real. */
+
+export const STAGE1 = ['Device-nGnRnE', 'Device-nGnRE', 'Device-GRE', 'Normal-NC', 'Normal-WB'] as const;
+export const PROBES = Object.keys(PROBE_NUMBER) as ProbeName[];
+
+const STAGE2: Readonly<Record<Attribute, string>> = { device: 'Device-nGnRE', wc: 'Normal-NC', default: 'Normal-NC' };
+const ORDER = [...STAGE1];
+
+export function sampleWindow(attribute: Attribute, offset: number, length: number): ReportWindow {
+  return {
+    bar: 2,
+    offset,
+    length,
+    attribute,
+    hostVma: { predicted: attribute === 'wc' ? 'Normal-NC' : 'Device-nGnRnE', programmed: null },
+    stage2: { predicted: STAGE2[attribute], programmed: STAGE2[attribute], blockSize: length >= 0x20_0000 ? 0x20_0000 : 4096 },
+  };
+}
+
+function combine(stage1: string, stage2: string): string {
+  return ORDER[Math.min(ORDER.indexOf(stage1 as (typeof STAGE1)[number]), ORDER.indexOf(stage2 as (typeof STAGE1)[number]))] ?? stage1;
+}
+
+function predict(probe: ProbeName, effective: string): Predicted {
+  const device = effective.startsWith('Device');
+  if (probe === 'store-bandwidth' || probe === 'load-latency') return 'measurement';
+  if (probe === 'fetch') return 'fetch-abort';
+  if (probe === 'tag-retention') return effective === 'Normal-Tagged' ? 'ok' : 'not-present';
+  if (device && (probe === 'exclusive' || probe === 'atomic')) return 'any';
+  return device && /unaligned|simd|zero/.test(probe) ? 'alignment-fault' : 'ok';
+}
+
+const NOTES: Readonly<Partial<Record<ProbeName, string>>> = {
+  exclusive: 'whether Device memory supports exclusives is up to the implementation (Arm ARM B2.17.5)',
+  atomic: 'whether Device memory supports single-copy atomics beyond the interconnect is up to the implementation',
+  'tag-retention': 'the guest\'s CPU lacks allocation tags (MTE)',
+  'store-bandwidth': 'an emulator models neither gathering nor write buffers: its timing says nothing about the memory type',
+  'load-latency': 'an emulator models neither gathering nor write buffers: its timing says nothing about the memory type',
+};
+
+const ERRATA: Readonly<Partial<Record<ProbeName, string>>> = {
+  'zero-block': 'qemu-dczva-device: DC ZVA to Device memory completes; the architecture requires an alignment fault',
+  'simd-half-aligned': 'qemu-simd-8: a 128-bit load aligned to 8 bytes completes in Device memory; the architecture requires 16',
+};
+
+function checkOf(window: number, stage1: string, probe: ProbeName, stage2: string): Check {
+  const effective = combine(stage1, stage2);
+  const predicted = predict(probe, effective);
+  const base = { window, stage1, probe, effective, predicted };
+  if (predicted === 'any' || predicted === 'measurement') return { ...base, observed: 'ok', verdict: 'unobservable', note: NOTES[probe] ?? '' };
+  if (predicted === 'not-present') return { ...base, observed: 'not-present', verdict: 'unobservable', note: NOTES[probe] ?? '' };
+  const erratum = predicted === 'alignment-fault' ? ERRATA[probe] : undefined;
+  if (erratum !== undefined) return { ...base, observed: 'ok', verdict: 'erratum', note: erratum };
+  return { ...base, observed: predicted as Outcome, verdict: 'match', note: null };
+}
+
+export function sampleReport(change: Partial<Report> = {}): Report {
+  const windows = [sampleWindow('device', 0, 0x1_0000), sampleWindow('wc', 0x1_0000, 0x1f_0000), sampleWindow('default', 0x20_0000, 0x20_0000)];
+  const checks = windows.flatMap(({ stage2 }, window) => STAGE1.flatMap((stage1) => PROBES.map((probe) => checkOf(window, stage1, probe, stage2.predicted))));
+  const report: Report = {
+    schema: 'wcvmm.report/1',
+    command: 'verify',
+    arch: 'arm64',
+    platform: { kind: 'testbed', emulator: 'qemu-10.0.2', kernel: '7.3.4-wcvmm', cookies: true, fwb: true },
+    device: { address: '0000:01:00.0', id: '1af4:1110', source: 'cookie' },
+    windows,
+    checks,
+    summary: summarise(checks),
+    ...change,
+  };
+  return { ...report, summary: summarise(report.checks) };
+}
+
+/** `report` with those checks replaced that `change` returns something for. */
+export function changeChecks(report: Report, change: (check: Check) => Partial<Check> | undefined): Report {
+  const checks = report.checks.map((check): Check => Object.assign({}, check, change(check)));
+  return { ...report, checks, summary: summarise(checks) };
+}

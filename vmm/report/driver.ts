@@ -1,0 +1,61 @@
+import type { ProbeName } from '../../memattr/index.ts';
+import type { Check } from './report.ts';
+
+/** What a driver does to its BAR, by the probes that stand for it. */
+const STORES: readonly ProbeName[] = ['unaligned-store', 'unaligned-store-simd', 'unaligned-store-pair'];
+const LOADS: readonly ProbeName[] = ['unaligned-load', 'unaligned-load-simd', 'unaligned-load-pair'];
+
+/** In the words of somebody whose driver runs into it. */
+const FATE: Readonly<Record<string, string>> = {
+  ok: 'work',
+  'alignment-fault': 'fault',
+  'vm-killed': 'end the whole VM',
+  'external-abort': 'abort',
+  'atomic-fault': 'fault',
+  'other-fault': 'fault',
+  undefined: 'are undefined',
+  'wrong-data': 'lose data',
+};
+
+/**
+ * One line: what a driver that maps a window as `stage1` notices of the window's attribute. Everything in it is taken
+ * from the checks; a star marks what they only predict, and `combinesNote` says why.
+ *
+ * @param checks those of the window under `stage1`
+ */
+export function noticed(stage1: string, checks: readonly Check[]): string {
+  const [first] = checks;
+  if (!first) return `nothing is known: the report has no checks under stage 1 ${stage1}`;
+  const becomes = first.effective === stage1 ? `stays ${stage1}` : `becomes ${first.effective}`;
+  const [stores, loads] = [STORES, LOADS].map((probes) => fateOf(checks.filter(({ probe }) => probes.includes(probe))));
+  const accesses = stores === loads ? [['unaligned accesses', stores]] : [['unaligned stores', stores], ['unaligned loads', loads]];
+  const known = accesses.flatMap(([what, fate]) => (fate ? [`${what} ${fate}`] : []));
+  return `a driver's ${stage1} ${becomes}: ${[...known, mayGather(first.effective) ? 'write combining possible*' : 'no write combining*'].join(', ')}`;
+}
+
+/** What the star of `noticed` means: no probe sees combining itself, only what else comes with the memory type. */
+export function combinesNote(emulator: string | null): string {
+  return `* predicted only: ${emulator === null ? 'no probe sees it' : `${emulator} does not model it`}. The rest is what the guest saw.`;
+}
+
+/** Whether the memory type lets stores be merged: arm64's G types and Normal, x86's WC, WT and WB. */
+export function mayGather(type: string): boolean {
+  return /^(Normal|Device-G|W[CTB])/.test(type);
+}
+
+/** Empty when nothing was asked. */
+function fateOf(checks: readonly Check[]): string {
+  return [...new Set(checks.map(oneFate))].join(' or ');
+}
+
+function oneFate({ predicted, observed, verdict }: Check): string {
+  const [expected, found] = [wordFor(predicted), wordFor(observed)];
+  if (observed === null) return `${expected}*`;
+  if (verdict === 'erratum') return `${expected}* (here they ${found}, a known deviation)`;
+  if (verdict === 'mismatch' && expected !== found) return `${found} (the model says they ${expected})`;
+  return found;
+}
+
+function wordFor(outcome: Check['predicted'] | null): string {
+  return outcome === null ? '' : (FATE[outcome] ?? outcome);
+}

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto';
+import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { WcvmmError } from '../errors.ts';
+import type { Report } from './report.ts';
+
+/** The report's JSON, one window and one check per line, so that two reports can be compared with diff. */
+export function formatReport(report: Report): string {
+  const fields = Object.entries(report).map(([name, value]: [string, unknown]) => {
+    const many = Array.isArray(value) && value.length > 0;
+    const text = many ? `[\n    ${value.map((item) => JSON.stringify(item)).join(',\n    ')}\n  ]` : JSON.stringify(value);
+    return `  ${JSON.stringify(name)}: ${text}`;
+  });
+  return `{\n${fields.join(',\n')}\n}\n`;
+}
+
+/**
+ * Writes the report to `path`: the whole of it or nothing, so that no reader ever sees half a report and a failed
+ * run leaves the last one alone. Something that is there and no ordinary file (/dev/stdout, a pipe) is written to.
+ *
+ * @throws WcvmmError E_REPORT
+ */
+export async function writeReport(path: string, report: Report): Promise<void> {
+  await writeWhole(path, formatReport(report));
+}
+
+/** As `writeReport`, for any text. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  try {
+    const there = await stat(path).catch(() => null);
+    if (there && !there.isFile()) await writeFile(path, text);
+    // A symbolic link stays one: what it points to is replaced.
+    else await replaceFile(there ? await realpath(path) : path, text);
+  } catch (error) {
+    throw new WcvmmError('E_REPORT', `the report could not be written to ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+import { PROBE_NUMBER } from '../guest/abi.ts';
+import type { ProbeName } from '../../memattr/index.ts';
+import type { Note } from './notes.ts';
+import type { Check, Report, Verdict } from './report.ts';
+import { type Colour, type Style, paint } from './terminal.ts';
+import { OUTCOME_WORDS, PROBE_SHORT } from './words.ts';
+
+/** A match has no mark: what is as it should be must not compete with what is not. */
+export const MARK: Readonly<Record<Verdict, string>> = { match: '', mismatch: '✗', unobservable: '?', erratum: '!', skipped: '-' };
+export const VERDICT_COLOUR: Readonly<Record<Verdict, Colour>> = { match: 'green', mismatch: 'red', unobservable: 'dim', erratum: 'yellow', skipped: 'dim' };
+
+/** One line of the matrix: a label, then cells; a window's title is a line with no cells. */
+interface Line {
+  label: string;
+  cells: readonly Cell[];
+  colour: Colour | null;
+}
+
+interface Cell {
+  text: string;
+  colour: Colour | null;
+}
+
+/** Stage-1 types down, probes across, one block of lines per window; a cell is what the guest saw, a mark and its note. */
+export function renderMatrix(report: Report, notes: readonly Note[], style: Style): string[] {
+  const probes = (Object.keys(PROBE_NUMBER) as ProbeName[]).filter((probe) => report.checks.some((check) => check.probe === probe));
+  const numberOf = new Map(notes.flatMap(({ number, checks }) => checks.map((check) => [check, number] as const)));
+  const lines: Line[] = [{ label: '  stage 1', cells: probes.map((probe) => ({ text: PROBE_SHORT[probe], colour: 'dim' })), colour: 'dim' }];
+  for (const [index, window] of report.windows.entries()) {
+    const checks = report.checks.filter((check) => check.window === index);
+    if (checks.length === 0) continue;
+    const what = window.source === 'memory' ? 'control, ordinary memory' : window.attribute;
+    lines.push({ label: `${index} ${what}, stage 2 ${window.stage2.programmed ?? window.stage2.predicted}`, cells: [], colour: 'bold' });
+    for (const stage1 of new Set(checks.map((check) => check.stage1))) {
+      const cells = probes.map((probe) => cellOf(checks.find((check) => check.stage1 === stage1 && check.probe === probe), numberOf));
+      lines.push({ label: `  ${stage1}`, cells, colour: null });
+    }
+  }
+  return layOut(lines, style);
+}
+
+function cellOf(check: Check | undefined, numberOf: ReadonlyMap<Check, number>): Cell {
+  if (!check) return { text: '', colour: null };
+  const outcome = check.observed === null ? '' : OUTCOME_WORDS[check.observed].short;
+  return { text: `${outcome}${MARK[check.verdict]}${numberOf.get(check) ?? ''}`, colour: VERDICT_COLOUR[check.verdict] };
+}
+
+/** Columns as narrow as their cells allow; those that do not fit beside the others go into a second matrix below. */
+function layOut(lines: readonly Line[], style: Style): string[] {
+  const rows = lines.filter(({ cells }) => cells.length > 0);
+  const label = Math.max(...rows.map((line) => line.label.length)) + 1;
+  const widths = (rows[0]?.cells ?? []).map((_, column) => Math.max(...rows.map(({ cells }) => cells[column]?.text.length ?? 0)) + 1);
+  const blocks: number[][] = [];
+  let room = 0;
+  for (const [column, width] of widths.entries()) {
+    if (room < width || blocks.length === 0) {
+      blocks.push([]);
+      room = style.columns - label + 1;
+    }
+    blocks.at(-1)?.push(column);
+    room -= width;
+  }
+  return blocks.flatMap((columns, block) => lines.map((line) => layOutLine(line, columns.map((column) => ({ cell: line.cells[column], width: widths[column] ?? 0 })), label, style)).concat(block + 1 < blocks.length ? [''] : []));
+}
+
+function layOutLine(line: Line, columns: readonly { cell: Cell | undefined; width: number }[], label: number, style: Style): string {
+  const head = line.colour ? paint(style, line.colour, line.label) : line.label;
+  const last = columns.findLastIndex(({ cell }) => cell !== undefined && cell.text !== '');
+  const cells = columns.slice(0, last + 1).map(({ cell, width }, index) => paintCell(cell, index === last ? 0 : width, style));
+  return cells.length === 0 ? head : head + ' '.repeat(label - line.label.length) + cells.join('');
+}
+
+function paintCell(cell: Cell | undefined, width: number, style: Style): string {
+  if (!cell) return ' '.repeat(width);
+  return (cell.colour ? paint(style, cell.colour, cell.text) : cell.text) + ' '.repeat(Math.max(0, width - cell.text.length));
+}

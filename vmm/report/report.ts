@@ -1,0 +1,120 @@
+import type { Attribute, Outcome, ProbeName, Source } from '../../memattr/index.ts';
+import { EXIT } from '../errors.ts';
+import type { Window } from '../plan.ts';
+
+/**
+ * The report as its JSON has it, schema `wcvmm.report/1`: a field may be added, none changes its meaning.
+ * Offsets and lengths are bytes and JSON numbers, exact below 2^53 (8 PiB), which no BAR reaches.
+ *
+ * Three kinds of evidence stand side by side and are never mixed: *predicted* by the model, *programmed* as read
+ * back from the kernel (null: this kernel does not tell), *observed* by the guest (null: it never got there).
+ */
+export interface Report {
+  schema: typeof SCHEMA;
+  command: Command;
+  arch: Arch;
+  platform: ReportPlatform;
+  device: ReportDevice;
+  windows: ReportWindow[];
+  checks: Check[];
+  summary: Summary;
+}
+
+export const SCHEMA = 'wcvmm.report/1';
+
+export type Command = 'run' | 'verify' | 'compare';
+export type Arch = 'arm64' | 'x86';
+
+/**
+ * match: observed as predicted. mismatch: not. unobservable: seen, but this platform or the architecture lets it say
+ * nothing about the memory type. erratum: not as predicted, and a known deviation of this emulator; never a pass.
+ * skipped: not asked, or not answered. All but match have a note that says why.
+ */
+export type Verdict = 'match' | 'mismatch' | 'unobservable' | 'erratum' | 'skipped';
+export const VERDICTS: readonly Verdict[] = ['match', 'mismatch', 'unobservable', 'erratum', 'skipped'];
+
+/** An outcome, or that there is none to predict: the architecture leaves it open, or it is a number to measure. */
+export type Predicted = Outcome | 'any' | 'measurement';
+
+export interface ReportPlatform {
+  kind: 'testbed' | 'native';
+  /** Such as `qemu-10.0.2`; null on real hardware. */
+  emulator: string | null;
+  /** The kernel's release, as uname has it. */
+  kernel: string;
+  /** Whether the kernel has mmap cookies. */
+  cookies: boolean;
+  /** arm64: stage 2 can force write-back (FEAT_S2FWB); null where unknown or not arm64. */
+  fwb: boolean | null;
+  /** x86: the CPU's vendor. */
+  vendor?: string;
+}
+
+export interface ReportDevice {
+  /** PCI address; null when memory stands in for a BAR. */
+  address: string | null;
+  /** PCI vendor:device in hexadecimal. */
+  id: string | null;
+  source: Source;
+}
+
+export interface Evidence {
+  predicted: string;
+  programmed: string | null;
+}
+
+export interface ReportWindow {
+  bar: number;
+  offset: number;
+  length: number;
+  attribute: Attribute;
+  hostVma: Evidence;
+  /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
+  stage2: Evidence & { blockSize: number | null };
+  /** Where this mapping came from if not from the device's source: `memory` is a control, of which everything is known. */
+  source?: Source;
+}
+
+export interface Check {
+  /** Index into `windows`. */
+  window: number;
+  stage1: string;
+  probe: ProbeName;
+  /** The memory type that stage 1 and stage 2 combine to, by the model. */
+  effective: string;
+  predicted: Predicted;
+  observed: Outcome | null;
+  verdict: Verdict;
+  note: string | null;
+}
+
+export type Summary = Record<Verdict, number>;
+
+/** A planned window in the report's numbers. @throws RangeError beyond 2^53 bytes */
+export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2'>): ReportWindow {
+  const [offsetBytes, lengthBytes] = [Number(offset), Number(length)];
+  if (!Number.isSafeInteger(offsetBytes + lengthBytes)) throw new RangeError(`a window of BAR ${bar} ends beyond 2^53 bytes`);
+  return { bar, offset: offsetBytes, length: lengthBytes, attribute, ...evidence };
+}
+
+export function summarise(checks: readonly Check[]): Summary {
+  const summary: Summary = { match: 0, mismatch: 0, unobservable: 0, erratum: 0, skipped: 0 };
+  for (const { verdict } of checks) summary[verdict] += 1;
+  return summary;
+}
+
+/** The evidence that contradicts itself: the kernel was read back, and is not as the model predicted. */
+export function isContradicted({ predicted, programmed }: Evidence): boolean {
+  return programmed !== null && programmed !== predicted;
+}
+
+/**
+ * 1 when a check or a window's own evidence is a mismatch; 2 when there were checks and not one was carried out;
+ * else 0. Errata and what cannot be observed do not fail a run: the report names them.
+ */
+export function exitCodeOf({ windows, checks }: Pick<Report, 'windows' | 'checks'>): (typeof EXIT)[keyof typeof EXIT] {
+  const wrongWindow = windows.some(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2));
+  if (wrongWindow || checks.some(({ verdict }) => verdict === 'mismatch')) return EXIT.mismatch;
+  if (checks.length > 0 && checks.every(({ verdict }) => verdict === 'skipped')) return EXIT.failed;
+  return EXIT.match;
+}
