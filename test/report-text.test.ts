@@ -146,6 +146,13 @@ describe('renderCompare', () => {
   it('leaves out an attribute that was not mapped, and a control', () => {
     const windows = sample.windows.map((window, index) => (index === 2 ? Object.assign({}, window, { source: 'memory' as const }) : window));
     expect(renderCompare({ ...compared, windows }, plain)).not.toMatch(/^default:/m);
+    expect(renderCompare({ ...compared, windows: [], checks: [] }, plain)).toContain('no window to compare');
+  });
+
+  it('compares memory where memory was asked for', () => {
+    const windows = sample.windows.map((window) => Object.assign({}, window, { source: 'memory' as const }));
+    const device = { address: null, id: null, source: 'memory' } as const;
+    expect(renderCompare({ ...compared, windows, device }, plain)).toMatch(/^default:/m);
   });
 });
 

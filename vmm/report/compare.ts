@@ -3,7 +3,7 @@ import { PROBE_NUMBER } from '../guest/abi.ts';
 import { combinesNote, noticed } from './driver.ts';
 import { MARK, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
-import type { Arch, Check, Report } from './report.ts';
+import { type Arch, type Check, type Report, isControl } from './report.ts';
 import { type Colour, type Style, paint, wrap } from './terminal.ts';
 import { header, mismatchList, summary, windowTable } from './text.ts';
 import { OUTCOME_WORDS } from './words.ts';
@@ -44,15 +44,16 @@ export function renderCompare(report: Report, style: Style): string {
   return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
 }
 
-function sidesOf({ windows, checks }: Report): readonly Side[] {
+function sidesOf(report: Report): readonly Side[] {
   return ORDER.flatMap((attribute) => {
-    const index = windows.findIndex((window) => window.attribute === attribute && window.source !== 'memory');
-    return index >= 0 ? [{ attribute, index, checks: checks.filter((check) => check.window === index) }] : [];
+    const index = report.windows.findIndex((window) => window.attribute === attribute && !isControl(report, window));
+    return index >= 0 ? [{ attribute, index, checks: report.checks.filter((check) => check.window === index) }] : [];
   });
 }
 
 /** One group of columns per stage-1 type, one column per attribute in it; what is alike everywhere needs no row. */
 function comparison(sides: readonly Side[], types: readonly string[], style: Style): string[] {
+  if (sides.length === 0) return ['  There is no window to compare.'];
   const columns = types.flatMap((stage1) => sides.map(({ attribute, checks }) => ({ attribute, checks: checks.filter((check) => check.stage1 === stage1) })));
   const probes = (Object.keys(PROBE_NUMBER) as ProbeName[]).filter((probe) => columns.some(({ checks }) => checks.some((check) => check.probe === probe)));
   const rows = probes.map((probe) => ({ probe, cells: columns.map(({ checks }) => cellOf(checks.find((check) => check.probe === probe))) }));

@@ -1,7 +1,7 @@
 import { PROBE_NUMBER } from '../guest/abi.ts';
 import type { ProbeName } from '../../memattr/index.ts';
 import type { Note } from './notes.ts';
-import type { Check, Report, Verdict } from './report.ts';
+import { type Check, type Report, type Verdict, isControl } from './report.ts';
 import { type Colour, type Style, paint } from './terminal.ts';
 import { OUTCOME_WORDS, PROBE_SHORT } from './words.ts';
 
@@ -29,7 +29,7 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
   for (const [index, window] of report.windows.entries()) {
     const checks = report.checks.filter((check) => check.window === index);
     if (checks.length === 0) continue;
-    const what = window.source === 'memory' ? 'control, ordinary memory' : window.attribute;
+    const what = isControl(report, window) ? 'control, ordinary memory' : window.attribute;
     lines.push({ label: `${index} ${what}, stage 2 ${window.stage2.programmed ?? window.stage2.predicted}`, cells: [], colour: 'bold' });
     for (const stage1 of new Set(checks.map((check) => check.stage1))) {
       const cells = probes.map((probe) => cellOf(checks.find((check) => check.stage1 === stage1 && check.probe === probe), numberOf));

@@ -103,6 +103,11 @@ export function summarise(checks: readonly Check[]): Summary {
   return summary;
 }
 
+/** Is the window ordinary memory that was asked for comparison, beside those of the device? */
+export function isControl({ device }: Pick<Report, 'device'>, { source }: ReportWindow): boolean {
+  return source === 'memory' && device.source !== 'memory';
+}
+
 /** The evidence that contradicts itself: the kernel was read back, and is not as the model predicted. */
 export function isContradicted({ predicted, programmed }: Evidence): boolean {
   return programmed !== null && programmed !== predicted;
