@@ -75,11 +75,6 @@ export async function decodeLog(bytes: Uint8Array, cellCount: number): Promise<G
   return { records, running: checkRunning(running, recordCount, cellCount) };
 }
 
-/** For a guest that says it is done: @throws WcvmmError E_GUEST_RECORDS unless every cell has its record. */
-export function checkComplete({ records }: GuestLog, cellCount: number): void {
-  if (records.length !== cellCount) refuse(`the guest says that it is done, with ${records.length} of ${cellCount} cells answered`);
-}
-
 function checkRecord({ cell, outcome, syndrome, address, values }: RawRecord, index: number): GuestRecord {
   if (cell !== index) refuse(`record ${index} answers cell ${cell}: records come in the order of the cells`);
   const name = outcomeName(outcome);
