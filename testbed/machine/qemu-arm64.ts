@@ -37,7 +37,9 @@ export const arm64: Machine = {
 };
 
 function emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[] {
-  const machine = ['virt', 'virtualization=on', 'gic-version=3', ...(options.iommu ? ['iommu=smmuv3'] : [])];
+  // QEMU refuses mte=on for a model without it.
+  const mte = options.cpu === null ? ['mte=on'] : [];
+  const machine = ['virt', 'virtualization=on', 'gic-version=3', ...mte, ...(options.iommu ? ['iommu=smmuv3'] : [])];
   return [
     ['-nodefaults', '-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
     ['-M', machine.join(','), '-cpu', options.cpu ?? 'max,pauth-impdef=on'],
