@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// One memory type is live at a time: two of one location would be mismatched attributes, whose coherency is lost (Arm
+// ARM, "Mismatched memory attributes").
 #include "runtime/window.h"
 #include "runtime/cpu.h"
 #include "runtime/memory-map.h"
@@ -51,13 +53,14 @@ static void invalidate_tlb(wcvmm_u64 address)
 	__asm__ volatile("dsb ish\n\tisb" : : : "memory");
 }
 
-void window_set_types(const wcvmm_u8 *types, wcvmm_u32 count)
+int window_set_types(const wcvmm_u8 *types, wcvmm_u32 count)
 {
 	wcvmm_u64 mair = MAIR_FIXED;
 
 	for (wcvmm_u32 i = 0; i < count; i++)
 		mair |= (wcvmm_u64)types[i] << 8 * (MAIR_WINDOW + i);
 	write_sysreg(mair_el1, mair);
+	return 1;	/* every byte is legal in MAIR_EL1 */
 }
 
 int window_is_mappable(wcvmm_u64 gpa, wcvmm_u64 length)
@@ -106,6 +109,7 @@ void window_clean(wcvmm_u64 address)
 	__asm__ volatile("dsb sy" : : : "memory");
 }
 
+/* QEMU's TLB loses the cause of an alignment fault on a hit: then Device does not fault, or at the wrong level. */
 void window_forget_translation(wcvmm_u64 address)
 {
 	__asm__ volatile("dsb sy" : : : "memory");

@@ -9,7 +9,7 @@
 wcvmm_u32 guest_main(wcvmm_u64 ram);
 
 _Noreturn void guest_exit(wcvmm_u32 status);
-/* Called by the vectors: `vector` is the entry's number, 0..15. */
+/* Called by the exception vectors: `vector` is the number of the one that was entered. */
 _Noreturn void guest_unexpected(wcvmm_u64 vector, wcvmm_u64 syndrome, wcvmm_u64 address, wcvmm_u64 pc);
 
 void guest_sync(wcvmm_u32 cell);

@@ -13,15 +13,11 @@ enum wcvmm_outcome probe_load_latency(struct probe *probe)
 		wcvmm_u64 at = probe->address;
 
 		while (at < probe->address + STRETCH) {
-			wcvmm_u64 got = load(at);
-
-			/* The next address waits for the word that was read, and does not depend on what it is. */
-			__asm__ volatile("eor %1, %1, %1\n\tadd %0, %0, %1" : "+r"(at), "+r"(got));
-			at += STEP;
+			at = after(at, load(at)) + STEP;
 		}
 	}
 	probe->value[1] = ticks() - start;
 	probe->value[0] = probe->argument * (STRETCH / STEP);
-	probe->value[2] = read_sysreg(cntfrq_el0);
+	probe->value[2] = ticks_per_second();
 	return WCVMM_OUTCOME_OK;
 }

@@ -4,10 +4,10 @@
 
 #include "abi.h"
 
-/* The outcome that ESR_EL1 stands for (Arm ARM, ESR_EL1: EC, and the fault status codes of its ISS). */
+/* The outcome that the syndrome of a record stands for. */
 enum wcvmm_outcome syndrome_outcome(wcvmm_u64 syndrome);
 
-/* 1 when FAR_EL1 holds the address that faulted. */
+/* 1 when the CPU says which address faulted. */
 int syndrome_has_address(wcvmm_u64 syndrome);
 
 #endif

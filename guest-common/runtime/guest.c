@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/guest.h"
+#include "runtime/cpu.h"
 #include "runtime/guard.h"
-#include "runtime/memory-map.h"
 
 struct guard guard;
 
-/* KVM can only report a store whose syndrome says what it was: one register, no writeback, hence assembly. */
-static void ring(wcvmm_u64 offset, wcvmm_u32 value)
-{
-	__asm__ volatile("str %w0, [%1]" : : "r"(value), "r"(DOORBELL + offset) : "memory");
-}
-
 _Noreturn void guest_exit(wcvmm_u32 status)
 {
-	__asm__ volatile("dsb sy" : : : "memory");
+	full_barrier();
 	for (;;)
 		ring(WCVMM_DOORBELL_EXIT, status);
 }
@@ -26,11 +20,11 @@ _Noreturn void guest_unexpected(wcvmm_u64 vector, wcvmm_u64 syndrome, wcvmm_u64 
 		before = 1;
 		print("wcvmm guest: unexpected exception, vector ");
 		print_decimal((wcvmm_u32)vector);
-		print(" esr ");
+		print(" " NAME_OF_SYNDROME " ");
 		print_hex(syndrome);
-		print(" far ");
+		print(" " NAME_OF_ADDRESS " ");
 		print_hex(address);
-		print(" elr ");
+		print(" " NAME_OF_PC " ");
 		print_hex(pc);
 		print("\n");
 	}
@@ -39,9 +33,9 @@ _Noreturn void guest_unexpected(wcvmm_u64 vector, wcvmm_u64 syndrome, wcvmm_u64 
 
 void guest_sync(wcvmm_u32 cell)
 {
-	__asm__ volatile("dsb sy" : : : "memory");
+	full_barrier();
 	ring(WCVMM_DOORBELL_SYNC, cell);
-	__asm__ volatile("dsb sy" : : : "memory");
+	full_barrier();
 }
 
 void print(const char *text)

@@ -4,6 +4,7 @@
 
 #define GUARD_SP	0
 #define GUARD_SYNDROME	8
+#define GUARD_ADDRESS	16
 #define GUARD_PC	24
 
 #ifndef __ASSEMBLER__
@@ -16,9 +17,9 @@ typedef enum wcvmm_outcome probe_fn(struct probe *probe);
 /* What the last fault inside guard_call() said; the offsets above are its fields'. */
 struct guard {
 	wcvmm_u64 sp;		/* where guard_call() resumes; 0 = no probe is under way */
-	wcvmm_u64 syndrome;	/* ESR_EL1 */
-	wcvmm_u64 address;	/* FAR_EL1 */
-	wcvmm_u64 pc;		/* ELR_EL1 */
+	wcvmm_u64 syndrome;	/* as in struct wcvmm_record */
+	wcvmm_u64 address;	/* of the access, when the syndrome says that it has one */
+	wcvmm_u64 pc;		/* of the instruction */
 };
 extern struct guard guard;
 

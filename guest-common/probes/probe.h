@@ -7,6 +7,7 @@
 #define PROBE_H
 
 #include "abi.h"
+#include "runtime/cpu.h"
 #include "runtime/guard.h"
 
 struct probe {
@@ -14,25 +15,15 @@ struct probe {
 	wcvmm_u64 argument;
 	wcvmm_u64 *value;	/* the record's four values */
 	wcvmm_u32 index;	/* the cell's */
-	wcvmm_u8 stage1;	/* the MAIR byte that the address is mapped with */
+	wcvmm_u8 stage1;	/* the encoding that the address is mapped with */
 };
+
+/* The architecture's function for this enum wcvmm_probe, or null: the number is the VMM's. */
+probe_fn *probe_of(wcvmm_u32 probe);
 
 probe_fn probe_stage1_self_check, probe_unaligned_load, probe_unaligned_store, probe_unaligned_load_simd,
 	probe_unaligned_store_simd, probe_unaligned_load_pair, probe_unaligned_store_pair, probe_simd_half_aligned,
 	probe_zero_block, probe_exclusive, probe_atomic, probe_fetch, probe_data_read, probe_data_write,
 	probe_tag_retention, probe_store_bandwidth, probe_load_latency;
-
-static inline wcvmm_u64 load(wcvmm_u64 address)
-{
-	wcvmm_u64 value;
-
-	__asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static inline void store(wcvmm_u64 address, wcvmm_u64 value)
-{
-	__asm__ volatile("str %0, [%1]" : : "r"(value), "r"(address) : "memory");
-}
 
 #endif

@@ -12,6 +12,6 @@ enum wcvmm_outcome probe_store_bandwidth(struct probe *probe)
 			store(at, repetition);
 	probe->value[1] = ticks() - start;
 	probe->value[0] = probe->argument * STRETCH;
-	probe->value[2] = read_sysreg(cntfrq_el0);
+	probe->value[2] = ticks_per_second();
 	return WCVMM_OUTCOME_OK;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stores to an address that has no memslot and is not the doorbell.
+#include "runtime/cpu.h"
 #include "runtime/guest.h"
 #include "runtime/window.h"
 
@@ -7,10 +8,10 @@
 
 wcvmm_u32 guest_main(wcvmm_u64 ram)
 {
-	const wcvmm_u8 device = 0;
+	const wcvmm_u8 device = 0;	/* arm64: Device-nGnRnE; x86: UC */
 
 	(void)ram;
 	window_set_types(&device, 1);
-	__asm__ volatile("str wzr, [%0]" : : "r"(window_map(NOWHERE, 0, 0)) : "memory");
+	store(window_map(NOWHERE, 0, 0), 0);
 	return WCVMM_STATUS_OK;
 }

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the Makefiles of the guests share. One says which CC, and ARCH_CFLAGS, and includes this: a guest is its own
+# runtime/, cells/ and probes/ and the ones here, and is built to build/guest.elf beside build/bad-*.elf, the guests
+# that show how a VMM treats a bad one.
+
+common := ../guest-common
+B := build
+
+# The guest's own folder first: runtime/cpu.h and runtime/memory-map.h are each architecture's own.
+CPPFLAGS := -I../vmm/guest -I. -I$(common)
+# No stack protector or PLT: nothing here is linked with. Memory that is written word by word stays written so.
+CFLAGS := -std=c11 -O2 $(ARCH_CFLAGS) -ffreestanding -fno-pic -fno-stack-protector -fno-tree-loop-distribute-patterns \
+	-fno-asynchronous-unwind-tables -Wall -Wextra -Werror
+LDFLAGS := -nostdlib -static -no-pie -Wl,-T,$(common)/guest.ld -Wl,--build-id=none -Wl,--fatal-warnings \
+	-Wl,-z,max-page-size=4096 -Wl,-z,noexecstack
+
+vpath %.c $(common)
+
+sources = $(patsubst $(common)/%,%,$(foreach folder,. $(common),$(wildcard $(folder)/$1)))
+objects = $(patsubst %,$B/%.o,$(basename $(patsubst ./%,%,$(call sources,$1))))
+
+runtime := $(call objects,runtime/*.[cS])
+guest := $(call objects,cells/*.c) $(call objects,probes/*.c)
+bad := $(patsubst $B/bad/%.o,$B/bad-%.elf,$(call objects,bad/*.c))
+
+all: $B/guest.elf $(bad)
+
+$B/guest.elf: $(runtime) $(guest)
+$(bad): $B/bad-%.elf: $(runtime) $B/bad/%.o
+
+$B/%.elf: $(common)/guest.ld $B/command
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^)
+
+$B/%.o: %.c $B/command
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/%.o: %.S $B/command
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Changes only when the compiler, its flags or the list of objects do, so that those make everything out of date too.
+command := $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(runtime) $(guest)
+$B/command: always
+	@mkdir -p $(@D)
+	@test "$$(cat $@ 2>/dev/null)" = '$(command)' || echo '$(command)' > $@
+
+clean:
+	rm -rf $B
+
+-include $(shell find $B -name '*.d' 2>/dev/null)
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all always clean
