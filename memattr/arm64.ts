@@ -1,0 +1,46 @@
+/** The arm64 model: Linux's choices (sources.ts), the architecture's sums (combine.ts) and what follows (predict.ts). */
+import { combine } from './combine.ts';
+import { STAGE1_TYPES, decodeMair } from './mair.ts';
+import { nameOf } from './memory-type.ts';
+import type { MemoryType } from './memory-type.ts';
+import { PROBES } from './model.ts';
+import type { ArchitectureModel, Platform, Prediction, ProbeName, Stage1Type } from './model.ts';
+import { predictCell } from './predict.ts';
+import { kvmStage2, linuxMapping } from './sources.ts';
+import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
+import type { KvmStage2 } from './stage2.ts';
+
+/**
+ * Each answer that is possible on the platform: two where nobody could tell whether FWB is on. They only differ for stage-2
+ * Write-Back, that is for ordinary memory.
+ */
+function effectiveTypes(stage1: Stage1Type, stage2: KvmStage2, { fwb }: Platform): readonly MemoryType[] {
+  const own = decodeMair(stage1.encoding);
+  return (fwb === null ? [true, false] : [fwb]).map((on) => combine(own, decodeStage2(encodeStage2(stage2, on), { fwb: on })));
+}
+
+function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
+  return [...new Set(effectiveTypes(stage1, kvmStage2Of(stage2), platform).map(nameOf))].join(' or ');
+}
+
+function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction {
+  const { faultForwarding, mte } = platform;
+  const cell = { stage1: decodeMair(stage1.encoding), stage2: kvmStage2Of(stage2), faultForwarding, mte };
+  const [first, second] = effectiveTypes(stage1, cell.stage2, platform).map((type) => predictCell(probe, { ...cell, effective: type }));
+  if (first === undefined) throw new RangeError('a cell without an effective type');
+  return second === undefined || sameOutcome(first, second) ? first : { kind: 'any', why: `nothing tells whether FWB is on. With it: ${first.why}. Without it: ${second.why}` };
+}
+
+function sameOutcome(a: Prediction, b: Prediction): boolean {
+  return a.kind === b.kind && (a.kind !== 'outcome' || b.kind !== 'outcome' || a.outcome === b.outcome);
+}
+
+export const arm64: ArchitectureModel = {
+  arch: 'arm64',
+  stage1Types: STAGE1_TYPES,
+  probes: PROBES,
+  hostVma: (attribute, source) => linuxMapping(attribute, source).hostVma,
+  stage2: (attribute, source) => kvmStage2(linuxMapping(attribute, source)),
+  effective,
+  predict,
+};

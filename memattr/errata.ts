@@ -1,0 +1,44 @@
+/** Where an emulator is known to differ from the architecture. Each was seen, and each excuses no more than what was seen. */
+import type { Outcome, ProbeName } from './model.ts';
+
+/** One cell, as far as an erratum may look at it. */
+export interface ErratumCheck {
+  probe: ProbeName;
+  stage1: string;
+  stage2: string;
+  effective: string;
+  predicted: Outcome;
+  observed: Outcome;
+}
+
+export interface Erratum {
+  /** Stable, for reports. */
+  id: string;
+  /** Tested against the emulator's name and version, `qemu-10.0.2`. */
+  emulator: RegExp;
+  text: string;
+  matches(check: ErratumCheck): boolean;
+}
+
+/** Seen on 10.0.2; 10.0 is the first with alignment faults by memory type that stage 2 can cause. */
+const QEMU_10 = /^qemu-10\./;
+
+/** The architecture faults by the memory type, whoever ends up with the fault; the emulator carries the access out. */
+function faultNotRaised(probe: ProbeName): Erratum['matches'] {
+  return (check) => check.probe === probe && check.observed === 'ok' && (check.predicted === 'alignment-fault' || check.predicted === 'vm-killed');
+}
+
+export const errata: readonly Erratum[] = [
+  {
+    id: 'qemu-dc-zva-device',
+    emulator: QEMU_10,
+    text: 'QEMU carries out DC ZVA on Device memory, where the architecture has it fault.',
+    matches: faultNotRaised('zero-block'),
+  },
+  {
+    id: 'qemu-simd-half-aligned',
+    emulator: QEMU_10,
+    text: 'QEMU checks a 128-bit SIMD access to Device memory for an alignment of 8 bytes, where the architecture asks for 16.',
+    matches: faultNotRaised('simd-half-aligned'),
+  },
+];

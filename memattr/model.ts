@@ -1,0 +1,95 @@
+/** The vocabulary of the model, and what every architecture's model can answer. */
+
+/** What user space asks a window's mapping to be; a `memory type` is what hardware ends up with. */
+export type Attribute = 'default' | 'device' | 'wc';
+
+/** Where a window's mapping comes from: a VFIO mmap cookie, VFIO's own offset, sysfs's resource files, ordinary memory. */
+export type Source = 'cookie' | 'legacy' | 'sysfs' | 'memory';
+
+/** What a guest sees of one access; `vm-killed` is what its VMM sees instead. */
+export type Outcome =
+  | 'ok'
+  | 'alignment-fault'
+  | 'vm-killed'
+  | 'external-abort'
+  | 'fetch-abort'
+  | 'undefined'
+  | 'atomic-fault'
+  | 'other-fault'
+  | 'wrong-data'
+  | 'not-present';
+
+export type ProbeName =
+  | 'stage1-self-check'
+  | 'unaligned-load'
+  | 'unaligned-store'
+  | 'unaligned-load-simd'
+  | 'unaligned-store-simd'
+  | 'unaligned-load-pair'
+  | 'unaligned-store-pair'
+  | 'simd-half-aligned'
+  | 'zero-block'
+  | 'exclusive'
+  | 'atomic'
+  | 'fetch'
+  | 'data-read'
+  | 'data-write'
+  | 'tag-retention'
+  | 'store-bandwidth'
+  | 'load-latency';
+
+/** In the order of enum wcvmm_probe. */
+export const PROBES: readonly ProbeName[] = [
+  'stage1-self-check',
+  'unaligned-load',
+  'unaligned-store',
+  'unaligned-load-simd',
+  'unaligned-store-simd',
+  'unaligned-load-pair',
+  'unaligned-store-pair',
+  'simd-half-aligned',
+  'zero-block',
+  'exclusive',
+  'atomic',
+  'fetch',
+  'data-read',
+  'data-write',
+  'tag-retention',
+  'store-bandwidth',
+  'load-latency',
+];
+
+/** `any` is for what the architecture leaves open, so that no outcome would prove anything. */
+export type Prediction =
+  | { kind: 'outcome'; outcome: Outcome; why: string }
+  | { kind: 'any'; why: string }
+  | { kind: 'measurement'; why: string };
+
+/** A type that the guest may choose: arm64, a MAIR_EL1 attribute byte. */
+export interface Stage1Type {
+  name: string;
+  encoding: number;
+}
+
+export interface Platform {
+  /** FEAT_S2FWB is on: stage 2 can override stage 1. null: nobody could tell. */
+  fwb: boolean | null;
+  /** KVM hands an alignment fault that stage 2 caused to the guest; if not, KVM_RUN fails with EFAULT. */
+  faultForwarding: boolean;
+  /** The VM was given MTE. */
+  mte: boolean;
+}
+
+export interface ArchitectureModel {
+  readonly arch: 'arm64' | 'x86';
+  readonly stage1Types: readonly Stage1Type[];
+  readonly probes: readonly ProbeName[];
+  /** The memory type of the host's own mapping. Throws RangeError for an attribute that the source cannot give. */
+  hostVma(attribute: Attribute, source: Source): string;
+  /** What KVM programs in stage 2. Throws RangeError for an attribute that the source cannot give. */
+  stage2(attribute: Attribute, source: Source, platform: Platform): string;
+  /** The type that both stages make together. Throws RangeError for a stage-2 name that KVM does not use. */
+  effective(stage1: Stage1Type, stage2: string, platform: Platform): string;
+  /** What the guest must see. Throws RangeError as `effective` does. */
+  predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction;
+}

@@ -1,0 +1,97 @@
+/** What each probe must see, from the types of stage 1, of stage 2 and of both together. */
+import type { MemoryType } from './memory-type.ts';
+import { nameOf } from './memory-type.ts';
+import type { Outcome, Prediction, ProbeName } from './model.ts';
+import type { KvmStage2 } from './stage2.ts';
+
+export interface Cell {
+  readonly stage1: MemoryType;
+  readonly stage2: KvmStage2;
+  readonly effective: MemoryType;
+  readonly faultForwarding: boolean;
+  readonly mte: boolean;
+}
+
+type Rule = (cell: Cell) => Prediction;
+
+/** What makes these accesses fault on Device memory. */
+const UNALIGNED = 'an access that is not aligned to its size';
+const PAIR = 'a pair whose elements are not aligned to their size';
+const SIMD_HALF = 'a 128-bit access that is aligned to 8 bytes only, where the size of the whole register counts (Arm ARM B2.9.2)';
+const ZERO = 'DC ZVA at any address (Arm ARM C5.3, "DC ZVA")';
+
+const RULES: Readonly<Record<ProbeName, Rule>> = {
+  'stage1-self-check': () => sees('ok', 'AT S1E1R reports the type that the guest wrote into its own tables'),
+  'unaligned-load': faultsOnDevice(UNALIGNED),
+  'unaligned-store': faultsOnDevice(UNALIGNED),
+  'unaligned-load-simd': faultsOnDevice(UNALIGNED),
+  'unaligned-store-simd': faultsOnDevice(UNALIGNED),
+  'unaligned-load-pair': faultsOnDevice(PAIR),
+  'unaligned-store-pair': faultsOnDevice(PAIR),
+  'simd-half-aligned': faultsOnDevice(SIMD_HALF),
+  'zero-block': faultsOnDevice(ZERO),
+  exclusive: onlyOnWriteBack('exclusive accesses'),
+  atomic: onlyOnWriteBack('atomic instructions'),
+  fetch,
+  'data-read': () => sees('ok', 'aligned loads work on every memory type'),
+  'data-write': () => sees('ok', 'aligned stores work on every memory type'),
+  'tag-retention': tagRetention,
+  'store-bandwidth': () => ({ kind: 'measurement', why: 'how fast stores go is no architectural property; it is only worth reading on hardware' }),
+  'load-latency': () => ({ kind: 'measurement', why: 'how long a load takes is no architectural property; it is only worth reading on hardware' }),
+};
+
+export function predictCell(probe: ProbeName, cell: Cell): Prediction {
+  const { stage1, effective } = cell;
+  if (stage1.kind === 'reserved') return { kind: 'any', why: stage1.why };
+  if (effective.kind === 'reserved') return { kind: 'any', why: effective.why };
+  return RULES[probe](cell);
+}
+
+function sees(outcome: Outcome, why: string): Prediction {
+  return { kind: 'outcome', outcome, why };
+}
+
+/**
+ * Arm ARM B2.9.2 "Alignment of data accesses". Stage 1's own type is checked before stage 2 is walked (pseudocode
+ * AArch64.S1Translate), so a fault of the guest's own Device mapping is always the guest's, even where stage 2 would
+ * force Write-Back. One that only stage 2 causes is a stage-2 abort: kvm_handle_guest_abort() must do something about it.
+ */
+function faultsOnDevice(what: string): Rule {
+  return ({ stage1, stage2, effective, faultForwarding }) => {
+    if (stage1.kind === 'device') return sees('alignment-fault', `stage 1 is ${nameOf(stage1)}, where ${what} faults; the fault is stage 1's and goes to the guest`);
+    if (effective.kind !== 'device') return sees('ok', `${nameOf(effective)} is Normal memory, which has no alignment to keep`);
+    if (faultForwarding) return sees('alignment-fault', `stage 2 is ${stage2}, where ${what} faults; KVM forwards stage 2's fault to the guest`);
+    return sees('vm-killed', `stage 2 is ${stage2}, where ${what} faults; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`);
+  };
+}
+
+/** Arm ARM B2.12 "Synchronization and semaphores", B2.2.5 for atomics: elsewhere support is IMPLEMENTATION DEFINED. */
+function onlyOnWriteBack(what: string): Rule {
+  return ({ effective }) =>
+    isWriteBack(effective)
+      ? sees('ok', `${nameOf(effective)} memory, shareable as guests map it, is where ${what} are guaranteed`)
+      : { kind: 'any', why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35) or be aborted by the system` };
+}
+
+function isWriteBack(type: MemoryType): boolean {
+  return type.kind === 'normal' && type.outer.policy === 'WB' && type.inner.policy === 'WB';
+}
+
+/**
+ * KVM maps what is not cacheable execute-never (stage2_set_prot_attr()) and answers a fetch with an external abort
+ * (kvm_s2_fault_compute_prot(), -ENOEXEC). In cacheable memory stage 1 alone decides, and a fetch from Device memory that
+ * is executable is CONSTRAINED UNPREDICTABLE: a permission fault, or as from Normal-NC (Arm ARM K1.2, B2.10.2).
+ */
+function fetch({ stage1, stage2 }: Cell): Prediction {
+  if (stage2 !== 'Normal-WB') return sees('fetch-abort', `KVM maps ${stage2} memory execute-never and aborts a fetch from it`);
+  if (stage1.kind === 'device') return { kind: 'any', why: `a fetch from stage 1's ${nameOf(stage1)} may fault or work: CONSTRAINED UNPREDICTABLE` };
+  return sees('ok', 'KVM makes ordinary memory executable on the first fetch');
+}
+
+/** Arm ARM D10.4: outside of Tagged memory the store of a tag is ignored and the load of one gives 0. */
+function tagRetention({ mte, effective }: Cell): Prediction {
+  if (!mte) return sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
+  if (effective.kind !== 'normal' || effective.tags === 'none') return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it forgets tags`);
+  if (effective.tags === 'no-access') return { kind: 'any', why: 'stage 2 forbids access to tags (NoTagAccess): a stage-2 fault that KVM does not expect' };
+  return sees('ok', `${nameOf(effective)} keeps allocation tags`);
+}
