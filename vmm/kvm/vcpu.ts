@@ -21,7 +21,7 @@ export function addVcpu(port: Port, scope: Scope, machine: Machine, arch: GuestA
   const runLength = vcpuMmapSize(port, machine.kvm);
   const runAddress = port.mmap({ length: BigInt(runLength), protection: PROT_READ | PROT_WRITE, flags: MAP_SHARED, fd, offset: 0n });
   scope.defer(() => port.munmap(runAddress, BigInt(runLength)));
-  arch.initVcpu(port, machine.vm, fd, entry);
+  arch.initVcpu(port, machine, fd, entry);
   return { fd, runAddress, runLength };
 }
 

@@ -11,9 +11,6 @@ const KVM_GET_VCPU_MMAP_SIZE = 0xae04;
 const KVM_CREATE_VCPU = 0xae41;
 const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
 const KVM_ENABLE_CAP = 0x4068aea3;
-const KVM_SET_ONE_REG = 0x4010aeac;
-const KVM_ARM_VCPU_INIT = 0x4020aeae;
-const KVM_ARM_PREFERRED_TARGET = 0x8020aeaf;
 export const KVM_RUN = 0xae80;
 
 export const KVM_API_VERSION = 12;
@@ -78,32 +75,3 @@ export function enableCap(port: Port, fd: number, capability: number): void {
   new DataView(bytes.buffer).setUint32(0, capability, true);
   port.ioctl(fd, KVM_ENABLE_CAP, bytes);
 }
-
-/** struct kvm_vcpu_init for the host's own CPU type, as KVM_ARM_VCPU_INIT takes it. */
-export function armPreferredTarget(port: Port, vm: number): Uint8Array {
-  const init = new Uint8Array(32);
-  port.ioctl(vm, KVM_ARM_PREFERRED_TARGET, init);
-  return init;
-}
-
-export function armVcpuInit(port: Port, vcpu: number, init: Uint8Array): void {
-  port.ioctl(vcpu, KVM_ARM_VCPU_INIT, init);
-}
-
-export function setOneReg(port: Port, vcpu: number, id: bigint, value: bigint): void {
-  const register = new Uint8Array(8);
-  new DataView(register.buffer).setBigUint64(0, value, true);
-  const request = new Uint8Array(16);
-  const view = new DataView(request.buffer);
-  view.setBigUint64(0, id, true);
-  view.setBigUint64(8, port.addressOf(register), true);
-  port.ioctl(vcpu, KVM_SET_ONE_REG, request);
-}
-
-const KVM_REG_ARM64_CORE_U64 = 0x6030_0000_0010_0000n;
-
-/** KVM_REG_ARM_CORE ids: an index of 32-bit words into struct kvm_regs, whose first member is struct user_pt_regs. */
-export const ARM_CORE_REG = {
-  x: (n: number): bigint => KVM_REG_ARM64_CORE_U64 | BigInt(n * 2),
-  pc: KVM_REG_ARM64_CORE_U64 | 64n,
-} as const;

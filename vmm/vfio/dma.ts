@@ -6,6 +6,7 @@ import { WcvmmError } from '../errors.ts';
 import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasMap, ioasUnmap } from '../sys/iommufd.ts';
 import type { IovaRange } from '../sys/iommufd.ts';
 import { containerInfo, containerMapDma } from '../sys/vfio.ts';
+import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import type { HostMapping } from './mapping.ts';
 import { containerIovaRanges } from './capabilities.ts';
@@ -55,8 +56,13 @@ function place(port: Port, space: DmaSpace, wanted: bigint, length: bigint): big
 export function mapRam(port: Port, space: DmaSpace, ram: HostMapping, gpa: bigint): DmaRam {
   const iova = place(port, space, gpa, ram.length);
   const mapping = { hva: ram.address, iova, length: ram.length };
-  if (space.kind === 'ioas') ioasMap(port, space.iommufd, space.ioas, mapping);
-  else containerMapDma(port, space.container, mapping);
+  try {
+    if (space.kind === 'ioas') ioasMap(port, space.iommufd, space.ioas, mapping);
+    else containerMapDma(port, space.container, mapping);
+  } catch (error) {
+    if (!isErrno(error, 'ENOMEM')) throw error;
+    throw new WcvmmError('E_PERMISSION', `${ram.length} bytes of guest RAM could not be pinned for DMA (ENOMEM). Raise RLIMIT_MEMLOCK ("ulimit -l"), give CAP_IPC_LOCK, or use less guest RAM.`, { cause: error });
+  }
   return { space, iova, length: ram.length };
 }
 

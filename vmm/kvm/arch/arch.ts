@@ -2,9 +2,10 @@
 import { WcvmmError } from '../../errors.ts';
 import type { Port } from '../../sys/port.ts';
 import { arm64 } from './arm64.ts';
+import { x86 } from './x86.ts';
 
 export interface GuestArchitecture {
-  readonly name: 'arm64';
+  readonly name: 'arm64' | 'x86';
   /** Guest-physical addresses, bytes. */
   readonly ramBase: bigint;
   readonly doorbell: bigint;
@@ -12,16 +13,23 @@ export interface GuestArchitecture {
   /** First gpa that a guest cannot address. */
   readonly gpaLimit: bigint;
   /** Puts a fresh vCPU at `entry`, in the state that the guest ABI promises. */
-  initVcpu(port: Port, vm: number, vcpu: number, entry: bigint): void;
+  initVcpu(port: Port, machine: { readonly kvm: number; readonly vm: number }, vcpu: number, entry: bigint): void;
 }
 
 /** The architecture that this process runs on, or null where wcvmm has no guests for it. */
 export function hostArchitecture(arch: string = process.arch): GuestArchitecture | null {
-  return arch === 'arm64' ? arm64 : null;
+  switch (arch) {
+    case 'arm64':
+      return arm64;
+    case 'x64':
+      return x86;
+    default:
+      return null;
+  }
 }
 
 export function requireArchitecture(): GuestArchitecture {
   const arch = hostArchitecture();
   if (arch !== null) return arch;
-  throw new WcvmmError('E_NO_KVM', `wcvmm has no bare guest for ${process.arch} machines; expected arm64. Use --testbed arm64, which emulates one.`);
+  throw new WcvmmError('E_NO_KVM', `wcvmm has no bare guest for ${process.arch} machines; expected arm64 or x64. Use --testbed arm64, which emulates one.`);
 }

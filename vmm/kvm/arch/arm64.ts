@@ -3,7 +3,7 @@
  *   0x0_4000_0000   guest RAM, 4 MiB: image, parameters, cells, log (vmm/guest/abi.h)
  *   0x1_0000_0000   windows, up to the guest's 39 bits
  */
-import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, setOneReg } from '../../sys/kvm.ts';
+import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, setOneReg } from '../../sys/kvm-arm64.ts';
 import type { GuestArchitecture } from './arch.ts';
 
 export const arm64: GuestArchitecture = {
@@ -12,7 +12,7 @@ export const arm64: GuestArchitecture = {
   doorbell: 0x0900_0000n,
   windowBase: 0x1_0000_0000n,
   gpaLimit: 1n << 39n,
-  initVcpu(port, vm, vcpu, entry) {
+  initVcpu(port, { vm }, vcpu, entry) {
     // A reset vCPU is at EL1 with MMU and caches off, as the guest expects.
     armVcpuInit(port, vcpu, armPreferredTarget(port, vm));
     setOneReg(port, vcpu, ARM_CORE_REG.pc, entry);

@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { insideScript } from './support.ts';
+
+interface Leaks {
+  readonly rounds: number;
+  readonly leaks: readonly string[];
+  readonly unnoticed: number;
+  readonly before: string;
+  readonly after: string;
+}
+
+const SECOND_DEVICE = '0000:03:00.0';
+
+describe('a life in which each system call fails once', () => {
+  test.each([
+    ['cookies by iommufd, two devices sharing RAM', ['0000:01:00.0', 'iommufd', SECOND_DEVICE, 'cookie'], 'patched'],
+    ['cookies by container', ['0000:01:00.0', 'container', '', 'cookie'], 'patched'],
+    ['legacy offsets on a stock kernel', ['0000:01:00.0', 'iommufd', SECOND_DEVICE, 'legacy'], 'stock'],
+  ] as const)('%s: leaks no file, mapping or memslot', async (_name, args, kernel) => {
+    const { stdout, stderr } = await insideScript('leaks', args, { kernel });
+    const line = stdout.split('\n').find((text) => text.startsWith('{'));
+    if (line === undefined) throw new Error(`the script ended early:\n${stdout}\n${stderr}`);
+    const { rounds, leaks, unnoticed, before, after } = JSON.parse(line) as Leaks;
+    expect(leaks).toEqual([]);
+    expect(unnoticed).toBe(0);
+    expect(after).toBe(before);
+    expect(rounds).toBeGreaterThan(30);
+  });
+});

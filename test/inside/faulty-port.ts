@@ -1,0 +1,93 @@
+import { SysError } from '../../vmm/sys/port.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+
+const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
+
+/** What is still held: everything that a caller got and has not given back. */
+export interface Holdings {
+  readonly fds: readonly string[];
+  readonly mappings: readonly string[];
+  readonly memslots: readonly string[];
+}
+
+
+/**
+ * A port over a real one that makes call number `failing` fail with `errno`, and keeps account of what is held.
+ * `calls` tells how many fallible calls there were.
+ */
+export class FaultyPort {
+  readonly port: Port;
+  calls = 0;
+  failed: string | null = null;
+  readonly #fds = new Map<number, string>();
+  readonly #mappings = new Map<bigint, bigint>();
+  readonly #memslots = new Map<string, string>();
+
+  constructor(real: Port, failing: number, errno: number) {
+    const step = (name: string): void => {
+      this.calls += 1;
+      if (this.calls !== failing) return;
+      this.failed = name;
+      throw new SysError(`${name} (made to fail)`, errno);
+    };
+    this.port = {
+      ...real,
+      open: (path, flags) => this.#opened((step('open'), real.open(path, flags)), path),
+      memfd: (name, length) => this.#opened((step('memfd'), real.memfd(name, length)), name),
+      eventfd: () => this.#opened((step('eventfd'), real.eventfd()), 'eventfd'),
+      close: (fd) => {
+        real.close(fd);
+        this.#fds.delete(fd);
+      },
+      ioctl: (fd, request, argument) => this.#ioctl(real, step, fd, request, argument),
+      mmap: (request) => {
+        step('mmap');
+        const address = real.mmap(request);
+        if (request.address === undefined) this.#mappings.set(address, request.length);
+        return address;
+      },
+      munmap: (address, length) => {
+        real.munmap(address, length);
+        this.#mappings.delete(address);
+      },
+      pread: (fd, into, offset) => (step('pread'), real.pread(fd, into, offset)),
+      pwrite: (fd, from, offset) => (step('pwrite'), real.pwrite(fd, from, offset)),
+      readText: (path) => (step('readText'), real.readText(path)),
+      writeText: (path, text) => {
+        // Switching a device off again is giving back.
+        if (text !== '0') step('writeText');
+        real.writeText(path, text);
+      },
+    };
+  }
+
+  #opened(fd: number, what: string): number {
+    this.#fds.set(fd, what);
+    return fd;
+  }
+
+  #ioctl(real: Port, step: (name: string) => void, fd: number, request: number, argument: Uint8Array | number): number {
+    const isSlot = request === KVM_SET_USER_MEMORY_REGION && typeof argument !== 'number';
+    const view = typeof argument === 'number' ? null : new DataView(argument.buffer, argument.byteOffset);
+    const deletes = isSlot && view?.getBigUint64(16, true) === 0n;
+    if (!deletes) step(`ioctl 0x${request.toString(16)}`);
+    const result = real.ioctl(fd, request, argument);
+    if (isSlot && view !== null) {
+      const key = `${fd}:${view.getUint32(0, true)}`;
+      if (deletes) this.#memslots.delete(key);
+      else this.#memslots.set(key, `gpa 0x${view.getBigUint64(8, true).toString(16)}`);
+    }
+    // These make file descriptors: KVM_CREATE_VM, KVM_CREATE_VCPU, VFIO_GROUP_GET_DEVICE_FD.
+    if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, `ioctl 0x${request.toString(16)}`);
+    return result;
+  }
+
+  held(): Holdings {
+    return {
+      fds: [...this.#fds.values()],
+      mappings: [...this.#mappings].map(([address, length]) => `0x${address.toString(16)}+${length}`),
+      memslots: [...this.#memslots.values()],
+    };
+  }
+}
+

@@ -1,0 +1,70 @@
+/**
+ * Runs inside a testbed. One whole life (device, cookies, mappings, RAM for DMA, VM, memslots, vCPU) again and again; in the
+ * n-th round the n-th system call fails. Whatever fails, nothing may be held afterwards, by our account and by the
+ * process's own (/proc/self). Prints one line of JSON.
+ */
+import { readFileSync, readdirSync } from 'node:fs';
+import { arm64 } from '../../vmm/kvm/arch/arm64.ts';
+import { createMachine } from '../../vmm/kvm/machine.ts';
+import { addVcpu } from '../../vmm/kvm/vcpu.ts';
+import { allocateRam } from '../../vmm/guest/ram.ts';
+import { Scope } from '../../vmm/scope.ts';
+import { libcPort } from '../../vmm/sys/libc.ts';
+import { ERRNO } from '../../vmm/sys/port.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import type { IommuPath } from '../../vmm/vfio/device.ts';
+import { attachForDma, ramForDevices } from '../../vmm/vfio/share.ts';
+import { openWindows } from '../../vmm/windows.ts';
+import { FaultyPort } from './faulty-port.ts';
+
+const device = process.argv[2] ?? '0000:01:00.0';
+const iommu: IommuPath = process.argv[3] === 'container' ? 'container' : 'iommufd';
+const more = iommu === 'iommufd' && process.argv[4] !== undefined ? [process.argv[4]] : [];
+const source = process.argv[5] === 'legacy' ? 'legacy' : 'cookie';
+
+function life(port: Port): void {
+  const scope = new Scope();
+  try {
+    const { source: opened, windows } = openWindows(port, scope, arm64, { source, device, iommu, maps: [] }, 4096n);
+    const devices = attachForDma(port, scope, opened.device, more);
+    const ram = allocateRam(port, scope);
+    ramForDevices(port, devices, ram.mapping, arm64.ramBase);
+    const machine = createMachine(port, scope);
+    machine.addMemslot(arm64.ramBase, ram.mapping);
+    for (const { gpa, mapping } of windows) machine.addMemslot(gpa, mapping);
+    addVcpu(port, scope, machine, arm64, arm64.ramBase);
+  } finally {
+    scope.close();
+  }
+}
+
+/** What the kernel says that this process has: open files by target, and mappings of devices and shared memory. */
+function processHas(): string[] {
+  const files = readdirSync('/proc/self/fd').length;
+  const mappings = readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .filter((line) => /vfio|kvm|\/dev\/zero|memfd/.test(line));
+  return [`${files} files`, ...mappings];
+}
+
+life(libcPort);
+const before = processHas().join('\n');
+const leaks: string[] = [];
+let round = 0;
+let unnoticed = 0;
+for (;;) {
+  round += 1;
+  const faulty = new FaultyPort(libcPort, round, ERRNO.ENOMEM);
+  try {
+    life(faulty.port);
+    if (faulty.failed !== null) unnoticed += 1;
+  } catch {
+    // That it fails is the point; what it leaves behind is the question.
+  }
+  const held = faulty.held();
+  const left = [...held.fds, ...held.mappings, ...held.memslots];
+  if (left.length > 0) leaks.push(`call ${round} (${faulty.failed}): ${left.join(', ')}`);
+  if (faulty.failed === null) break;
+}
+const after = processHas().join('\n');
+process.stdout.write(`${JSON.stringify({ rounds: round - 1, leaks, unnoticed, same: before === after, before, after })}\n`);

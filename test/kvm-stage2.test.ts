@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { entrySize, parseStage2, readRange } from '../vmm/kvm/stage2.ts';
+
+const DUMP = `---[ IPA bits 40 start lvl 1 ]---
+0x0000000040000000-0x0000000040011000          68K 3   R W px ux  AF     MEM/NORMAL
+0x0000000100000000-0x0000000100200000           2M 2   R W PXNUXN AF BLK DEVICE/nGnRE
+0x0000000100200000-0x0000000100201000           4K 3   R W PXNUXN AF     MEM/NORMAL-NC
+`;
+
+describe('the stage-2 dump', () => {
+  test('becomes ranges with levels and types', () => {
+    expect(parseStage2(DUMP)).toEqual([
+      { start: 0x4000_0000n, end: 0x4001_1000n, level: 3, memoryType: 'Normal-WB' },
+      { start: 0x1_0000_0000n, end: 0x1_0020_0000n, level: 2, memoryType: 'Device-nGnRE' },
+      { start: 0x1_0020_0000n, end: 0x1_0020_1000n, level: 3, memoryType: 'Normal-NC' },
+    ]);
+  });
+
+  test('of a stock kernel has no types, and that is not a type', () => {
+    const stock = parseStage2(DUMP.replaceAll(/ (MEM|DEVICE)\/\S+/g, ''));
+    expect(stock.map(({ memoryType }) => memoryType)).toEqual([null, null, null]);
+    expect(readRange(stock, 0x1_0000_0000n, 0x20_0000n, 4096)).toEqual({ memoryType: null, blockSize: 2 << 20, mixed: false });
+  });
+
+  test('a window of two types is mixed', () => {
+    expect(readRange(parseStage2(DUMP), 0x1_0000_0000n, 0x40_0000n, 4096)).toEqual({ memoryType: null, blockSize: 2 << 20, mixed: true });
+  });
+
+  test('a window that nobody touched has neither type nor block', () => {
+    expect(readRange(parseStage2(DUMP), 0x2_0000_0000n, 0x1000n, 4096)).toEqual({ memoryType: null, blockSize: null, mixed: false });
+  });
+
+  test('garbage is no range', () => {
+    expect(parseStage2('0x1-0x2\n\n0xzz-0x1 4K 3 R\nhello')).toEqual([]);
+  });
+});
+
+test.each([
+  [3, 4096, 4096],
+  [2, 4096, 2 << 20],
+  [1, 4096, 2 ** 30],
+  [2, 16384, 32 << 20],
+  [2, 65536, 512 << 20],
+])('an entry of level %i with pages of %i bytes maps %i bytes', (level, page, size) => {
+  expect(entrySize(level, page)).toBe(size);
+});

@@ -1,0 +1,115 @@
+import { describe, expect, test } from 'vitest';
+import { arm64 } from '../memattr/index.ts';
+import type { Platform, Source } from '../memattr/index.ts';
+import { WcvmmError } from '../vmm/errors.ts';
+import { ABI } from '../vmm/guest/abi.ts';
+import type { Region } from '../vmm/plan.ts';
+import { defaultMaps } from '../vmm/windows.ts';
+import { parseOverride, replacePredictions } from '../vmm/verify/predict.ts';
+import { cellOf, livesOf, mayKill, questionsFor } from '../vmm/verify/questions.ts';
+import { requireHarmless } from '../vmm/verify/writes.ts';
+import type { BarSource } from '../vmm/vfio/source.ts';
+
+const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
+const stock: Platform = { ...patched, faultForwarding: false };
+const windows = (['device', 'wc', 'default'] as const).map((attribute, index) => ({ bar: 2, offset: BigInt(index) << 20n, length: 1n << 20n, attribute }));
+
+describe('questions', () => {
+  test('are every window, stage-1 type and probe, once', () => {
+    const questions = questionsFor(arm64, patched, 'cookie', windows);
+    const keys = new Set(questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`));
+    expect(questions).toHaveLength(3 * arm64.stage1Types.length * arm64.probes.length);
+    expect(keys.size).toBe(questions.length);
+  });
+
+  test('that cannot kill share one life', () => {
+    expect(livesOf(questionsFor(arm64, patched, 'cookie', windows))).toHaveLength(1);
+  });
+
+  test('that may kill have a VM each, and none is lost', () => {
+    const questions = questionsFor(arm64, stock, 'sysfs', windows);
+    const lives = livesOf(questions);
+    expect(lives.flat()).toHaveLength(questions.length);
+    const deadly = lives.filter((life) => life.some(mayKill));
+    expect(deadly.length).toBeGreaterThan(0);
+    expect(deadly.filter(({ length }) => length > 1)).toEqual([]);
+  });
+
+  test('too many for one guest go to several', () => {
+    const one = questionsFor(arm64, patched, 'cookie', windows);
+    const many = Array.from({ length: Math.ceil(ABI.maxCells / one.length) + 1 }, () => one).flat();
+    const lives = livesOf(many);
+    expect(lives.flat()).toHaveLength(many.length);
+    for (const life of lives) expect(life.length).toBeLessThanOrEqual(ABI.maxCells);
+  });
+
+  test('become cells with the seed for data and repetitions for the rest', () => {
+    const [question] = questionsFor(arm64, patched, 'cookie', windows);
+    if (question === undefined) throw new Error('no question');
+    expect(cellOf({ ...question, probe: 'data-read' }, arm64.stage1Types, 7n)).toMatchObject({ window: 0, stage1: 0, argument: 7n });
+    expect(cellOf({ ...question, probe: 'load-latency' }, arm64.stage1Types, 7n).argument).toBeGreaterThan(0n);
+  });
+});
+
+describe('--predict', () => {
+  test('replaces exactly its row', () => {
+    const questions = questionsFor(arm64, patched, 'cookie', windows);
+    const replaced = replacePredictions(questions, [parseOverride('unaligned-load@Device-nGnRnE=ok')]);
+    const changed = replaced.filter((question, index) => question !== questions[index]);
+    expect(changed.map(({ window, stage1, probe }) => [window, stage1.name, probe])).toEqual([0, 1, 2].map((window) => [window, 'Device-nGnRnE', 'unaligned-load']));
+    for (const { prediction } of changed) expect(prediction).toMatchObject({ kind: 'outcome', outcome: 'ok' });
+  });
+
+  test.each(['', 'unaligned-load', 'unaligned-load@Device-nGnRnE', 'nothing@Device-nGnRnE=ok', 'unaligned-load@Device-nGnRnE=fine', 'unaligned-load@Device-nGnRnE=bad-cell'])('"%s" is refused', (text) => {
+    expect(() => parseOverride(text)).toThrow(WcvmmError);
+  });
+});
+
+function sourceOf(id: string | null): BarSource {
+  return {
+    kind: 'cookie',
+    id,
+    regions: [],
+    device: null,
+    map: () => {
+      throw new Error('not mapped');
+    },
+  };
+}
+
+describe('stores', () => {
+  test('to a BAR that nobody vouches for need a word from the user', () => {
+    expect(() => requireHarmless(sourceOf('1d0f:ec20'), windows, false)).toThrow(/--allow-writes/);
+    expect(() => requireHarmless(sourceOf('1d0f:ec20'), windows, true)).not.toThrow();
+    expect(() => requireHarmless(sourceOf('1af4:1110'), windows, false)).not.toThrow();
+    expect(() => requireHarmless(sourceOf(null), windows, false)).not.toThrow();
+  });
+
+  test('to another BAR of a known device are not vouched for', () => {
+    expect(() => requireHarmless(sourceOf('1af4:1110'), [{ bar: 0, offset: 0n, length: 4096n, attribute: 'wc' }], false)).toThrow(/--allow-writes/);
+  });
+});
+
+function regionOf(size: bigint): readonly Region[] {
+  return [{ bar: 2, kind: 'memory', size, mmappable: [{ offset: 0n, length: size }] }];
+}
+
+function attributesFrom(source: Source): readonly string[] {
+  return defaultMaps(source, regionOf(1n << 22n), 4096n).map(({ attribute }) => attribute);
+}
+
+describe('default maps', () => {
+  test('put all that a source can give side by side, over the whole BAR', () => {
+    expect(attributesFrom('cookie')).toEqual(['device', 'wc', 'default']);
+    expect(attributesFrom('legacy')).toEqual(['default']);
+    expect(attributesFrom('sysfs')).toEqual(['device', 'wc']);
+  });
+
+  test('a BAR of less than four pages must be divided by the user', () => {
+    expect(() => defaultMaps('cookie', regionOf(8192n), 4096n)).toThrow(/--map/);
+  });
+
+  test('a device without a BAR that can be mapped is refused', () => {
+    expect(() => defaultMaps('cookie', [{ bar: 0, kind: 'io', size: 64n, mmappable: [] }], 4096n)).toThrow(/no memory BAR/);
+  });
+});

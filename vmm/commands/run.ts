@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { interruptible } from '../../testbed/interrupt.ts';
+import { EXIT, WcvmmError } from '../errors.ts';
+import { parseElf } from '../guest/elf.ts';
+import { describeExit } from '../guest/exit.ts';
+import type { GuestImage } from '../guest/elf.ts';
+import { runGuest } from '../guest/run.ts';
+import type { GuestLife } from '../guest/run.ts';
+import type { GuestArchitecture } from '../kvm/arch/arch.ts';
+import { requireArchitecture } from '../kvm/arch/arch.ts';
+import { readRange } from '../kvm/stage2.ts';
+import type { VcpuExit } from '../kvm/vcpu-protocol.ts';
+import { VcpuThread } from '../kvm/vcpu.ts';
+import { formatSize, parseSize } from '../plan.ts';
+import { Scope } from '../scope.ts';
+import { libcPort, pageSize } from '../sys/libc.ts';
+import type { Port } from '../sys/port.ts';
+import { attachForDma, ramForDevices } from '../vfio/share.ts';
+import { openWindows } from '../windows.ts';
+import type { OpenWindow, OpenWindows } from '../windows.ts';
+import { addWindowOptions, collect, windowChoice } from './options.ts';
+import type { WindowOptions } from './options.ts';
+
+interface RunOptions extends WindowOptions {
+  readonly memory: string;
+  readonly dmaDevice: readonly string[];
+  readonly json?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc guest.elf
+  $ wcvmm run --source memory guest.elf          a machine with KVM and no device
+  $ wcvmm run -d 0000:01:00.0 --source sysfs --timeout 5 guest.elf
+
+The guest's console goes to standard output, what KVM made of the windows to standard error.
+Exit code: 0 when the guest ended with status 0, 2 otherwise.`;
+
+export function runCommand(): Command {
+  return addWindowOptions(new Command('run').description('Run a bare guest with windows of a BAR'))
+    .argument('<image>', 'an ELF executable, linked as vmm/guest/abi.h says')
+    .option('--memory <size>', 'guest RAM', '4M')
+    .addOption(new Option('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once').argParser(collect).default([]))
+    .option('--json <file>', 'also write what happened to a file ("-" = standard output)')
+    .addHelpText('after', EXAMPLES)
+    .action(async (path: string, options: RunOptions) => {
+      process.exitCode = await interruptible((signal) => run(libcPort, path, options, signal));
+    });
+}
+
+async function run(port: Port, path: string, options: RunOptions, signal: AbortSignal): Promise<number> {
+  const arch = requireArchitecture();
+  const image = parseElf(await readImage(path), arch.name, { base: arch.ramBase, size: BigInt(ramLength(options)) });
+  const scope = new Scope();
+  const thread = new VcpuThread();
+  scope.defer(() => void thread.close());
+  try {
+    const open = openWindows(port, scope, arch, windowChoice(options), BigInt(pageSize()));
+    const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
+    const life = await start(port, arch, thread, { image, open, options, signal, onRam: (ram) => ramForDevices(port, dmaDevices, ram.mapping, arch.ramBase) });
+    return await tell(life, open.windows, options);
+  } finally {
+    scope.close();
+  }
+}
+
+interface Start {
+  readonly image: GuestImage;
+  readonly open: OpenWindows;
+  readonly options: RunOptions;
+  readonly signal: AbortSignal;
+  readonly onRam: NonNullable<Parameters<typeof runGuest>[3]['onRam']>;
+}
+
+function start(port: Port, arch: GuestArchitecture, thread: VcpuThread, { image, open, options, signal, onRam }: Start): Promise<GuestLife> {
+  return runGuest(port, arch, thread, {
+    image,
+    windows: open.windows,
+    stage1: [],
+    cells: [],
+    ramLength: ramLength(options),
+    timeoutMs: options.timeout * 1000,
+    onConsole: (text) => process.stdout.write(text),
+    signal,
+    onRam,
+  });
+}
+
+async function tell({ exit, stage2 }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
+  const rows = windows.map(({ bar, offset, length, attribute, gpa }) => {
+    const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
+    return { bar, offset: Number(offset), length: Number(length), attribute, gpa: `0x${gpa.toString(16)}`, stage2: read?.memoryType ?? null, blockSize: read?.blockSize ?? null };
+  });
+  for (const row of rows) {
+    const touched = row.blockSize === null ? 'not touched by the guest' : `stage 2 ${row.stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(row.blockSize))}`;
+    process.stderr.write(`bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${touched}\n`);
+  }
+  if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
+  if (json !== undefined) {
+    const { writeWhole } = await import('../report/json.ts');
+    const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows }, null, 2)}\n`;
+    if (json === '-') process.stdout.write(text);
+    else await writeWhole(json, text);
+  }
+  const failure = describeExit(exit);
+  if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
+  return EXIT.match;
+}
+
+/** JSON has no bigint. */
+function exitInJson(exit: VcpuExit): object {
+  return exit.kind === 'unmapped' ? { ...exit, address: `0x${exit.address.toString(16)}` } : exit;
+}
+
+function ramLength({ memory }: RunOptions): number {
+  const size = parseSize(memory);
+  if (size === null || size > 2n ** 32n) throw new WcvmmError('E_USAGE', `--memory ${memory} is no size that a guest can have; expected 4M up to 4G, as in --memory 16M.`);
+  return Number(size);
+}
+
+async function readImage(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, { cause: error });
+  }
+}

@@ -1,0 +1,19 @@
+import { Command } from 'commander';
+import { addReportOptions, reportAction } from './report-options.ts';
+import { addWindowOptions } from './options.ts';
+
+const EXAMPLES = `
+Examples:
+  $ wcvmm verify --testbed arm64 --json report.json
+  $ wcvmm verify -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc
+  $ wcvmm verify -d 0000:01:00.0 --source sysfs          a stock kernel, no IOMMU
+  $ wcvmm verify -d 0000:01:00.0 --predict unaligned-load@Device-nGnRnE=ok
+                                                         a negative control: must end with exit code 1
+
+Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run.`;
+
+export function verifyCommand(): Command {
+  return addReportOptions(addWindowOptions(new Command('verify').description('Let bare guests find out what memory type each window of a BAR really has')))
+    .addHelpText('after', EXAMPLES)
+    .action(reportAction('verify'));
+}

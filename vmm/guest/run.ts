@@ -1,0 +1,95 @@
+/** One life of a bare guest: a new VM, its memslots, one vCPU, the records and what KVM programmed, and nothing left. */
+import { Scope } from '../scope.ts';
+import { isErrno } from '../sys/port.ts';
+import type { Port } from '../sys/port.ts';
+import { WcvmmError } from '../errors.ts';
+import type { GuestArchitecture } from '../kvm/arch/arch.ts';
+import { createMachine } from '../kvm/machine.ts';
+import type { Machine } from '../kvm/machine.ts';
+import { readStage2 } from '../kvm/stage2.ts';
+import type { Stage2Dump } from '../kvm/stage2.ts';
+import { addVcpu } from '../kvm/vcpu.ts';
+import type { VcpuRun, VcpuThread } from '../kvm/vcpu.ts';
+import type { Exchange } from '../kvm/vcpu-protocol.ts';
+import type { HostMapping } from '../vfio/mapping.ts';
+import { ABI, encodeCells, encodeParams } from './abi.ts';
+import type { Cell } from './abi.ts';
+import type { GuestImage } from './elf.ts';
+import { allocateRam, copyLog, loadImage } from './ram.ts';
+import type { GuestRam } from './ram.ts';
+
+/** A window as a guest gets it. */
+export interface GuestWindow {
+  readonly gpa: bigint;
+  readonly mapping: HostMapping;
+}
+
+export interface GuestJob {
+  readonly image: GuestImage;
+  readonly windows: readonly GuestWindow[];
+  /** Encodings of the stage-1 types that the cells name. */
+  readonly stage1: readonly number[];
+  readonly cells: readonly Cell[];
+  readonly mte?: boolean;
+  readonly ramLength?: number;
+  readonly timeoutMs: number;
+  readonly onConsole?: (text: string) => void;
+  readonly signal?: AbortSignal;
+  /** Called with guest RAM before the first entry, to map it for a device's DMA. */
+  readonly onRam?: (ram: GuestRam) => void;
+}
+
+export interface GuestLife extends VcpuRun {
+  /** The log's bytes, not looked at yet. */
+  readonly log: Uint8Array;
+  readonly stage2: Stage2Dump;
+}
+
+export async function runGuest(port: Port, arch: GuestArchitecture, thread: VcpuThread, job: GuestJob): Promise<GuestLife> {
+  const scope = new Scope();
+  try {
+    const machine = machineFor(port, scope, job);
+    const ram = allocateRam(port, scope, job.ramLength);
+    loadImage(ram, job.image, arch.ramBase);
+    const params = encodeParams({
+      stage1: job.stage1,
+      windows: job.windows.map(({ gpa, mapping }) => ({ gpa, length: mapping.length })),
+      cellCount: job.cells.length,
+    });
+    ram.bytes.set(params, ABI.paramsOffset);
+    ram.bytes.set(encodeCells(job.cells), ABI.cellsOffset);
+    job.onRam?.(ram);
+    machine.addMemslot(arch.ramBase, ram.mapping);
+    for (const { gpa, mapping } of job.windows) machine.addMemslot(gpa, mapping);
+    const vcpu = addVcpu(port, scope, machine, arch, job.image.entry);
+    const { timeoutMs, onConsole, signal } = job;
+    const run = await thread.run(port, vcpu, {
+      doorbell: arch.doorbell,
+      exchanges: exchangesOf(job),
+      timeoutMs,
+      ...(onConsole && { onConsole }),
+      ...(signal && { signal }),
+    });
+    return { ...run, log: copyLog(ram), stage2: readStage2(port, machine.debugName) };
+  } finally {
+    scope.close();
+  }
+}
+
+function machineFor(port: Port, scope: Scope, { mte = false }: GuestJob): Machine {
+  try {
+    return createMachine(port, scope, { mte });
+  } catch (error) {
+    if (mte && isErrno(error, 'EINVAL')) throw new WcvmmError('E_NO_KVM', 'this KVM gives guests no MTE (KVM_CAP_ARM_MTE).', { cause: error });
+    throw error;
+  }
+}
+
+/** The host's half of each data cell. */
+function exchangesOf({ cells, windows }: GuestJob): readonly Exchange[] {
+  return cells.flatMap(({ probe, window, offset, argument }, cell): Exchange[] => {
+    const mapping = windows[window]?.mapping;
+    if (mapping === undefined || (probe !== 'data-read' && probe !== 'data-write')) return [];
+    return [{ cell, direction: probe === 'data-read' ? 'host-writes' : 'host-reads', address: mapping.address + offset, seed: argument }];
+  });
+}

@@ -1,0 +1,105 @@
+/** Asks the questions of guests, and goes on in a new VM where a guest has died of one. */
+import { randomBytes } from 'node:crypto';
+import type { Stage1Type } from '../../memattr/index.ts';
+import { WcvmmError } from '../errors.ts';
+import type { GuestImage } from '../guest/elf.ts';
+import { describeExit } from '../guest/exit.ts';
+import { decodeLog } from '../guest/records.ts';
+import type { GuestRecord } from '../guest/records.ts';
+import { runGuest } from '../guest/run.ts';
+import type { GuestLife, GuestWindow } from '../guest/run.ts';
+import type { GuestArchitecture } from '../kvm/arch/arch.ts';
+import type { Stage2Dump } from '../kvm/stage2.ts';
+import type { VcpuThread } from '../kvm/vcpu.ts';
+import type { HostCheck } from '../kvm/vcpu-protocol.ts';
+import type { Port } from '../sys/port.ts';
+import { cellOf, livesOf } from './questions.ts';
+import type { Question } from './questions.ts';
+
+/** What came of a question: the guest's record, or its VM's end. */
+export type Answer = { readonly kind: 'record'; readonly record: GuestRecord } | { readonly kind: 'vm-killed'; readonly errno: number };
+
+export interface Asked {
+  readonly question: Question;
+  readonly answer: Answer;
+}
+
+export interface Interview {
+  readonly asked: readonly Asked[];
+  /** Of the first life that was long enough to touch every window. */
+  readonly stage2: Stage2Dump;
+}
+
+export interface Interviewer {
+  readonly port: Port;
+  readonly arch: GuestArchitecture;
+  readonly thread: VcpuThread;
+  readonly image: GuestImage;
+  readonly windows: readonly GuestWindow[];
+  readonly mte?: boolean;
+  readonly timeoutMs: number;
+  readonly onConsole?: (text: string) => void;
+  readonly onLife?: (answered: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export async function interview(interviewer: Interviewer, questions: readonly Question[]): Promise<Interview> {
+  const asked: Asked[] = [];
+  let stage2: Stage2Dump | null = null;
+  const waiting = [...livesOf(questions)];
+  for (let life = waiting.shift(); life !== undefined; life = waiting.shift()) {
+    const { answers, dump } = await live(interviewer, life);
+    asked.push(...answers);
+    stage2 ??= dump;
+    interviewer.onLife?.(asked.length, questions.length);
+    if (answers.length < life.length) waiting.unshift(life.slice(answers.length));
+  }
+  return { asked, stage2: stage2 ?? { kind: 'unavailable', why: 'nothing was asked' } };
+}
+
+async function live(interviewer: Interviewer, questions: readonly Question[]): Promise<{ answers: readonly Asked[]; dump: Stage2Dump }> {
+  const stage1Types = [...new Set(questions.map(({ stage1 }) => stage1))];
+  const life = await runGuest(interviewer.port, interviewer.arch, interviewer.thread, {
+    ...interviewer,
+    stage1: stage1Types.map(({ encoding }) => encoding),
+    cells: questions.map((question) => cellOf(question, stage1Types, freshSeed())),
+  });
+  return { answers: await answersOf(life, questions, stage1Types), dump: life.stage2 };
+}
+
+function freshSeed(): bigint {
+  return randomBytes(8).readBigUInt64LE();
+}
+
+/** As many answers as the guest gave; a killed VM is the answer to the question that was under way. */
+async function answersOf(life: GuestLife, questions: readonly Question[], stage1Types: readonly Stage1Type[]): Promise<readonly Asked[]> {
+  const { exit, hostChecks, log } = life;
+  const failure = describeExit(exit);
+  if (failure !== null && exit.kind !== 'killed') throw new WcvmmError('E_GUEST_EXIT', failure);
+  const { records, running } = await decodeLog(log, questions.length);
+  const answers = records.flatMap((record, index): Asked[] => {
+    const question = questions[index];
+    return question === undefined ? [] : [{ question, answer: answerOf(record, hostChecks) }];
+  });
+  if (exit.kind === 'killed') {
+    const question = questions[records.length];
+    if (question === undefined || running !== records.length) {
+      throw new WcvmmError('E_GUEST_RECORDS', `${failure} The guest's log does not say which of its ${questions.length} cells it was in (${records.length} answered, ${stage1Types.length} stage-1 types).`);
+    }
+    return [...answers, { question, answer: { kind: 'vm-killed', errno: exit.errno } }];
+  }
+  if (records.length < questions.length) {
+    throw new WcvmmError('E_GUEST_RECORDS', `the guest says that it is done and has answered ${records.length} of ${questions.length} cells; expected a record for each.`);
+  }
+  return answers;
+}
+
+/** For a data-write cell the guest says only that it stored; the host's mapping says what arrived. */
+function answerOf(record: GuestRecord, hostChecks: readonly HostCheck[]): Answer {
+  if (record.outcome === 'bad-cell') {
+    throw new WcvmmError('E_GUEST_RECORDS', `the guest refused cell ${record.cell}: it knows no such probe, window or stage-1 type. Is the guest image of another version?`);
+  }
+  const check = hostChecks.find(({ cell }) => cell === record.cell);
+  const lost = record.outcome === 'ok' && check !== undefined && check.firstBad !== null;
+  return { kind: 'record', record: lost ? { ...record, outcome: 'wrong-data' } : record };
+}

@@ -1,0 +1,53 @@
+/** What to ask a guest, and in how many lives: every window × stage-1 type × probe, with what memattr predicts. Pure. */
+import type { ArchitectureModel, Platform, Prediction, ProbeName, Source, Stage1Type } from '../../memattr/index.ts';
+import { ABI } from '../guest/abi.ts';
+import type { Cell } from '../guest/abi.ts';
+import type { Window } from '../plan.ts';
+
+export interface Question {
+  /** Index into the windows. */
+  readonly window: number;
+  readonly stage1: Stage1Type;
+  readonly probe: ProbeName;
+  /** What stage 2 should be, as memattr names it. */
+  readonly stage2: string;
+  readonly effective: string;
+  readonly prediction: Prediction;
+}
+
+export function questionsFor(model: ArchitectureModel, platform: Platform, source: Source, windows: readonly Window[], stage1Types: readonly Stage1Type[] = model.stage1Types): readonly Question[] {
+  return windows.flatMap(({ attribute }, window) => {
+    const stage2 = model.stage2(attribute, source, platform);
+    return stage1Types.flatMap((stage1) =>
+      model.probes.map((probe): Question => ({
+        window,
+        stage1,
+        probe,
+        stage2,
+        effective: model.effective(stage1, stage2, platform),
+        prediction: model.predict(probe, stage1, stage2, platform),
+      })),
+    );
+  });
+}
+
+/** Is the VM expected to die of this question? Then what it did before must not be able to change the answer. */
+export function mayKill({ prediction }: Question): boolean {
+  return prediction.kind === 'outcome' && prediction.outcome === 'vm-killed';
+}
+
+/** Questions by the VM that answers them: all harmless ones share lives, each that may kill has a VM of its own. */
+export function livesOf(questions: readonly Question[]): readonly (readonly Question[])[] {
+  const harmless = questions.filter((question) => !mayKill(question));
+  const shared = Array.from({ length: Math.ceil(harmless.length / ABI.maxCells) }, (_, index) => harmless.slice(index * ABI.maxCells, (index + 1) * ABI.maxCells));
+  return [...shared, ...questions.filter(mayKill).map((question) => [question])];
+}
+
+/** Enough for a figure, short enough under emulation: how often a measuring probe goes over its 4096 bytes. */
+const REPETITIONS = 8n;
+
+/** `seed` makes each data pattern its own, so that what an earlier cell left behind cannot pass for an answer. */
+export function cellOf({ window, stage1, probe }: Question, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
+  const isData = probe === 'data-read' || probe === 'data-write';
+  return { window, stage1: stage1Types.indexOf(stage1), probe, offset: 0n, argument: isData ? seed : REPETITIONS };
+}

@@ -1,0 +1,158 @@
+/**
+ * The whole journey: windows are opened, guests are asked, KVM is read back, and memattr's prediction stands beside both.
+ * A control comes first: the same guest on ordinary memory, where everything is known, in a VM that has MTE if KVM has it.
+ */
+import { arm64, errata, normalTagged } from '../../memattr/index.ts';
+import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
+import type { GuestImage } from '../guest/elf.ts';
+import { VcpuThread } from '../kvm/vcpu.ts';
+import type { GuestArchitecture } from '../kvm/arch/arch.ts';
+import { readRange } from '../kvm/stage2.ts';
+import type { Stage2Dump } from '../kvm/stage2.ts';
+import type { Window } from '../plan.ts';
+import { reportWindow, summarise } from '../report/report.ts';
+import type { Check, Report, ReportWindow } from '../report/report.ts';
+import { judge } from '../report/verdict.ts';
+import { Scope } from '../scope.ts';
+import { pageSize } from '../sys/libc.ts';
+import type { Port } from '../sys/port.ts';
+import { hasMmapCookies } from '../vfio/cookie.ts';
+import type { BarSource } from '../vfio/source.ts';
+import { openWindows } from '../windows.ts';
+import type { OpenWindow, WindowChoice } from '../windows.ts';
+import { interview } from './lives.ts';
+import type { Asked } from './lives.ts';
+import { replacePredictions } from './predict.ts';
+import type { PredictionOverride } from './predict.ts';
+import { kvmFacts, modelPlatform, reportPlatform } from './platform.ts';
+import { questionsFor } from './questions.ts';
+import { requireHarmless } from './writes.ts';
+
+export interface VerifyRequest {
+  readonly command: 'verify' | 'compare';
+  readonly choice: WindowChoice;
+  readonly image: GuestImage;
+  readonly timeoutMs: number;
+  /** Without it only BARs that are known to be plain memory are written to. */
+  readonly allowWrites: boolean;
+  readonly overrides: readonly PredictionOverride[];
+  readonly onPhase?: (what: string) => void;
+  readonly onProgress?: (answered: number, total: number) => void;
+  readonly onConsole?: (text: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', maps: ['bar2:0-2M=default'] };
+
+interface Asking {
+  readonly port: Port;
+  readonly arch: GuestArchitecture;
+  readonly model: ArchitectureModel;
+  readonly thread: VcpuThread;
+  readonly request: VerifyRequest;
+}
+
+interface Result {
+  readonly windows: readonly ReportWindow[];
+  readonly checks: readonly Check[];
+  readonly dump: Stage2Dump;
+}
+
+export async function verify(port: Port, arch: GuestArchitecture, request: VerifyRequest): Promise<Report> {
+  const scope = new Scope();
+  const thread = new VcpuThread();
+  try {
+    const asking: Asking = { port, arch, model: arm64, thread, request };
+    const page = BigInt(pageSize());
+    const { source, windows } = openWindows(port, scope, arch, request.choice, page);
+    requireHarmless(source, windows, request.allowWrites);
+    const facts = kvmFacts(port);
+    const control = openWindows(port, scope, arch, CONTROL, page);
+    const inControl: Platform = { fwb: facts.fwb, faultForwarding: true, mte: facts.mte };
+    const controlResult = await ask(asking, control.source, control.windows, inControl, 'control');
+    const platform = modelPlatform(facts, controlResult.dump, false);
+    const result = await ask(asking, source, windows, platform, 'device');
+    const shift = windows.length;
+    const checks = [...result.checks, ...controlResult.checks.map((check) => ({ ...check, window: check.window + shift }))];
+    return {
+      schema: 'wcvmm.report/1',
+      command: request.command,
+      arch: asking.model.arch,
+      platform: reportPlatform(facts, source.device !== null && hasMmapCookies(port, source.device.fd)),
+      device: { address: request.choice.device === null ? null : (source.device?.pci.address ?? request.choice.device), id: source.id, source: source.kind },
+      windows: [...result.windows, ...controlResult.windows],
+      checks,
+      summary: summarise(checks),
+    };
+  } finally {
+    await thread.close();
+    scope.close();
+  }
+}
+
+async function ask({ port, arch, model, thread, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {
+  const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
+  const stage1Types = platform.mte ? [...model.stage1Types, normalTagged] : model.stage1Types;
+  const predicted = questionsFor(model, platform, source.kind, windows, stage1Types);
+  const questions = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
+  onPhase?.(what === 'control' ? 'asking a guest on ordinary memory' : `asking guests on the ${source.kind === 'memory' ? 'memory' : 'BAR'}`);
+  const { asked, stage2 } = await interview(
+    {
+      port,
+      arch,
+      thread,
+      image,
+      windows,
+      mte: platform.mte,
+      timeoutMs,
+      ...(onProgress && { onLife: onProgress }),
+      ...(onConsole && { onConsole }),
+      ...(signal && { signal }),
+    },
+    questions,
+  );
+  const described = windows.map((window) => describeWindow(model, source, window, platform, stage2));
+  const checks = asked.map((one) => checkOf(one, described[one.question.window]?.stage2.programmed ?? null));
+  return { windows: described, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), dump: stage2 };
+}
+
+function describeWindow(model: ArchitectureModel, source: BarSource, window: OpenWindow, platform: Platform, dump: Stage2Dump): ReportWindow {
+  const read = dump.kind === 'read' ? readRange(dump.ranges, window.gpa, window.length, pageSize()) : null;
+  const planned: Window = window;
+  const described = reportWindow(planned, {
+    // Nothing in the kernel shows a user mapping's memory type on arm64.
+    hostVma: { predicted: model.hostVma(window.attribute, source.kind), programmed: null },
+    stage2: {
+      predicted: model.stage2(window.attribute, source.kind, platform),
+      programmed: read === null ? null : read.mixed ? 'mixed' : read.memoryType,
+      blockSize: read?.blockSize ?? null,
+    },
+  });
+  return source.kind === 'memory' ? { ...described, source: 'memory' } : described;
+}
+
+function checkOf({ question, answer }: Asked, programmed: string | null): Check {
+  const { window, stage1, probe, effective, prediction, stage2 } = question;
+  const judgement = judge(
+    {
+      probe,
+      stage1,
+      stage2Predicted: stage2,
+      stage2Programmed: programmed,
+      effective,
+      prediction,
+      record: answer.kind === 'record' ? answer.record : null,
+      vmKilled: answer.kind === 'vm-killed',
+      emulator: process.env['WCVMM_TESTBED'] ?? null,
+    },
+    errata,
+  );
+  return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement };
+}
+
+/** Lives answer out of order; a report lists its checks in the order of the questions. */
+function inOrder(checks: readonly Check[], order: readonly string[]): readonly Check[] {
+  const place = new Map(order.map((key, index) => [key, index]));
+  const placeOf = ({ window, stage1, probe }: Check): number => place.get(`${window} ${stage1} ${probe}`) ?? order.length;
+  return checks.toSorted((a, b) => placeOf(a) - placeOf(b));
+}
