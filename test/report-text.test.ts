@@ -72,6 +72,14 @@ describe('renderReport', () => {
     expect(text).toMatch(/^ {2}\?3 {2}unobservable whether Device memory/m);
   });
 
+  it('tells one reason about several types once, and of all of them', () => {
+    const shown = renderReport(changeChecks(sample, ({ probe, effective }) => (probe === 'exclusive' ? { verdict: 'unobservable', note: `who knows ${effective}` } : undefined)), plain);
+    expect(shown).toMatch(/who knows Device-nGnRnE, Device-nGnRE, Device-GRE or Normal-NC\n/);
+    const forced = { probe: 'fetch', effective: 'Normal-WB', verdict: 'unobservable' } as const;
+    const ofStage1 = renderReport(changeChecks(sample, ({ probe, stage1 }) => (probe === 'fetch' ? { ...forced, note: `a fetch from ${stage1}` } : undefined)), plain);
+    expect(ofStage1).toMatch(/a fetch from Device-nGnRnE, Device-nGnRE, Device-GRE or Normal-NC\n/);
+  });
+
   it('ends with the sum', () => {
     expect(text.trimEnd().split('\n').at(-1)).toBe('✓ 166 of 255 checks match, 0 mismatches, 22 errata of qemu-10.0.2, 67 not observable');
   });
@@ -82,7 +90,7 @@ describe('renderReport', () => {
     expect(lines.slice(at, at + 6)).toEqual([
       '✗ mismatch  bar2:0-64K=device: unaligned-store, unaligned-store-simd, unaligned-store-pair under',
       '            stage 1 Normal-NC',
-      '  predicted   alignment-fault, for Device-nGnRE = Normal-NC with stage 2 Device-nGnRE',
+      '  predicted   alignment-fault, for Device-nGnRE = stage 1 Normal-NC with stage 2 Device-nGnRE',
       '  programmed  stage 2 Device-nGnRE',
       '  observed    ok',
       '  why         Device memory requires alignment',

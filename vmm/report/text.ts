@@ -1,7 +1,7 @@
 import type { Outcome } from '../../memattr/index.ts';
 import { formatSize } from '../plan.ts';
 import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
-import { type Note, collectNotes, groupMismatches } from './notes.ts';
+import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
 import { type Evidence, type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, paint, table, wrap } from './terminal.ts';
 import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, windowName, windowRange } from './words.ts';
@@ -91,14 +91,15 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
     const window = first && windows[first.window];
     if (!window) return [];
     const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
-    const types = [...new Set(group.map(({ stage1 }) => stage1))].join(', ');
+    const types = anyOf(group.map(({ stage1 }) => stage1));
+    const together = anyOf(group.map(({ effective }) => effective));
     const { predicted, programmed } = window.stage2;
     const head = wrap('✗ mismatch  ', `${windowName(window)}: ${probes} under stage 1 ${types}`, style.columns).map((line) => paint(style, 'red', line));
     return head.concat(
-      wrap('  predicted   ', `${first.predicted}, for ${first.effective} = ${types} with stage 2 ${predicted}`, style.columns),
+      wrap('  predicted   ', `${first.predicted}, for ${together} = stage 1 ${types} with stage 2 ${predicted}`, style.columns),
       wrap('  programmed  ', programmed === null ? 'not known: this kernel does not tell' : `stage 2 ${programmed}`, style.columns),
       wrap('  observed    ', first.observed ?? 'nothing', style.columns),
-      wrap('  why         ', first.note ?? '', style.columns),
+      wrap('  why         ', reasonOf(group), style.columns),
     );
   });
 }

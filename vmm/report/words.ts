@@ -41,9 +41,9 @@ export const PROBE_LEGEND: readonly { probes: readonly ProbeName[]; meaning: str
   { probes: ['store-bandwidth', 'load-latency'], meaning: 'timing' },
 ];
 
-/** `short` has at most three characters, for the matrix; `medium` at most eleven, where there is room for a word. */
+/** `short` has at most four characters, for the matrix; `medium` at most eleven, where there is room for a word. */
 export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: string; meaning: string }>> = {
-  ok: { short: 'ok', medium: 'ok', meaning: 'completed, data right' },
+  ok: { short: 'ok', medium: 'ok', meaning: 'it worked' },
   'alignment-fault': { short: 'aln', medium: 'fault', meaning: 'alignment fault' },
   'vm-killed': { short: 'DIE', medium: 'VM ends', meaning: 'the VM was ended (KVM_RUN: EFAULT)' },
   'external-abort': { short: 'ext', medium: 'abort', meaning: 'external abort' },
@@ -51,7 +51,7 @@ export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: st
   undefined: { short: 'und', medium: 'undefined', meaning: 'undefined instruction' },
   'atomic-fault': { short: 'atm', medium: 'fault', meaning: 'unsupported atomic access' },
   'other-fault': { short: 'flt', medium: 'other fault', meaning: 'another fault' },
-  'wrong-data': { short: 'dat', medium: 'wrong data', meaning: 'wrong data' },
+  'wrong-data': { short: 'lost', medium: 'data lost', meaning: 'what was stored did not come back' },
   'not-present': { short: 'n/a', medium: 'not present', meaning: 'the CPU lacks it' },
 };
 
