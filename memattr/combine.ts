@@ -1,7 +1,7 @@
 /**
- * What both stages make together. Arm ARM D8.6 "Combining stage 1 and stage 2 memory type attributes" (rules HMNDG, TNHFM
- * and GQFSF without FWB, VRJSW and RHWZM with it; pseudocode S2CombineS1MemAttrs and AArch64.S2ApplyFWBMemAttrs). KVM does
- * the same sum for nested guests in compute_par_s12() (arch/arm64/kvm/at.c).
+ * What both stages make together. Arm ARM D8.6.5 without FWB (rules TNHFM, GQFSF, MCQKW), D8.6.6 with it (VRJSW, RHWZM,
+ * THYXB, TBQKG), and pseudocode S2CombineS1MemAttrs and AArch64.S2ApplyFWBMemAttrs. KVM does the same sum for nested
+ * guests in compute_par_s12() (arch/arm64/kvm/at.c).
  */
 import { CACHE_POLICIES, DEVICE_KINDS, NON_CACHEABLE, WRITE_BACK, canBeTagged, device, normal, reserved } from './memory-type.ts';
 import type { CachePolicy, Cacheability, DeviceType, MemoryType, NormalType, Tags } from './memory-type.ts';
@@ -35,7 +35,7 @@ function stricter(stage1: DeviceType, stage2: DeviceType['device']): DeviceType[
   return DEVICE_KINDS.indexOf(stage1.device) < DEVICE_KINDS.indexOf(stage2) ? stage1.device : stage2;
 }
 
-/** The weaker policy wins; the hints are stage 1's, as stage 2 has none (S2CombineS1AttrHints). */
+/** The weaker policy wins; the hints are stage 1's, as stage 2 has none (rule WYQVN). */
 function limit(stage1: Cacheability, stage2: CachePolicy): Cacheability {
   const policy = CACHE_POLICIES.indexOf(stage1.policy) < CACHE_POLICIES.indexOf(stage2) ? stage1.policy : stage2;
   return policy === 'NC' ? NON_CACHEABLE : { ...stage1, policy };
@@ -64,7 +64,11 @@ export function decodeShareability(sh: number): Shareability | null {
   return SHAREABILITY[sh] ?? null;
 }
 
-/** The wider of the two domains, but Device and fully Non-cacheable memory is always Outer Shareable (EffectiveShareability). */
+/**
+ * Arm ARM D8.6.7: the wider of the two domains, but Device and fully Non-cacheable memory is always Outer Shareable.
+ *
+ * @param stage1 as configured; where stage 1 is uncached itself, a CPU may take it for outer-shareable instead (rule NSCNC)
+ */
 export function combineShareability(stage1: Shareability, stage2: Shareability, result: MemoryType): Shareability {
   const uncached = result.kind === 'device' || (result.kind === 'normal' && result.outer.policy === 'NC' && result.inner.policy === 'NC');
   if (uncached || stage1 === 'outer-shareable' || stage2 === 'outer-shareable') return 'outer-shareable';

@@ -1,12 +1,12 @@
 /**
- * Stage 1: the attribute bytes of MAIR_EL1, all 256 of them (Arm ARM D24.2, "MAIR_EL1, Memory Attribute Indirection
- * Register", and pseudocode S1DecodeMemAttrs).
+ * Stage 1: the attribute bytes of MAIR_EL1, all 256 of them (Arm ARM, description of MAIR_EL1 and pseudocode
+ * S1DecodeMemAttrs).
  */
 import { DEVICE_KINDS, NON_CACHEABLE, WRITE_BACK, canBeTagged, device, normal, reserved } from './memory-type.ts';
 import type { Cacheability, MemoryType, NormalType } from './memory-type.ts';
 import type { Stage1Type } from './model.ts';
 
-/** The types that drivers and kernels use. Linux: MT_DEVICE_nGnRnE, MT_DEVICE_nGnRE, (ioremap users of GRE), MT_NORMAL_NC, MT_NORMAL. */
+/** What guests use. Linux: MT_DEVICE_nGnRnE, MT_DEVICE_nGnRE, MT_NORMAL_NC, MT_NORMAL; GRE is the most relaxed Device type. */
 export const STAGE1_TYPES: readonly Stage1Type[] = [
   { name: 'Device-nGnRnE', encoding: 0x00 },
   { name: 'Device-nGnRE', encoding: 0x04 },
@@ -55,7 +55,7 @@ function decodeSpecial(byte: number): MemoryType {
   }
 }
 
-/** A nibble 0bppRW: policy and transience, read- and write-allocate. 0b0100 is NC; RW = 00 makes the transient types' nibbles others. */
+/** A nibble 0bppRW: policy and transience, read- and write-allocate. A transient type has at least one of R and W; 0b0100 is NC. */
 function decodeCacheability(nibble: number): Cacheability {
   if (nibble === 0b0100) return NON_CACHEABLE;
   return { policy: nibble & 0b0100 ? 'WB' : 'WT', transient: nibble < 0b1000, readAllocate: (nibble & 0b10) !== 0, writeAllocate: (nibble & 0b01) !== 0 };

@@ -1,6 +1,6 @@
 /**
  * An arm64 memory type, as one stage's attributes or both stages together make it, and how it is called.
- * Arm ARM (DDI 0487) B2.10 "Memory types and attributes"; the shape follows MemoryAttributes of the shared pseudocode.
+ * Arm ARM (DDI 0487) B2, "Memory types and attributes"; the shape follows MemoryAttributes of the shared pseudocode.
  */
 
 /** From the strictest to the most relaxed: Gathering, Reordering, Early write acknowledgement. */
@@ -61,7 +61,7 @@ export function reserved(why: string): ReservedType {
   return { kind: 'reserved', why };
 }
 
-/** FEAT_MTE2: only this kind of Write-Back can have allocation tags (pseudocode S2MemTagType). */
+/** Only Write-Back with both allocation hints, not transient, can have allocation tags: MAIR has no other (pseudocode S2MemTagType). */
 export function canBeTagged({ outer, inner }: NormalType): boolean {
   return [outer, inner].every(({ policy, readAllocate, writeAllocate, transient }) => policy === 'WB' && readAllocate && writeAllocate && !transient);
 }

@@ -14,11 +14,11 @@ export interface Cell {
 
 type Rule = (cell: Cell) => Prediction;
 
-/** What makes these accesses fault on Device memory. */
+/** What makes these accesses fault on Device memory: the size of the element counts, and a register's whole size is one. */
 const UNALIGNED = 'an access that is not aligned to its size';
 const PAIR = 'a pair whose elements are not aligned to their size';
-const SIMD_HALF = 'a 128-bit access that is aligned to 8 bytes only, where the size of the whole register counts (Arm ARM B2.9.2)';
-const ZERO = 'DC ZVA at any address (Arm ARM C5.3, "DC ZVA")';
+const SIMD_HALF = 'a 128-bit access that is aligned to 8 bytes only';
+const ZERO = 'DC ZVA at any address';
 
 const RULES: Readonly<Record<ProbeName, Rule>> = {
   'stage1-self-check': () => sees('ok', 'AT S1E1R reports the type that the guest wrote into its own tables'),
@@ -52,25 +52,37 @@ function sees(outcome: Outcome, why: string): Prediction {
 }
 
 /**
- * Arm ARM B2.9.2 "Alignment of data accesses". Stage 1's own type is checked before stage 2 is walked (pseudocode
- * AArch64.S1Translate), so a fault of the guest's own Device mapping is always the guest's, even where stage 2 would
- * force Write-Back. One that only stage 2 causes is a stage-2 abort: kvm_handle_guest_abort() must do something about it.
+ * Arm ARM B2.8.2 "Alignment of data accesses", and DC ZVA's own description. (A location that supports unaligned accesses
+ * may be exempt, IMPLEMENTATION DEFINED; no implementation is known to make use of that.) Stage 1 is checked first, so a
+ * fault of the guest's own Device type is always the guest's. One that only stage 2 causes is a stage-2 abort, and it is
+ * for kvm_handle_guest_abort() to do something about it.
  */
 function faultsOnDevice(what: string): Rule {
   return ({ stage1, stage2, effective, faultForwarding }) => {
-    if (stage1.kind === 'device') return sees('alignment-fault', `stage 1 is ${nameOf(stage1)}, where ${what} faults; the fault is stage 1's and goes to the guest`);
+    if (stage1.kind === 'device' && effective.kind === 'device') {
+      return sees('alignment-fault', `stage 1 is ${nameOf(stage1)}, where ${what} faults; the fault is stage 1's and goes to the guest`);
+    }
+    if (stage1.kind === 'device') return overruled(stage1, `whether ${what} faults`);
     if (effective.kind !== 'device') return sees('ok', `${nameOf(effective)} is Normal memory, which has no alignment to keep`);
     if (faultForwarding) return sees('alignment-fault', `stage 2 is ${stage2}, where ${what} faults; KVM forwards stage 2's fault to the guest`);
     return sees('vm-killed', `stage 2 is ${stage2}, where ${what} faults; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`);
   };
 }
 
-/** Arm ARM B2.12 "Synchronization and semaphores", B2.2.5 for atomics: elsewhere support is IMPLEMENTATION DEFINED. */
+/** Arm ARM rule RMTWN: where FWB makes Write-Back of stage 1's Device, a CPU may still treat some accesses as to Device. */
+function overruled(stage1: MemoryType, what: string): Prediction {
+  return { kind: 'any', why: `stage 2 forces Write-Back on stage 1's ${nameOf(stage1)}, and the architecture leaves open ${what} there` };
+}
+
+/** Arm ARM B2, "Synchronization and semaphores" and "Atomicity in the Arm architecture": elsewhere support is IMPLEMENTATION DEFINED. */
 function onlyOnWriteBack(what: string): Rule {
-  return ({ effective }) =>
-    isWriteBack(effective)
-      ? sees('ok', `${nameOf(effective)} memory, shareable as guests map it, is where ${what} are guaranteed`)
-      : { kind: 'any', why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35) or be aborted by the system` };
+  return ({ stage1, effective }) => {
+    if (!isWriteBack(effective)) {
+      return { kind: 'any', why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35) or be aborted by the system` };
+    }
+    if (stage1.kind === 'device') return overruled(stage1, `whether ${what} work`);
+    return sees('ok', `${nameOf(effective)} memory, shareable as guests map it, is where ${what} are guaranteed`);
+  };
 }
 
 function isWriteBack(type: MemoryType): boolean {
@@ -80,7 +92,7 @@ function isWriteBack(type: MemoryType): boolean {
 /**
  * KVM maps what is not cacheable execute-never (stage2_set_prot_attr()) and answers a fetch with an external abort
  * (kvm_s2_fault_compute_prot(), -ENOEXEC). In cacheable memory stage 1 alone decides, and a fetch from Device memory that
- * is executable is CONSTRAINED UNPREDICTABLE: a permission fault, or as from Normal-NC (Arm ARM K1.2, B2.10.2).
+ * is executable is CONSTRAINED UNPREDICTABLE (Arm ARM K1): a permission fault, or a fetch as from Normal-NC.
  */
 function fetch({ stage1, stage2 }: Cell): Prediction {
   if (stage2 !== 'Normal-WB') return sees('fetch-abort', `KVM maps ${stage2} memory execute-never and aborts a fetch from it`);
@@ -88,7 +100,7 @@ function fetch({ stage1, stage2 }: Cell): Prediction {
   return sees('ok', 'KVM makes ordinary memory executable on the first fetch');
 }
 
-/** Arm ARM D10.4: outside of Tagged memory the store of a tag is ignored and the load of one gives 0. */
+/** Arm ARM, "The Memory Tagging Extension": outside of Tagged memory the store of a tag is ignored and the load of one gives 0. */
 function tagRetention({ mte, effective }: Cell): Prediction {
   if (!mte) return sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
   if (effective.kind !== 'normal' || effective.tags === 'none') return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it forgets tags`);

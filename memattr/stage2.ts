@@ -1,6 +1,6 @@
 /**
  * Stage 2: the MemAttr[3:0] field of a stage-2 descriptor (bits [5:2]). HCR_EL2.FWB gives the same bits another meaning
- * (Arm ARM D8.6.5 "Stage 2 memory type and Cacheability attributes", and D8.6.6 for FEAT_S2FWB).
+ * (Arm ARM D8.6.5, rule HMNDG, without FWB; D8.6.6, rules VRJSW and RHWZM, with it).
  */
 import { DEVICE_KINDS } from './memory-type.ts';
 import type { CachePolicy, DeviceKind } from './memory-type.ts';
