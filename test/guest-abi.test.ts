@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROBES } from '../memattr/index.ts';
 import { ABI, CELL_AT, DOORBELL, LOG_AT, OUTCOME_NUMBER, PARAMS_AT, PROBE_NUMBER, RECORD_AT, SIZE_OF, STATUS, encodeCells, encodeParams, outcomeName, wcvmmPattern } from '../vmm/guest/abi.ts';
 
 const run = promisify(execFile);
@@ -71,6 +72,10 @@ describe('abi.ts against abi.h', () => {
     const names = (prefix: string) => new Set(stdout.match(new RegExp(String.raw`\b${prefix}_\w+`, 'g')));
     expect(names('WCVMM_PROBE')).toEqual(new Set(Object.keys(PROBE_NUMBER).map((name) => `WCVMM_PROBE_${upper(name)}`)));
     expect(names('WCVMM_OUTCOME')).toEqual(new Set(Object.keys(OUTCOME_NUMBER).map((name) => `WCVMM_OUTCOME_${upper(name)}`)));
+  });
+
+  it('numbers the probes in the model\'s order', () => {
+    expect(PROBES.map((probe) => PROBE_NUMBER[probe])).toEqual(PROBES.map((_, index) => index + 1));
   });
 
   it('keeps params, cells and log apart and inside of RAM', () => {

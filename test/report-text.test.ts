@@ -1,11 +1,12 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { PROBES } from '../memattr/index.ts';
 import { renderCompare } from '../vmm/report/compare.ts';
 import { mayGather, noticed } from '../vmm/report/driver.ts';
 import type { Check } from '../vmm/report/report.ts';
 import { styleOf, wrap } from '../vmm/report/terminal.ts';
 import { renderReport } from '../vmm/report/text.ts';
-import { PROBES, STAGE1, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
+import { STAGE1, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
 
 const plain = { columns: 100, color: false };
 const sample = sampleReport();

@@ -1,5 +1,4 @@
-import type { Attribute, ProbeName } from '../../memattr/index.ts';
-import { PROBE_NUMBER } from '../guest/abi.ts';
+import { type Attribute, PROBES } from '../../memattr/index.ts';
 import { combinesNote, noticed } from './driver.ts';
 import { MARK, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
@@ -55,7 +54,7 @@ function sidesOf(report: Report): readonly Side[] {
 function comparison(sides: readonly Side[], types: readonly string[], style: Style): string[] {
   if (sides.length === 0) return ['  There is no window to compare.'];
   const columns = types.flatMap((stage1) => sides.map(({ attribute, checks }) => ({ attribute, checks: checks.filter((check) => check.stage1 === stage1) })));
-  const probes = (Object.keys(PROBE_NUMBER) as ProbeName[]).filter((probe) => columns.some(({ checks }) => checks.some((check) => check.probe === probe)));
+  const probes = PROBES.filter((probe) => columns.some(({ checks }) => checks.some((check) => check.probe === probe)));
   const rows = probes.map((probe) => ({ probe, cells: columns.map(({ checks }) => cellOf(checks.find((check) => check.probe === probe))) }));
   const lines: readonly Line[] = [
     { label: '', cells: columns.map(({ attribute }) => ({ text: attribute, colour: 'bold' })) },

@@ -1,5 +1,4 @@
-import { PROBE_NUMBER } from '../guest/abi.ts';
-import type { ProbeName } from '../../memattr/index.ts';
+import { PROBES } from '../../memattr/index.ts';
 import type { Note } from './notes.ts';
 import { type Check, type Report, type Verdict, isControl } from './report.ts';
 import { type Colour, type Style, paint } from './terminal.ts';
@@ -23,7 +22,7 @@ interface Cell {
 
 /** Stage-1 types down, probes across, one block of lines per window; a cell is what the guest saw, a mark and its note. */
 export function renderMatrix(report: Report, notes: readonly Note[], style: Style): string[] {
-  const probes = (Object.keys(PROBE_NUMBER) as ProbeName[]).filter((probe) => report.checks.some((check) => check.probe === probe));
+  const probes = PROBES.filter((probe) => report.checks.some((check) => check.probe === probe));
   const numberOf = new Map(notes.flatMap(({ number, checks }) => checks.map((check) => [check, number] as const)));
   const lines: Line[] = [{ label: '  stage 1', cells: probes.map((probe) => ({ text: PROBE_SHORT[probe], colour: 'dim' })), colour: 'dim' }];
   for (const [index, window] of report.windows.entries()) {

@@ -1,13 +1,13 @@
 import * as v from 'valibot';
-import type { ProbeName } from '../../memattr/index.ts';
+import { PROBES } from '../../memattr/index.ts';
 import { WcvmmError } from '../errors.ts';
-import { type GuestOutcome, OUTCOME_NUMBER, PROBE_NUMBER } from '../guest/abi.ts';
+import { type GuestOutcome, OUTCOME_NUMBER } from '../guest/abi.ts';
 import { type Report, SCHEMA, VERDICTS, summarise } from './report.ts';
 
 /** Loaded only to read a report that somebody else wrote: valibot is not on the way of a run. */
 
 const outcome = v.picklist([...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).filter((name) => name !== 'bad-cell'), 'vm-killed']);
-const probe = v.picklist(Object.keys(PROBE_NUMBER) as ProbeName[]);
+const probe = v.picklist(PROBES);
 const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const evidence = { predicted: v.string(), programmed: v.nullable(v.string()) };
