@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the Makefiles of the guests share. One says which CC, and ARCH_CFLAGS, and includes this: a guest is its own
-# runtime/, cells/ and probes/ and the ones here, and is built to build/guest.elf beside build/bad-*.elf, the guests
-# that show how a VMM treats a bad one.
+# The rest of a guest's Makefile, which sets CC and ARCH_CFLAGS and includes this. A guest is its own runtime/, cells/
+# and probes/ and the ones here; build/guest.elf comes with build/bad-*.elf, that test how a VMM treats a bad guest.
 
 common := ../guest-common
 B := build

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stores to an address that has no memslot and is not the doorbell.
+// Reaches for an address that has no memslot and is not the doorbell.
 #include "runtime/cpu.h"
 #include "runtime/guest.h"
 #include "runtime/window.h"

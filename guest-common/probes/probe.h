@@ -24,6 +24,7 @@ probe_fn *probe_of(wcvmm_u32 probe);
 probe_fn probe_stage1_self_check, probe_unaligned_load, probe_unaligned_store, probe_unaligned_load_simd,
 	probe_unaligned_store_simd, probe_unaligned_load_pair, probe_unaligned_store_pair, probe_simd_half_aligned,
 	probe_zero_block, probe_exclusive, probe_atomic, probe_fetch, probe_data_read, probe_data_write,
-	probe_tag_retention, probe_store_bandwidth, probe_load_latency;
+	probe_tag_retention, probe_store_bandwidth, probe_load_latency, probe_nt_store, probe_nt_load,
+	probe_direct_store, probe_cache_flush, probe_fence_visibility, probe_locked_access, probe_timing_class;
 
 #endif

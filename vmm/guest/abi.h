@@ -36,12 +36,13 @@
 #define WCVMM_DOORBELL_EXIT	0x008ull	/* the guest is done; the value is one of WCVMM_STATUS_* */
 /*
  * The value is a cell's index; the VMM touches the BAR through its own mapping, then re-enters. data-read rings
- * once, before it reads, so that the VMM can write the pattern; data-write rings once, after it wrote.
+ * once, before it reads, so that the VMM can write the pattern; data-write and fence-visibility ring once, after
+ * they wrote.
  */
 #define WCVMM_DOORBELL_SYNC	0x010ull
 
 #define WCVMM_STATUS_OK		0u	/* every cell has its record */
-#define WCVMM_STATUS_BAD_PARAMS	1u	/* params: magic, version, a count, or a window that cannot be mapped */
+#define WCVMM_STATUS_BAD_PARAMS	1u	/* params: magic, version, a count, a type, or a window that cannot be mapped */
 #define WCVMM_STATUS_EXCEPTION	2u	/* an exception that no probe provoked; the console says which */
 #define WCVMM_STATUS_BAD_CPU	3u	/* the CPU lacks what the runtime itself needs */
 
@@ -65,7 +66,7 @@ struct wcvmm_params {
 	wcvmm_u32 window_count;
 	wcvmm_u32 stage1_count;
 	wcvmm_u32 cell_count;
-	/* arm64: MAIR_EL1 attribute bytes; x86: PAT entries' encodings. Any value is legal to ask for. */
+	/* arm64: MAIR_EL1 attribute bytes, of which every value is legal to ask for; x86: PAT types 0, 1, 4 to 7. */
 	wcvmm_u8 stage1[8];
 	struct wcvmm_window windows[WCVMM_MAX_WINDOWS];
 };
@@ -76,11 +77,11 @@ struct wcvmm_cell {
 	wcvmm_u32 probe;	/* enum wcvmm_probe */
 	wcvmm_u32 flags;	/* WCVMM_CELL_* */
 	wcvmm_u64 offset;	/* where in the window the probe may touch; 64-byte aligned, 4096 bytes are its own */
-	wcvmm_u64 argument;	/* data-read, data-write: the pattern's seed; bandwidth, latency: repetitions */
+	wcvmm_u64 argument;	/* bandwidth, latency: repetitions; every other probe: the seed of its pattern, if any */
 };
 
 enum wcvmm_probe {
-	WCVMM_PROBE_STAGE1_SELF_CHECK	= 1,	/* arm64: AT S1E1R, value[0] = PAR_EL1, value[1] = MAIR byte asked for */
+	WCVMM_PROBE_STAGE1_SELF_CHECK	= 1,	/* value[0], [1] = arm64: PAR_EL1, MAIR byte; x86: PAT MSR, PTE */
 	WCVMM_PROBE_UNALIGNED_LOAD	= 2,	/* 64-bit general register at +1 */
 	WCVMM_PROBE_UNALIGNED_STORE	= 3,
 	WCVMM_PROBE_UNALIGNED_LOAD_SIMD	= 4,	/* 128-bit register at +1 */
@@ -97,8 +98,21 @@ enum wcvmm_probe {
 	WCVMM_PROBE_DATA_WRITE		= 14,	/* 64 bytes for the host to read: wcvmm_pattern(~argument, 0..7) */
 	/* arm64: STG, LDG. value[0] = 1 when the tag came back (else wrong-data), [1] = stored, [2] = read, [3] = before */
 	WCVMM_PROBE_TAG_RETENTION	= 15,
-	WCVMM_PROBE_STORE_BANDWIDTH	= 16,	/* value[0] = bytes, value[1] = ticks, value[2] = ticks per second */
-	WCVMM_PROBE_LOAD_LATENCY	= 17,	/* value[0] = loads, value[1] = ticks, value[2] = ticks per second */
+	WCVMM_PROBE_STORE_BANDWIDTH	= 16,	/* value[0] = bytes, value[1] = ticks, [2] = ticks per second or 0 */
+	WCVMM_PROBE_LOAD_LATENCY	= 17,	/* value[0] = loads; value[1] and [2] as above */
+	/* x86. 18 to 21 read back 64 bytes that they stored; if wrong, value[0] = first bad index, [1] = what it held. */
+	WCVMM_PROBE_NT_STORE		= 18,	/* MOVNTI, SFENCE */
+	WCVMM_PROBE_NT_LOAD		= 19,	/* MOVNTDQA */
+	WCVMM_PROBE_DIRECT_STORE	= 20,	/* MOVDIR64B, SFENCE */
+	WCVMM_PROBE_CACHE_FLUSH		= 21,	/* CLFLUSH */
+	WCVMM_PROBE_FENCE_VISIBILITY	= 22,	/* as data-write, SFENCE and no cache flush before the sync */
+	WCVMM_PROBE_LOCKED_ACCESS	= 23,	/* LOCK XADD, aligned: a bus lock where memory is not write-back */
+	/*
+	 * value[0] = the PAT type that the window's timing is like, 0xff = cannot tell. WT stands for WP too, and UC
+	 * for UC-. value[1..3] = the medians for the window, for WB and for UC guest RAM, one access each, in
+	 * sixteenths of a tick: bits 31:0 of a load, 63:32 of a store.
+	 */
+	WCVMM_PROBE_TIMING_CLASS	= 24,
 };
 
 enum wcvmm_outcome {

@@ -35,7 +35,10 @@ export const CELL_AT = { window: 0, stage1: 4, probe: 8, flags: 12, offset: 16, 
 export const RECORD_AT = { cell: 0, outcome: 4, syndrome: 8, address: 16, value: 24, reserved: 56 } as const;
 export const LOG_AT = { magic: 0, recordCount: 8, running: 12, reserved: 16, records: 64 } as const;
 
-export const PROBE_NUMBER: Readonly<Record<ProbeName, number>> = {
+/** What the guests can be asked: the model's probes, and x86's. */
+export type GuestProbe = ProbeName | 'nt-store' | 'nt-load' | 'direct-store' | 'cache-flush' | 'fence-visibility' | 'locked-access' | 'timing-class';
+
+export const PROBE_NUMBER: Readonly<Record<GuestProbe, number>> = {
   'stage1-self-check': 1,
   'unaligned-load': 2,
   'unaligned-store': 3,
@@ -53,6 +56,13 @@ export const PROBE_NUMBER: Readonly<Record<ProbeName, number>> = {
   'tag-retention': 15,
   'store-bandwidth': 16,
   'load-latency': 17,
+  'nt-store': 18,
+  'nt-load': 19,
+  'direct-store': 20,
+  'cache-flush': 21,
+  'fence-visibility': 22,
+  'locked-access': 23,
+  'timing-class': 24,
 };
 
 /** What a guest can say of itself: it cannot report its VM's death, and the VMM never asks for a bad cell. */
@@ -85,10 +95,10 @@ export interface Cell {
   window: number;
   /** Index into its stage-1 types. */
   stage1: number;
-  probe: ProbeName;
+  probe: GuestProbe;
   /** Bytes into the window, a multiple of 64; the 4096 bytes from there are the probe's own. */
   offset: bigint;
-  /** data-read, data-write: the pattern's seed; bandwidth, latency: repetitions, at most `ABI.maxRepetitions`. */
+  /** bandwidth, latency: repetitions, at most `ABI.maxRepetitions`; every other probe: its pattern's seed, if it has one. */
   argument: bigint;
   /** One line on the guest's console for this cell. */
   verbose?: boolean;
