@@ -10,7 +10,11 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals): void => {
-    restore();
+    if (controller.signal.aborted) {
+      restore();
+      process.kill(process.pid, name);
+    }
+    // Stays a listener meanwhile: execa ends the process by itself when it finds that nobody else listens.
     controller.abort(new WcvmmError('E_INTERRUPTED', `Stopped by ${name}; nothing half-done was kept.`));
   };
   const restore = (): void => {
