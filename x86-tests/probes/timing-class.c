@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names the window's memory type from how long its loads and stores take beside those of memory whose type is known.
+#include "probes/classify.h"
 #include "probes/probe.h"
 #include "probes/timing.h"
 #include "runtime/window.h"
@@ -19,7 +20,7 @@ static void measure(const wcvmm_u64 *address, wcvmm_u32 medians[MEMORIES], timin
 		for (unsigned memory = 0; memory < MEMORIES; memory++)
 			samples[memory][round] = timing(address[memory]);
 	for (unsigned memory = 0; memory < MEMORIES; memory++)
-		medians[memory] = timing_median(samples[memory], ROUNDS);
+		medians[memory] = median(samples[memory], ROUNDS);
 }
 
 enum wcvmm_outcome probe_timing_class(struct probe *probe)
@@ -29,8 +30,8 @@ enum wcvmm_outcome probe_timing_class(struct probe *probe)
 
 	measure(address, loads, timing_of_load);
 	measure(address, stores, timing_of_store);
-	probe->value[0] = timing_type(timing_nearer(loads[WINDOW], loads[WB], loads[UC]),
-				      timing_nearer(stores[WINDOW], stores[WB], stores[UC]));
+	probe->value[0] = classify(likeness_of(loads[WINDOW], loads[WB], loads[UC]),
+				   likeness_of(stores[WINDOW], stores[WB], stores[UC]));
 	for (unsigned memory = 0; memory < MEMORIES; memory++)
 		probe->value[1 + memory] = (wcvmm_u64)stores[memory] << 32 | loads[memory];
 	return WCVMM_OUTCOME_OK;

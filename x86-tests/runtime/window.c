@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stretch has a virtual address for each of the VMM's types, all live at once, as nothing forbids a guest to do. That
-// is safe only because no cell touches another type's address: each line of the stretch is flushed before and after a
-// cell (SDM vol. 3A, "Programming the PAT", on a page with several types).
+// A stretch has a virtual address for each of the VMM's types, all live at once. The SDM does not support that (vol. 3A,
+// "Programming the PAT": a WC write may not check the caches), and a guest can do it all the same. What keeps the
+// answers right: a cell uses one type's address only, and every line of the stretch is flushed before it and after it.
 #include "runtime/window.h"
 #include "runtime/cpu.h"
 #include "runtime/memory-map.h"
