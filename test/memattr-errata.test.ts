@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { PROBES, errata } from '../memattr/index.ts';
+import type { ErratumCheck } from '../memattr/index.ts';
+
+const cell: ErratumCheck = { probe: 'zero-block', stage1: 'Normal-NC', stage2: 'Device-nGnRE', effective: 'Device-nGnRE', predicted: 'alignment-fault', observed: 'ok' };
+const excusing = (check: ErratumCheck): readonly string[] => errata.filter((erratum) => erratum.matches(check)).map(({ id }) => id);
+
+describe('errata', () => {
+  test('have names of their own and say what differs', () => {
+    expect(new Set(errata.map(({ id }) => id)).size).toBe(errata.length);
+    for (const { text } of errata) expect(text).toMatch(/^QEMU .*architecture .*\.$/);
+  });
+
+  test('excuse one probe each, for a fault that was not raised', () => {
+    for (const probe of PROBES) expect(excusing({ ...cell, probe }).length).toBe(['zero-block', 'simd-half-aligned'].includes(probe) ? 1 : 0);
+    expect(excusing({ ...cell, predicted: 'vm-killed' })).toEqual(['qemu-dc-zva-device']);
+  });
+
+  test('excuse no other deviation', () => {
+    expect(excusing({ ...cell, observed: 'wrong-data' })).toEqual([]);
+    expect(excusing({ ...cell, observed: 'vm-killed' })).toEqual([]);
+    expect(excusing({ ...cell, predicted: 'ok', observed: 'alignment-fault' })).toEqual([]);
+    expect(excusing({ ...cell, predicted: 'ok' })).toEqual([]);
+  });
+
+  test('are of the emulator on which they were seen', () => {
+    for (const { emulator } of errata) expect(['qemu-10.0.2', 'qemu-9.2.0', 'qemu-100.0', 'bochs-2.7', 'qemu'].map((name) => emulator.test(name))).toEqual([true, false, false, false, false]);
+  });
+});

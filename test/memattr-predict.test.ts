@@ -1,0 +1,163 @@
+import { describe, expect, test } from 'vitest';
+import { PROBES, arm64, decodeMair, normalTagged } from '../memattr/index.ts';
+import type { Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
+import { KVM_STAGE2 } from '../memattr/stage2.ts';
+
+const BYTES: readonly Stage1Type[] = Array.from({ length: 256 }, (_, encoding) => ({ name: `MAIR ${encoding}`, encoding }));
+const PLATFORMS: readonly Platform[] = [true, false, null].flatMap((fwb) => [true, false].flatMap((faultForwarding) => [true, false].map((mte) => ({ fwb, faultForwarding, mte }))));
+const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
+const stock: Platform = { ...patched, faultForwarding: false };
+
+const ALIGNMENT: readonly ProbeName[] = [
+  'unaligned-load',
+  'unaligned-store',
+  'unaligned-load-simd',
+  'unaligned-store-simd',
+  'unaligned-load-pair',
+  'unaligned-store-pair',
+  'simd-half-aligned',
+  'zero-block',
+];
+
+function stage1(name: string): Stage1Type {
+  const found = [...arm64.stage1Types, normalTagged].find((type) => type.name === name);
+  if (found === undefined) throw new Error(name);
+  return found;
+}
+
+/** A prediction in one word. */
+function word(probe: ProbeName, type: string, stage2: string, platform: Platform): string {
+  const prediction: Prediction = arm64.predict(probe, stage1(type), stage2, platform);
+  return prediction.kind === 'outcome' ? prediction.outcome : prediction.kind;
+}
+
+describe('every cell', () => {
+  const cells = PLATFORMS.flatMap((platform) => BYTES.flatMap((type) => KVM_STAGE2.map((stage2) => ({ platform, type, stage2, meaningless: decodeMair(type.encoding).kind === 'reserved' }))));
+
+  test('has an effective type and a prediction with a reason, whatever the byte and the platform', () => {
+    const without = cells.filter(({ platform, type, stage2 }) => arm64.effective(type, stage2, platform) === '' || PROBES.some((probe) => arm64.predict(probe, type, stage2, platform).why.length < 10));
+    expect(without).toEqual([]);
+  });
+
+  test('of a byte that means nothing is open', () => {
+    const decided = cells.filter(({ platform, type, stage2, meaningless }) => meaningless && PROBES.some((probe) => arm64.predict(probe, type, stage2, platform).kind !== 'any'));
+    expect(decided).toEqual([]);
+  });
+
+  test('kills the VM only where stage 2 alone makes Device memory and KVM cannot forward', () => {
+    const kills = ({ platform, type, stage2 }: (typeof cells)[number]): readonly ProbeName[] =>
+      PROBES.filter((probe) => {
+        const prediction = arm64.predict(probe, type, stage2, platform);
+        return prediction.kind === 'outcome' && prediction.outcome === 'vm-killed';
+      });
+    const deadly = ({ platform, type, stage2, meaningless }: (typeof cells)[number]): boolean => !meaningless && !platform.faultForwarding && stage2 === 'Device-nGnRE' && type.encoding > 0x0f;
+    expect(cells.filter((cell) => kills(cell).length > 0)).toEqual(cells.filter(deadly));
+    expect(new Set(cells.filter(deadly).map((cell) => kills(cell).join()))).toEqual(new Set([ALIGNMENT.join()]));
+  });
+
+  test('of the device windows does not depend on FWB', () => {
+    for (const type of [...arm64.stage1Types, normalTagged]) {
+      for (const stage2 of ['Normal-NC', 'Device-nGnRE']) {
+        for (const probe of PROBES) {
+          const [on, off, unknown] = [true, false, null].map((fwb) => arm64.predict(probe, type, stage2, { ...patched, fwb }));
+          expect(off).toEqual(on);
+          expect(unknown).toEqual(on);
+        }
+      }
+    }
+  });
+
+  test('refuses a stage-2 name that KVM does not program', () => {
+    expect(() => arm64.predict('fetch', stage1('Normal-NC'), 'mixed', patched)).toThrow(RangeError);
+    expect(() => arm64.effective(stage1('Normal-NC'), 'Device-GRE', patched)).toThrow(RangeError);
+  });
+});
+
+describe('accesses that need alignment', () => {
+  test.each(ALIGNMENT)('%s', (probe) => {
+    const row = (type: string, platform: Platform): readonly string[] => KVM_STAGE2.map((stage2) => word(probe, type, stage2, platform));
+    // Columns: stage 2 Normal-WB, Normal-NC, Device-nGnRE.
+    expect(row('Normal-WB', patched)).toEqual(['ok', 'ok', 'alignment-fault']);
+    expect(row('Normal-NC', patched)).toEqual(['ok', 'ok', 'alignment-fault']);
+    expect(row('Normal-NC', stock)).toEqual(['ok', 'ok', 'vm-killed']);
+    expect(row('Normal-NC', { ...stock, fwb: false })).toEqual(['ok', 'ok', 'vm-killed']);
+    for (const type of ['Device-nGnRnE', 'Device-nGnRE', 'Device-GRE']) {
+      expect(row(type, stock)).toEqual(['any', 'alignment-fault', 'alignment-fault']);
+      expect(row(type, { ...patched, fwb: false })).toEqual(['alignment-fault', 'alignment-fault', 'alignment-fault']);
+      expect(row(type, { ...patched, fwb: null })).toEqual(['any', 'alignment-fault', 'alignment-fault']);
+    }
+  });
+});
+
+describe('other probes', () => {
+  test('exclusives and atomics are only promised on Write-Back', () => {
+    for (const probe of ['exclusive', 'atomic'] as const) {
+      expect(word(probe, 'Normal-WB', 'Normal-WB', patched)).toBe('ok');
+      expect(word(probe, 'Normal-NC', 'Normal-WB', patched)).toBe('ok');
+      expect(word(probe, 'Normal-NC', 'Normal-WB', { ...patched, fwb: false })).toBe('any');
+      expect(word(probe, 'Normal-NC', 'Normal-WB', { ...patched, fwb: null })).toBe('any');
+      expect(word(probe, 'Device-GRE', 'Normal-WB', patched)).toBe('any');
+      expect(word(probe, 'Normal-WB', 'Normal-NC', patched)).toBe('any');
+      expect(word(probe, 'Normal-WB', 'Device-nGnRE', patched)).toBe('any');
+    }
+  });
+
+  test('nothing is fetched from a window that is not cacheable', () => {
+    for (const { name } of arm64.stage1Types) for (const stage2 of ['Normal-NC', 'Device-nGnRE']) expect(word('fetch', name, stage2, patched)).toBe('fetch-abort');
+    expect(word('fetch', 'Normal-NC', 'Normal-WB', patched)).toBe('ok');
+    expect(word('fetch', 'Device-nGnRnE', 'Normal-WB', patched)).toBe('any');
+  });
+
+  test('tags need MTE, a stage 1 that asks for them and a stage 2 that lets it', () => {
+    const mte: Platform = { ...patched, mte: true };
+    expect(KVM_STAGE2.map((stage2) => word('tag-retention', 'Normal-Tagged', stage2, mte))).toEqual(['ok', 'wrong-data', 'wrong-data']);
+    for (const { name } of arm64.stage1Types) expect(word('tag-retention', name, 'Normal-WB', mte)).toBe('wrong-data');
+    expect(word('tag-retention', 'Normal-Tagged', 'Normal-WB', patched)).toBe('not-present');
+  });
+
+  test('data arrives, stage 1 is what was asked for, and time is only measured', () => {
+    for (const { name } of arm64.stage1Types) {
+      for (const stage2 of KVM_STAGE2) {
+        for (const probe of ['data-read', 'data-write', 'stage1-self-check'] as const) expect(word(probe, name, stage2, stock)).toBe('ok');
+        for (const probe of ['store-bandwidth', 'load-latency'] as const) expect(word(probe, name, stage2, stock)).toBe('measurement');
+      }
+    }
+  });
+});
+
+describe('what Linux does', () => {
+  // The host's mapping and stage 2: vfio_pci_core_mmap(), drivers/pci/mmap.c and kvm_s2_fault_compute_prot().
+  test.each([
+    ['cookie', 'default', 'Device-nGnRnE', 'Normal-NC'],
+    ['cookie', 'device', 'Device-nGnRnE', 'Device-nGnRE'],
+    ['cookie', 'wc', 'Normal-NC', 'Normal-NC'],
+    ['legacy', 'default', 'Device-nGnRnE', 'Normal-NC'],
+    ['sysfs', 'device', 'Device-nGnRE', 'Device-nGnRE'],
+    ['sysfs', 'wc', 'Normal-NC', 'Device-nGnRE'],
+    ['memory', 'wc', 'Normal-WB', 'Normal-WB'],
+  ] as const)('%s, %s: host %s, stage 2 %s', (source, attribute, hostVma, stage2) => {
+    expect(arm64.hostVma(attribute, source)).toBe(hostVma);
+    expect(arm64.stage2(attribute, source, patched)).toBe(stage2);
+  });
+
+  test.each(['device', 'wc'] as const)('the legacy offset gives no %s', (attribute) => {
+    const source: Source = 'legacy';
+    expect(() => arm64.hostVma(attribute, source)).toThrow(/expected default/);
+    expect(() => arm64.stage2(attribute, source, patched)).toThrow(RangeError);
+  });
+});
+
+describe('effective types', () => {
+  test('say so where it depends on what nobody knows', () => {
+    expect(arm64.effective(stage1('Normal-NC'), 'Normal-WB', { ...patched, fwb: null })).toBe('Normal-WB or Normal-NC');
+    expect(arm64.effective(stage1('Normal-NC'), 'Normal-NC', { ...patched, fwb: null })).toBe('Normal-NC');
+  });
+
+  test('a strict window leaves a driver no Normal memory', () => {
+    expect(arm64.stage1Types.map((type) => arm64.effective(type, 'Device-nGnRE', patched))).toEqual(['Device-nGnRnE', 'Device-nGnRE', 'Device-nGnRE', 'Device-nGnRE', 'Device-nGnRE']);
+  });
+
+  test('a default window leaves everything but caching to the driver', () => {
+    expect(arm64.stage1Types.map((type) => arm64.effective(type, 'Normal-NC', patched))).toEqual(['Device-nGnRnE', 'Device-nGnRE', 'Device-GRE', 'Normal-NC', 'Normal-NC']);
+  });
+});
