@@ -71,7 +71,8 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
         outputDir: request.outputDir ?? null,
         timeout: request.timeout === undefined ? defaultTimeout : request.timeout,
         signal,
-        onUp: () => progress.moment('running'),
+        // A shell has the terminal from here on.
+        onUp: () => (request.run.kind === 'shell' ? progress.done() : progress.moment('running')),
         stdout: through(request.stdout ?? ((chunk) => process.stdout.write(chunk))),
         stderr: through(request.stderr ?? ((chunk) => process.stderr.write(chunk))),
       });

@@ -17,7 +17,7 @@ const mountPoints = ['bin', 'dev', 'proc', 'root', 'session', 'sys', 'tmp', 'usr
 export async function ensureRootfs(machine: Machine, progress: Progress, signal: AbortSignal): Promise<{ initramfs: string; disk: string }> {
   const base = await ensureBase(machine, progress, signal);
   const entries: CpioEntry[] = [
-    ...mountPoints.map((path): CpioEntry => ({ kind: 'directory', path, mode: 0o755 })),
+    ...mountPoints.map((path): CpioEntry => ({ kind: 'directory', path, mode: path === 'tmp' ? 0o1777 : 0o755 })),
     // What the kernel gives the first process as its standard streams.
     { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
     { kind: 'symlink', path: 'lib', target: 'usr/lib' },
