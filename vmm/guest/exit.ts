@@ -1,17 +1,18 @@
-import { ERRNO } from '../sys/port.ts';
 import type { VcpuExit } from '../kvm/vcpu-protocol.ts';
+import { ERRNO } from '../sys/port.ts';
+import { STATUS } from './abi.ts';
 
-const STATUS: Readonly<Record<number, string>> = {
-  1: 'it refused its parameters',
-  2: 'it met an exception that no probe provoked',
-  3: 'the CPU lacks what it needs',
+const MEANING: Readonly<Record<number, string>> = {
+  [STATUS.badParams]: 'it refused its parameters',
+  [STATUS.exception]: 'it met an exception that no probe provoked',
+  [STATUS.badCpu]: 'the CPU lacks what it needs',
 };
 
 /** One sentence for a guest that did not end well; null for one that did. */
 export function describeExit(exit: VcpuExit): string | null {
   switch (exit.kind) {
     case 'done':
-      return exit.status === 0 ? null : `the guest ended with status ${exit.status}: ${STATUS[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
+      return exit.status === STATUS.ok ? null : `the guest ended with status ${exit.status}: ${MEANING[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
     case 'killed':
       return exit.errno === ERRNO.EFAULT
         ? 'KVM_RUN failed with EFAULT: the guest made an access that stage 2 forbids (unaligned, to memory that stage 2 makes Device) and this KVM ends the VM for it. A kernel with the series in kernel-patches/ gives the guest the fault instead.'

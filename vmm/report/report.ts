@@ -86,6 +86,14 @@ export interface Check {
   observed: Outcome | null;
   verdict: Verdict;
   note: string | null;
+  /** Of a measuring probe: what it counted (bytes stored, or loads), in how many ticks of a clock of so many per second. */
+  measured?: Measurement;
+}
+
+export interface Measurement {
+  amount: number;
+  ticks: number;
+  ticksPerSecond: number;
 }
 
 export type Summary = Record<Verdict, number>;

@@ -51,6 +51,7 @@ const reportSchema = v.looseObject({
       observed: v.nullable(outcome),
       verdict: v.picklist(VERDICTS),
       note: v.nullable(v.string()),
+      measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
     }),
   ),
   summary: v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }),

@@ -12,12 +12,13 @@ import type { GuestArchitecture } from '../kvm/arch/arch.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import type { VcpuThread } from '../kvm/vcpu.ts';
 import type { HostCheck } from '../kvm/vcpu-protocol.ts';
+import { ERRNO } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { cellOf, livesOf } from './questions.ts';
 import type { Question } from './questions.ts';
 
 /** What came of a question: the guest's record, or its VM's end. */
-export type Answer = { readonly kind: 'record'; readonly record: GuestRecord } | { readonly kind: 'vm-killed'; readonly errno: number };
+export type Answer = { readonly kind: 'record'; readonly record: GuestRecord } | { readonly kind: 'vm-killed' };
 
 export interface Asked {
   readonly question: Question;
@@ -26,7 +27,7 @@ export interface Asked {
 
 export interface Interview {
   readonly asked: readonly Asked[];
-  /** Of the first life that was long enough to touch every window. */
+  /** Of all lives together: their windows are at the same addresses, and one life alone may not have touched them all. */
   readonly stage2: Stage2Dump;
 }
 
@@ -45,16 +46,21 @@ export interface Interviewer {
 
 export async function interview(interviewer: Interviewer, questions: readonly Question[]): Promise<Interview> {
   const asked: Asked[] = [];
-  let stage2: Stage2Dump | null = null;
+  const dumps: Stage2Dump[] = [];
   const waiting = [...livesOf(questions)];
   for (let life = waiting.shift(); life !== undefined; life = waiting.shift()) {
     const { answers, dump } = await live(interviewer, life);
     asked.push(...answers);
-    stage2 ??= dump;
+    dumps.push(dump);
     interviewer.onLife?.(asked.length, questions.length);
     if (answers.length < life.length) waiting.unshift(life.slice(answers.length));
   }
-  return { asked, stage2: stage2 ?? { kind: 'unavailable', why: 'nothing was asked' } };
+  return { asked, stage2: together(dumps) };
+}
+
+function together(dumps: readonly Stage2Dump[]): Stage2Dump {
+  const unavailable = dumps.find((dump) => dump.kind === 'unavailable');
+  return unavailable ?? { kind: 'read', ranges: dumps.flatMap((dump) => (dump.kind === 'read' ? dump.ranges : [])) };
 }
 
 async function live(interviewer: Interviewer, questions: readonly Question[]): Promise<{ answers: readonly Asked[]; dump: Stage2Dump }> {
@@ -75,18 +81,19 @@ function freshSeed(): bigint {
 async function answersOf(life: GuestLife, questions: readonly Question[], stage1Types: readonly Stage1Type[]): Promise<readonly Asked[]> {
   const { exit, hostChecks, log } = life;
   const failure = describeExit(exit);
-  if (failure !== null && exit.kind !== 'killed') throw new WcvmmError('E_GUEST_EXIT', failure);
+  const killed = exit.kind === 'killed' && exit.errno === ERRNO.EFAULT;
+  if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
   const { records, running } = await decodeLog(log, questions.length);
   const answers = records.flatMap((record, index): Asked[] => {
     const question = questions[index];
     return question === undefined ? [] : [{ question, answer: answerOf(record, hostChecks) }];
   });
-  if (exit.kind === 'killed') {
+  if (killed) {
     const question = questions[records.length];
     if (question === undefined || running !== records.length) {
       throw new WcvmmError('E_GUEST_RECORDS', `${failure} The guest's log does not say which of its ${questions.length} cells it was in (${records.length} answered, ${stage1Types.length} stage-1 types).`);
     }
-    return [...answers, { question, answer: { kind: 'vm-killed', errno: exit.errno } }];
+    return [...answers, { question, answer: { kind: 'vm-killed' } }];
   }
   if (records.length < questions.length) {
     throw new WcvmmError('E_GUEST_RECORDS', `the guest says that it is done and has answered ${records.length} of ${questions.length} cells; expected a record for each.`);

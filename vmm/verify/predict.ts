@@ -11,11 +11,11 @@ export interface PredictionOverride {
 }
 
 function isOutcome(text: string): text is Outcome {
-  return text === 'vm-killed' || (text in OUTCOME_NUMBER && text !== 'bad-cell');
+  return text === 'vm-killed' || (Object.hasOwn(OUTCOME_NUMBER, text) && text !== 'bad-cell');
 }
 
 function isProbe(text: string): text is ProbeName {
-  return text in PROBE_NUMBER;
+  return Object.hasOwn(PROBE_NUMBER, text);
 }
 
 /** Reads PROBE@STAGE1=OUTCOME. Throws E_USAGE. */
@@ -25,7 +25,13 @@ export function parseOverride(text: string): PredictionOverride {
   throw new WcvmmError('E_USAGE', `--predict ${text} is no prediction; expected PROBE@STAGE1=OUTCOME, as in unaligned-load@Device-nGnRnE=ok.`);
 }
 
+/** Throws E_USAGE for an override that no question has: a control that changes nothing would prove nothing. */
 export function replacePredictions(questions: readonly Question[], overrides: readonly PredictionOverride[]): readonly Question[] {
+  for (const { probe, stage1 } of overrides) {
+    if (!questions.some((question) => question.probe === probe && question.stage1.name === stage1)) {
+      throw new WcvmmError('E_USAGE', `--predict ${probe}@${stage1} replaces nothing; expected one of the stage-1 types ${[...new Set(questions.map((question) => question.stage1.name))].join(', ')}.`);
+    }
+  }
   return questions.map((question) => {
     const override = overrides.find(({ probe, stage1 }) => probe === question.probe && stage1 === question.stage1.name);
     if (override === undefined) return question;

@@ -2,17 +2,14 @@
  * The whole journey: windows are opened, guests are asked, KVM is read back, and memattr's prediction stands beside both.
  * A control comes first: the same guest on ordinary memory, where everything is known, in a VM that has MTE if KVM has it.
  */
-import { arm64, errata, normalTagged } from '../../memattr/index.ts';
+import { arm64, normalTagged } from '../../memattr/index.ts';
 import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
 import type { GuestImage } from '../guest/elf.ts';
 import { VcpuThread } from '../kvm/vcpu.ts';
 import type { GuestArchitecture } from '../kvm/arch/arch.ts';
-import { readRange } from '../kvm/stage2.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
-import type { Window } from '../plan.ts';
-import { reportWindow, summarise } from '../report/report.ts';
+import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow } from '../report/report.ts';
-import { judge } from '../report/verdict.ts';
 import { Scope } from '../scope.ts';
 import { pageSize } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
@@ -20,8 +17,8 @@ import { hasMmapCookies } from '../vfio/cookie.ts';
 import type { BarSource } from '../vfio/source.ts';
 import { openWindows } from '../windows.ts';
 import type { OpenWindow, WindowChoice } from '../windows.ts';
+import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { interview } from './lives.ts';
-import type { Asked } from './lives.ts';
 import { replacePredictions } from './predict.ts';
 import type { PredictionOverride } from './predict.ts';
 import { kvmFacts, modelPlatform, reportPlatform } from './platform.ts';
@@ -114,45 +111,4 @@ async function ask({ port, arch, model, thread, request }: Asking, source: BarSo
   const described = windows.map((window) => describeWindow(model, source, window, platform, stage2));
   const checks = asked.map((one) => checkOf(one, described[one.question.window]?.stage2.programmed ?? null));
   return { windows: described, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), dump: stage2 };
-}
-
-function describeWindow(model: ArchitectureModel, source: BarSource, window: OpenWindow, platform: Platform, dump: Stage2Dump): ReportWindow {
-  const read = dump.kind === 'read' ? readRange(dump.ranges, window.gpa, window.length, pageSize()) : null;
-  const planned: Window = window;
-  const described = reportWindow(planned, {
-    // Nothing in the kernel shows a user mapping's memory type on arm64.
-    hostVma: { predicted: model.hostVma(window.attribute, source.kind), programmed: null },
-    stage2: {
-      predicted: model.stage2(window.attribute, source.kind, platform),
-      programmed: read === null ? null : read.mixed ? 'mixed' : read.memoryType,
-      blockSize: read?.blockSize ?? null,
-    },
-  });
-  return source.kind === 'memory' ? { ...described, source: 'memory' } : described;
-}
-
-function checkOf({ question, answer }: Asked, programmed: string | null): Check {
-  const { window, stage1, probe, effective, prediction, stage2 } = question;
-  const judgement = judge(
-    {
-      probe,
-      stage1,
-      stage2Predicted: stage2,
-      stage2Programmed: programmed,
-      effective,
-      prediction,
-      record: answer.kind === 'record' ? answer.record : null,
-      vmKilled: answer.kind === 'vm-killed',
-      emulator: process.env['WCVMM_TESTBED'] ?? null,
-    },
-    errata,
-  );
-  return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement };
-}
-
-/** Lives answer out of order; a report lists its checks in the order of the questions. */
-function inOrder(checks: readonly Check[], order: readonly string[]): readonly Check[] {
-  const place = new Map(order.map((key, index) => [key, index]));
-  const placeOf = ({ window, stage1, probe }: Check): number => place.get(`${window} ${stage1} ${probe}`) ?? order.length;
-  return checks.toSorted((a, b) => placeOf(a) - placeOf(b));
 }
