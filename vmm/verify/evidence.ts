@@ -48,12 +48,15 @@ export function checkOf({ question, answer }: Asked, programmed: string | null):
 function measuredBy({ prediction }: Question, answer: Answer): Pick<Check, 'measured'> {
   if (prediction.kind !== 'measurement' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
   const [amount, ticks, ticksPerSecond] = answer.record.values;
-  // The guest's numbers are 64 bits and JSON's are not; no honest one comes near.
-  const clamp = (value: bigint): number => Number(value > MAX_SAFE ? MAX_SAFE : value);
   return { measured: { amount: clamp(amount), ticks: clamp(ticks), ticksPerSecond: clamp(ticksPerSecond) } };
 }
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** The guest's numbers have 64 bits and JSON's 53; no honest one comes near. */
+function clamp(value: bigint): number {
+  return Number(value > MAX_SAFE ? MAX_SAFE : value);
+}
 
 /** Lives answer out of order; a report lists its checks in the order of the questions. */
 export function inOrder(checks: readonly Check[], order: readonly string[]): readonly Check[] {
