@@ -102,9 +102,9 @@ describe('what goes wrong inside', () => {
   });
 
   it('a command that takes too long: the kernel log is shown and kept', async () => {
-    await expect(inTestbed({ kernel: 'stock', timeout: 4, run: program('sh', '-c', 'echo the last words >/dev/kmsg; sleep 1000') })).rejects.toMatchObject({
+    await expect(inTestbed({ kernel: 'stock', timeout: 8, run: program('sh', '-c', 'echo the last words >/dev/kmsg; sleep 1000') })).rejects.toMatchObject({
       code: 'E_TESTBED',
-      message: expect.stringMatching(/within 4 s: the command was still running[^]*the last words[^]*whole kernel log: \S+\.log$/),
+      message: expect.stringMatching(/within 8 s: the command was still running[^]*the last words[^]*whole kernel log: \S+\.log$/),
     });
   });
 

@@ -1,9 +1,7 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import type { Readable } from 'node:stream';
 import { WcvmmError } from '../vmm/errors.ts';
 import { consoleTail, isPanic, keepConsole } from './console.ts';
-import type { BootFiles, Channels, Machine, MachineOptions } from './machine/machine.ts';
+import { channels, startEmulator, type Ended } from './emulator.ts';
+import type { BootFiles, Machine, MachineOptions } from './machine/machine.ts';
 import { collectOutput, prepareShare, removeShare, type Command } from './share.ts';
 
 export interface SessionOptions {
@@ -40,94 +38,55 @@ export async function runSession(session: SessionOptions): Promise<number> {
   }
 }
 
-/** File descriptors of the emulator, after its own standard input, output and error. */
-const channels = { stdout: 3, stderr: 4, control: 5, console: 6 } satisfies Channels;
-
 async function boot(session: SessionOptions, share: string): Promise<number> {
   session.signal.throwIfAborted();
   const { interactive } = session.command;
-  const files: BootFiles = { ...session.files, share };
-  const args = session.machine.emulatorArguments(files, { ...channels, console: interactive ? null : channels.console }, session.options);
-  const [program, ...prefix] = confined(session.machine.emulator);
-  const emulator = spawn(program, [...prefix, ...args], {
-    stdio: interactive ? ['inherit', 'inherit', 'pipe', 'pipe', 'pipe', 'pipe'] : ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
-  });
-
-  let stopped: WcvmmError | null = null;
-  const stop = (reason: WcvmmError): void => {
-    stopped ??= reason;
-    emulator.kill('SIGKILL');
-  };
-  const onAbort = (): void => stop(new WcvmmError('E_INTERRUPTED', 'The session was stopped.', { cause: session.signal.reason }));
-  session.signal.addEventListener('abort', onAbort);
-
-  let complaints = '';
-  let control = '';
-  let log = '';
+  const args = session.machine.emulatorArguments({ ...session.files, share }, { ...channels, console: interactive ? null : channels.console }, session.options);
   let up = false;
-  onData(emulator, 2, (chunk) => (complaints += chunk.toString()));
-  onData(emulator, channels.stdout, session.stdout);
-  onData(emulator, channels.stderr, session.stderr);
-  onData(emulator, channels.control, (chunk) => {
-    control += chunk.toString('latin1');
-    if (!up && control.startsWith('up\n')) {
+  const emulator = startEmulator(session.machine.emulator, args, interactive, {
+    stdout: session.stdout,
+    stderr: session.stderr,
+    control: (text) => {
+      if (up || !text.startsWith('up\n')) return;
       up = true;
       session.onUp?.();
-    }
+    },
   });
-  if (!interactive) onData(emulator, channels.console, (chunk) => (log += chunk.toString('latin1')));
-
-  const timer =
-    session.timeout === null
-      ? undefined
-      : setTimeout(() => {
-          const state = up ? 'the command was still running' : 'the instance had not finished booting';
-          stop(new WcvmmError('E_TESTBED', `The session did not end within ${session.timeout} s: ${state}. A longer --timeout may help.`));
-        }, session.timeout * 1000);
+  let late = false;
+  const onTimeout = (): void => {
+    late = true;
+    emulator.kill();
+  };
+  const timer = session.timeout === null ? undefined : setTimeout(onTimeout, session.timeout * 1000);
+  session.signal.addEventListener('abort', emulator.kill);
+  let ended: Ended;
   try {
-    // 'close' rather than 'exit': everything that the channels still hold has been read by then.
-    await once(emulator, 'close');
-  } catch (error) {
-    throw new WcvmmError('E_TESTBED', `${program} could not be started; testbed/setup installs it.`, { cause: error });
+    ended = await emulator.ended;
   } finally {
     clearTimeout(timer);
-    session.signal.removeEventListener('abort', onAbort);
+    session.signal.removeEventListener('abort', emulator.kill);
   }
-
   session.signal.throwIfAborted();
-  const code = /^exit (\d+)$/m.exec(control)?.[1];
-  if (stopped === null && code !== undefined) return Number(code);
-  throw await describe(stopped, { up, complaints, log });
+  const code = /^exit (\d+)$/m.exec(ended.control)?.[1];
+  if (!late && code !== undefined) return Number(code);
+  throw await failure(late ? tooLate(session.timeout, up) : cause(ended, up), ended);
 }
 
-/**
- * The emulator needs no network and gets none where we may take it away, and dies with us even when we are
- * killed with no chance to clean up.
- */
-function confined(emulator: string): [string, ...string[]] {
-  const network = process.getuid?.() === 0 ? ['unshare', '--net', '--'] : [];
-  return ['setpriv', '--pdeathsig', 'KILL', '--', ...network, emulator];
+function tooLate(timeout: number | null, up: boolean): string {
+  return `The session did not end within ${timeout} s: ${up ? 'the command was still running' : 'the instance had not finished booting'}. A longer --timeout may help.`;
 }
 
-function onData(child: ChildProcess, fd: number, take: (chunk: Buffer) => void): void {
-  const stream = child.stdio[fd] as Readable | null | undefined;
-  stream?.on('data', take);
+function cause(ended: Ended, up: boolean): string {
+  if (isPanic(ended.console)) return 'The kernel of the emulated instance panicked.';
+  if (ended.console === '' && !up) return 'The emulator ended before the instance started.';
+  return `The instance ended ${up ? 'while the command was running' : 'before it could run the command'}.`;
 }
 
-async function describe(stopped: WcvmmError | null, what: { up: boolean; complaints: string; log: string }): Promise<WcvmmError> {
-  const reason =
-    stopped?.message ??
-    (isPanic(what.log)
-      ? 'The kernel of the emulated instance panicked.'
-      : what.log === '' && !what.up
-      ? 'The emulator ended before the instance started.'
-      : `The instance ended ${what.up ? 'while the command was running' : 'before it could run the command'}.`);
-  const kept = what.log === '' ? '' : `\nThe whole kernel log: ${await keepConsole(what.log)}`;
-  const tail = consoleTail(what.log);
-  const said = what.complaints.trim();
-  return new WcvmmError(
-    stopped?.code ?? 'E_TESTBED',
-    `${reason}${said === '' ? '' : `\nThe emulator said: ${said}`}${tail === '' ? '' : `\nThe end of its kernel log:\n${tail}`}${kept}`,
-    stopped?.cause === undefined ? {} : { cause: stopped.cause },
-  );
+/** What happened, with everything at hand that may say why. */
+async function failure(what: string, ended: Ended): Promise<WcvmmError> {
+  const parts = [what];
+  const said = ended.complaints.trim();
+  if (said !== '') parts.push(`The emulator said: ${said}`);
+  if (ended.console !== '') parts.push(`The end of its kernel log:\n${consoleTail(ended.console)}`, `The whole kernel log: ${await keepConsole(ended.console)}`);
+  return new WcvmmError('E_TESTBED', parts.join('\n'));
 }
