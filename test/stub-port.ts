@@ -58,7 +58,6 @@ export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: M
     list: (path) => stub.folders?.[path] ?? fail(`readdir ${path}`, 'ENOENT'),
     linkName: (path) => stub.links?.[path] ?? null,
     exists: (path) => [stub.nodes, stub.texts, stub.links, stub.folders].some((known) => known !== undefined && path in known),
-    kernelLog: () => fail('klogctl', 'EPERM'),
   };
   return { port, open, mapped, written };
 }

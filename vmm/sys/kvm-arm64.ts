@@ -1,6 +1,7 @@
 /** KVM's ABI for arm64 (arch/arm64/include/uapi/asm/kvm.h): vCPU targets and registers. */
 import type { Port } from './port.ts';
 
+const KVM_GET_ONE_REG = 0x4010aeab;
 const KVM_SET_ONE_REG = 0x4010aeac;
 const KVM_ARM_VCPU_INIT = 0x4020aeae;
 const KVM_ARM_PREFERRED_TARGET = 0x8020aeaf;
@@ -16,14 +17,32 @@ export function armVcpuInit(port: Port, vcpu: number, init: Uint8Array): void {
   port.ioctl(vcpu, KVM_ARM_VCPU_INIT, init);
 }
 
-export function setOneReg(port: Port, vcpu: number, id: bigint, value: bigint): void {
-  const register = new Uint8Array(8);
-  new DataView(register.buffer).setBigUint64(0, value, true);
+function oneRegRequest(port: Port, id: bigint, register: Uint8Array): Uint8Array {
   const request = new Uint8Array(16);
   const view = new DataView(request.buffer);
   view.setBigUint64(0, id, true);
   view.setBigUint64(8, port.addressOf(register), true);
-  port.ioctl(vcpu, KVM_SET_ONE_REG, request);
+  return request;
+}
+
+export function setOneReg(port: Port, vcpu: number, id: bigint, value: bigint): void {
+  const register = new Uint8Array(8);
+  new DataView(register.buffer).setBigUint64(0, value, true);
+  port.ioctl(vcpu, KVM_SET_ONE_REG, oneRegRequest(port, id, register));
+}
+
+export function getOneReg(port: Port, vcpu: number, id: bigint): bigint {
+  const register = new Uint8Array(8);
+  port.ioctl(vcpu, KVM_GET_ONE_REG, oneRegRequest(port, id, register));
+  return new DataView(register.buffer).getBigUint64(0, true);
+}
+
+/** ID_AA64MMFR2_EL1: op0 3, op1 0, CRn 0, CRm 7, op2 2. */
+const ID_AA64MMFR2_EL1 = 0x6030_0000_0013_c03an;
+
+/** FEAT_S2FWB, by ID_AA64MMFR2_EL1.FWB (bits 43:40), which KVM shows of the host as it is. */
+export function hasFwb(port: Port, vcpu: number): boolean {
+  return ((getOneReg(port, vcpu, ID_AA64MMFR2_EL1) >> 40n) & 0xfn) !== 0n;
 }
 
 const KVM_REG_ARM64_CORE_U64 = 0x6030_0000_0010_0000n;

@@ -15,7 +15,7 @@ export const KVM_RUN = 0xae80;
 
 export const KVM_API_VERSION = 12;
 
-export const KVM_CAP = { armMte: 205, armCacheablePfnmap: 243 } as const;
+export const KVM_CAP = { armMte: 205 } as const;
 
 /** struct kvm_run's exit reasons that a machine without in-kernel devices meets. */
 export const KVM_EXIT = { unknown: 0, io: 2, hlt: 5, mmio: 6, shutdown: 8, failEntry: 9, interrupted: 10, internalError: 17, systemEvent: 24, armNisv: 28, memoryFault: 39 } as const;

@@ -20,7 +20,6 @@ const pwrite = libc.func('int64_t pwrite(int fd, void *from, size_t length, int6
 const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)');
 const ftruncate = libc.func('int ftruncate(int fd, int64_t length)');
 const eventfd = libc.func('int eventfd(unsigned int initial, int flags)');
-const klogctl = libc.func('int klogctl(int action, void *into, int length)');
 const sysconf = libc.func('long sysconf(int name)');
 const gettid = libc.func('int gettid()');
 const tgkill = libc.func('int tgkill(int process, int thread, int signal)');
@@ -41,8 +40,6 @@ export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 
-const SYSLOG_ACTION_READ_ALL = 3;
-const SYSLOG_ACTION_SIZE_BUFFER = 10;
 const MFD_CLOEXEC = 1;
 const EFD_CLOEXEC = 0o2000000;
 
@@ -99,10 +96,6 @@ export const libcPort: Port = {
     }
   },
   exists: existsSync,
-  kernelLog() {
-    const buffer = new Uint8Array(check('klogctl', klogctl(SYSLOG_ACTION_SIZE_BUFFER, null, 0)));
-    return Buffer.from(buffer.buffer, 0, check('klogctl', klogctl(SYSLOG_ACTION_READ_ALL, buffer, buffer.byteLength))).toString('latin1');
-  },
 };
 
 const SC_PAGESIZE = 30;

@@ -25,8 +25,6 @@ export interface Port {
   /** The last component of the path that a symbolic link holds, or null where there is no such link. */
   linkName(path: string): string | null;
   exists(path: string): boolean;
-  /** The kernel's log buffer; needs CAP_SYSLOG where kernel.dmesg_restrict is set. */
-  kernelLog(): string;
 }
 
 export interface MmapRequest {

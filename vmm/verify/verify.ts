@@ -63,7 +63,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
     const page = BigInt(pageSize());
     const { source, windows } = openWindows(port, scope, arch, request.choice, page);
     requireHarmless(source, windows, request.allowWrites);
-    const facts = kvmFacts(port);
+    const facts = kvmFacts(port, arch);
     const control = openWindows(port, scope, arch, CONTROL, page);
     const inControl: Platform = { fwb: facts.fwb, faultForwarding: true, mte: facts.mte };
     const controlResult = await ask(asking, control.source, control.windows, inControl, 'control');

@@ -4,6 +4,13 @@ import type { Port } from '../../sys/port.ts';
 import { arm64 } from './arm64.ts';
 import { x86 } from './x86.ts';
 
+export interface KvmFacts {
+  /** arm64: stage 2 can force write-back (FEAT_S2FWB); null where there is no such thing. */
+  readonly fwb: boolean | null;
+  /** KVM can give a guest memory tagging. */
+  readonly mte: boolean;
+}
+
 export interface GuestArchitecture {
   readonly name: 'arm64' | 'x86';
   /** Guest-physical addresses, bytes. */
@@ -14,6 +21,8 @@ export interface GuestArchitecture {
   readonly gpaLimit: bigint;
   /** Puts a fresh vCPU at `entry`, in the state that the guest ABI promises. */
   initVcpu(port: Port, machine: { readonly kvm: number; readonly vm: number }, vcpu: number, entry: bigint): void;
+  /** What this KVM's machines can do that changes what to expect of them. */
+  facts(port: Port, machine: { readonly vm: number }, vcpu: number): KvmFacts;
 }
 
 /** The architecture that this process runs on, or null where wcvmm has no guests for it. */

@@ -3,7 +3,8 @@
  *   0x0_4000_0000   guest RAM, 4 MiB: image, parameters, cells, log (vmm/guest/abi.h)
  *   0x1_0000_0000   windows, up to the guest's 39 bits
  */
-import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, setOneReg } from '../../sys/kvm-arm64.ts';
+import { KVM_CAP, checkExtension } from '../../sys/kvm.ts';
+import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, hasFwb, setOneReg } from '../../sys/kvm-arm64.ts';
 import type { GuestArchitecture } from './arch.ts';
 
 export const arm64: GuestArchitecture = {
@@ -18,4 +19,5 @@ export const arm64: GuestArchitecture = {
     setOneReg(port, vcpu, ARM_CORE_REG.pc, entry);
     setOneReg(port, vcpu, ARM_CORE_REG.x(0), arm64.ramBase);
   },
+  facts: (port, { vm }, vcpu) => ({ fwb: hasFwb(port, vcpu), mte: checkExtension(port, vm, KVM_CAP.armMte) > 0 }),
 };

@@ -18,4 +18,5 @@ export const x86: GuestArchitecture = {
     x86SetFlat32(port, vcpu);
     x86SetRegs(port, vcpu, { rip: entry, rbx: x86.ramBase });
   },
+  facts: () => ({ fwb: null, mte: false }),
 };
