@@ -23,6 +23,13 @@ export function contentKey(...parts: readonly (string | Uint8Array)[]): string {
   return hash.digest('hex').slice(0, 24);
 }
 
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Makes `path` appear whole or not at all: `write` fills a name beside it, which is then renamed. What was
  * half written is removed when `write` fails; what a killed process left is removed by `sweepCache`.

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
-import { copyFile, readFile, stat } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, publish, sweepCache } from '../cache.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
 import { withLock } from '../lock.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { Progress } from '../progress.ts';
@@ -53,7 +53,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
           `building the ${kind} ${machine.arch} kernel`,
         );
         await publish(path, (temporary) => copyFile(built, temporary));
-        await sweepCache(images, 12);
+        await sweepCache(images, 40);
         return path;
       };
       // Stock first, whatever was asked: the patched build then compiles only what the series touches, and
@@ -71,11 +71,4 @@ function toolchain(machine: Machine): string {
   const version = stdout?.split('\n')[0];
   if (version === undefined || version === '') throw new WcvmmError('E_SETUP', `${compiler} is not installed; testbed/setup installs it.`);
   return version;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

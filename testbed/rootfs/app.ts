@@ -2,7 +2,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
 import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, publish } from '../cache.ts';
+import { cacheRoot, exists, publish } from '../cache.ts';
 import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
 import type { Progress } from '../progress.ts';
@@ -20,6 +20,8 @@ const lockFile = v.object({ packages: v.record(v.string(), v.object({ version: v
 
 /** The part of the root file system that changes with the project: its compiled code and what that needs. */
 export async function appEntries(machine: Machine, progress: Progress, signal: AbortSignal): Promise<CpioEntry[]> {
+  if (!(await exists(join(projectRoot, 'dist/vmm/cli.js'))))
+    throw new WcvmmError('E_TESTBED', 'The project is not compiled: there is no dist/vmm/cli.js. Run `npm run build` and try again.');
   const files = new Map<string, Uint8Array>();
   const add = async (folder: string, inside: string, wanted: (name: string) => boolean): Promise<void> => {
     const found = await readdir(folder, { recursive: true, withFileTypes: true });
@@ -35,9 +37,6 @@ export async function appEntries(machine: Machine, progress: Progress, signal: A
   await add(await koffiFolder(machine, progress, signal), join('node_modules', koffi), (name) => isCode(name) || name.endsWith('.node'));
   files.set('package.json', await readFile(join(projectRoot, 'package.json')));
   files.set(machine.userland.guestImage, await guestImage(machine));
-  if (![...files.keys()].some((path) => path.startsWith('dist/')))
-    throw new WcvmmError('E_TESTBED', 'The project is not compiled: there is nothing in dist/. Run `npm run build` and try again.');
-
   return withFolders(insideRoot.slice(1), files);
 }
 
@@ -83,13 +82,13 @@ async function koffiFolder(machine: Machine, progress: Progress, signal: AbortSi
   const { version, integrity } = locked;
   const folder = join(cacheRoot(), 'npm', `${name.replace('/', '-')}-${version}`);
   const inside = join(folder, 'package');
-  if ((await readdir(inside).catch(() => [])).length > 0) return inside;
+  if (await exists(inside)) return inside;
   progress.phase(`fetching ${name} ${version}`);
   await publish(folder, async (temporary) => {
     await unpackNpmPackage(`${name}@${version}`, integrity, temporary, signal);
   }).catch(async (error: unknown) => {
     // Another run may have been first: a folder cannot be renamed over one that is not empty.
-    if ((await readdir(inside).catch(() => [])).length === 0) throw error;
+    if (!(await exists(inside))) throw error;
   });
   return inside;
 }

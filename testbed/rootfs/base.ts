@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, publish, sweepCache } from '../cache.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
 import { withLock } from '../lock.ts';
 import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
@@ -106,11 +106,4 @@ async function findFile(root: string, name: string): Promise<string> {
 
 function failure(what: string): (tail: string, cause: unknown) => WcvmmError {
   return (tail, cause) => new WcvmmError('E_TESTBED', `The root file system could not be made: ${what}.${tail === '' ? '' : `\n${tail}`}`, { cause });
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

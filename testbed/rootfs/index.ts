@@ -1,6 +1,6 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheRoot, contentKey, publish, sweepCache } from '../cache.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
 import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
 import type { Progress } from '../progress.ts';
@@ -28,7 +28,7 @@ export async function ensureRootfs(machine: Machine, progress: Progress, signal:
   const archive = Buffer.concat([...packCpio(entries)]);
   const folder = join(cacheRoot(), 'rootfs', machine.arch, 'initramfs');
   const initramfs = join(folder, `${contentKey(archive)}.cpio`);
-  if ((await stat(initramfs).catch(() => null)) === null) {
+  if (!(await exists(initramfs))) {
     await publish(initramfs, (temporary) => writeFile(temporary, archive));
     await sweepCache(folder, 10);
   }
