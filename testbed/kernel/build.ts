@@ -50,7 +50,7 @@ async function make(build: Build, targets: string[], onLine: (line: string) => v
   await runProgram('nice', ['make', '-C', build.tree, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, ...targets], {
     signal: build.signal,
     // The same source gives the same image, whoever builds it and when; and a make above us has no say.
-    env: { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'wcvmm', KBUILD_BUILD_HOST: 'testbed', LC_ALL: 'C', MAKEFLAGS: undefined, MAKELEVEL: undefined },
+    env: { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'wcvmm', KBUILD_BUILD_HOST: 'testbed', KBUILD_BUILD_VERSION: '1', LC_ALL: 'C', MAKEFLAGS: undefined, MAKELEVEL: undefined },
     onLine: (line) => {
       if (/\berror\b|undefined reference/i.test(line) && errors.length < 20) errors.push(line);
       onLine(line);
