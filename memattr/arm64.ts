@@ -3,12 +3,12 @@ import { combine } from './combine.ts';
 import { STAGE1_TYPES, decodeMair } from './mair.ts';
 import { nameOf } from './memory-type.ts';
 import type { MemoryType } from './memory-type.ts';
-import { PROBES } from './model.ts';
 import type { ArchitectureModel, Platform, Prediction, ProbeName, Stage1Type } from './model.ts';
-import { predictCell } from './predict.ts';
+import { ARM64_PROBES, predictCell } from './predict.ts';
 import { kvmStage2, linuxMapping } from './sources.ts';
 import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
 import type { KvmStage2 } from './stage2.ts';
+import { strictnessOf } from './strictness.ts';
 
 /**
  * Each answer that is possible on the platform: two where nobody could tell whether FWB is on. They only differ for stage-2
@@ -38,9 +38,16 @@ function sameOutcome(a: Prediction, b: Prediction): boolean {
 export const arm64: ArchitectureModel = {
   arch: 'arm64',
   stage1Types: STAGE1_TYPES,
-  probes: PROBES,
+  probes: ARM64_PROBES,
   hostVma: (attribute, source) => linuxMapping(attribute, source).hostVma,
   stage2: (attribute, source) => kvmStage2(linuxMapping(attribute, source)),
   effective,
   predict,
+  strictness: (attribute, source, platform) => {
+    const stage2 = kvmStage2(linuxMapping(attribute, source));
+    return strictnessOf(
+      STAGE1_TYPES.map((stage1) => ({ stage1: stage1.name, effective: effective(stage1, stage2, platform) })),
+      (type) => type.startsWith('Device-nG'),
+    );
+  },
 };

@@ -19,27 +19,8 @@ export type Outcome =
   | 'wrong-data'
   | 'not-present';
 
-export type ProbeName =
-  | 'stage1-self-check'
-  | 'unaligned-load'
-  | 'unaligned-store'
-  | 'unaligned-load-simd'
-  | 'unaligned-store-simd'
-  | 'unaligned-load-pair'
-  | 'unaligned-store-pair'
-  | 'simd-half-aligned'
-  | 'zero-block'
-  | 'exclusive'
-  | 'atomic'
-  | 'fetch'
-  | 'data-read'
-  | 'data-write'
-  | 'tag-retention'
-  | 'store-bandwidth'
-  | 'load-latency';
-
-/** In the order of enum wcvmm_probe. */
-export const PROBES: readonly ProbeName[] = [
+/** In the order of enum wcvmm_probe: those of arm64, of which x86 shares some, then those that only x86 has. */
+export const PROBES = [
   'stage1-self-check',
   'unaligned-load',
   'unaligned-store',
@@ -57,7 +38,16 @@ export const PROBES: readonly ProbeName[] = [
   'tag-retention',
   'store-bandwidth',
   'load-latency',
-];
+  'nt-store',
+  'nt-load',
+  'direct-store',
+  'cache-flush',
+  'fence-visibility',
+  'locked-access',
+  'timing-class',
+] as const;
+
+export type ProbeName = (typeof PROBES)[number];
 
 /** `any` is for what the architecture leaves open, so that no outcome would prove anything. */
 export type Prediction =
@@ -65,7 +55,7 @@ export type Prediction =
   | { kind: 'any'; why: string }
   | { kind: 'measurement'; why: string };
 
-/** A type that the guest may choose: arm64, a MAIR_EL1 attribute byte. */
+/** A type that the guest may choose: arm64, a MAIR_EL1 attribute byte; x86, an entry of the PAT. */
 export interface Stage1Type {
   name: string;
   encoding: number;
@@ -78,6 +68,20 @@ export interface Platform {
   faultForwarding: boolean;
   /** The VM was given MTE. */
   mte: boolean;
+  /** x86: Intel's EPT or AMD's NPT; null or absent: KVM uses neither, or nobody could tell. */
+  nestedPaging?: 'ept' | 'npt' | null;
+  /** x86 with NPT: what the host's MTRRs say of the memory behind the window; null or absent: nobody could tell. */
+  mtrr?: MtrrType | null;
+}
+
+/** The types that an MTRR can give; EPT has the same. */
+export type MtrrType = 'UC' | 'WC' | 'WT' | 'WP' | 'WB';
+
+/** Whether every guest has a window uncached and uncombined, whatever its own stage 1 says. */
+export interface Strictness {
+  readonly strict: boolean;
+  /** For people: who cannot relax it and by what, or how a guest can. */
+  readonly why: string;
 }
 
 export interface ArchitectureModel {
@@ -90,6 +94,8 @@ export interface ArchitectureModel {
   stage2(attribute: Attribute, source: Source, platform: Platform): string;
   /** The type that both stages make together. Throws RangeError for a stage-2 name that KVM does not use. */
   effective(stage1: Stage1Type, stage2: string, platform: Platform): string;
-  /** What the guest must see. Throws RangeError as `effective` does. */
+  /** What the guest must see. Throws RangeError as `effective` does, and for a probe that is not one of `probes`. */
   predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction;
+  /** Whether the platform can enforce it. Throws RangeError for an attribute that the source cannot give. */
+  strictness(attribute: Attribute, source: Source, platform: Platform): Strictness;
 }

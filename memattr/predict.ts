@@ -1,6 +1,7 @@
 /** What each probe must see, from the types of stage 1, of stage 2 and of both together. */
 import type { MemoryType } from './memory-type.ts';
 import { nameOf } from './memory-type.ts';
+import { PROBES } from './model.ts';
 import type { Outcome, Prediction, ProbeName } from './model.ts';
 import type { KvmStage2 } from './stage2.ts';
 
@@ -14,13 +15,16 @@ export interface Cell {
 
 type Rule = (cell: Cell) => Prediction;
 
+/** What arm64's guest can be asked; the others are instructions of x86. */
+type Arm64Probe = Exclude<ProbeName, 'nt-store' | 'nt-load' | 'direct-store' | 'cache-flush' | 'fence-visibility' | 'locked-access' | 'timing-class'>;
+
 /** What makes these accesses fault on Device memory: the size of the element counts, and a register's whole size is one. */
 const UNALIGNED = 'an access that is not aligned to its size';
 const PAIR = 'a pair whose elements are not aligned to their size';
 const SIMD_HALF = 'a 128-bit access that is aligned to 8 bytes only';
 const ZERO = 'DC ZVA at any address';
 
-const RULES: Readonly<Record<ProbeName, Rule>> = {
+const RULES: Readonly<Record<Arm64Probe, Rule>> = {
   'stage1-self-check': () => sees('ok', 'AT S1E1R reports the type that the guest wrote into its own tables'),
   'unaligned-load': faultsOnDevice(UNALIGNED),
   'unaligned-store': faultsOnDevice(UNALIGNED),
@@ -40,7 +44,14 @@ const RULES: Readonly<Record<ProbeName, Rule>> = {
   'load-latency': () => ({ kind: 'measurement', why: 'how long a load takes is no architectural property; it is only worth reading on hardware' }),
 };
 
+function isArm64Probe(probe: ProbeName): probe is Arm64Probe {
+  return Object.hasOwn(RULES, probe);
+}
+
+export const ARM64_PROBES: readonly ProbeName[] = PROBES.filter(isArm64Probe);
+
 export function predictCell(probe: ProbeName, cell: Cell): Prediction {
+  if (!isArm64Probe(probe)) throw new RangeError(`arm64 has no probe ${probe}; expected ${ARM64_PROBES.join(', ')}.`);
   const { stage1, effective } = cell;
   if (stage1.kind === 'reserved') return { kind: 'any', why: stage1.why };
   if (effective.kind === 'reserved') return { kind: 'any', why: effective.why };

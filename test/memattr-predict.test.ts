@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { PROBES, arm64, decodeMair, normalTagged } from '../memattr/index.ts';
+import { arm64, decodeMair, normalTagged } from '../memattr/index.ts';
 import type { Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
 import { KVM_STAGE2 } from '../memattr/stage2.ts';
 
@@ -35,18 +35,18 @@ describe('every cell', () => {
   const cells = PLATFORMS.flatMap((platform) => BYTES.flatMap((type) => KVM_STAGE2.map((stage2) => ({ platform, type, stage2, meaningless: decodeMair(type.encoding).kind === 'reserved' }))));
 
   test('has an effective type and a prediction with a reason, whatever the byte and the platform', () => {
-    const without = cells.filter(({ platform, type, stage2 }) => arm64.effective(type, stage2, platform) === '' || PROBES.some((probe) => arm64.predict(probe, type, stage2, platform).why.length < 10));
+    const without = cells.filter(({ platform, type, stage2 }) => arm64.effective(type, stage2, platform) === '' || arm64.probes.some((probe) => arm64.predict(probe, type, stage2, platform).why.length < 10));
     expect(without).toEqual([]);
   });
 
   test('of a byte that means nothing is open', () => {
-    const decided = cells.filter(({ platform, type, stage2, meaningless }) => meaningless && PROBES.some((probe) => arm64.predict(probe, type, stage2, platform).kind !== 'any'));
+    const decided = cells.filter(({ platform, type, stage2, meaningless }) => meaningless && arm64.probes.some((probe) => arm64.predict(probe, type, stage2, platform).kind !== 'any'));
     expect(decided).toEqual([]);
   });
 
   test('kills the VM only where stage 2 alone makes Device memory and KVM cannot forward', () => {
     const kills = ({ platform, type, stage2 }: (typeof cells)[number]): readonly ProbeName[] =>
-      PROBES.filter((probe) => {
+      arm64.probes.filter((probe) => {
         const prediction = arm64.predict(probe, type, stage2, platform);
         return prediction.kind === 'outcome' && prediction.outcome === 'vm-killed';
       });
@@ -58,7 +58,7 @@ describe('every cell', () => {
   test('of the device windows does not depend on FWB', () => {
     for (const type of [...arm64.stage1Types, normalTagged]) {
       for (const stage2 of ['Normal-NC', 'Device-nGnRE']) {
-        for (const probe of PROBES) {
+        for (const probe of arm64.probes) {
           const [on, off, unknown] = [true, false, null].map((fwb) => arm64.predict(probe, type, stage2, { ...patched, fwb }));
           expect(off).toEqual(on);
           expect(unknown).toEqual(on);

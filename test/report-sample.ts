@@ -1,4 +1,4 @@
-import { type Attribute, type Outcome, PROBES, type ProbeName } from '../memattr/index.ts';
+import { type Attribute, type Outcome, type ProbeName, arm64 } from '../memattr/index.ts';
 import { type Check, type Predicted, type Report, type ReportWindow, summarise } from '../vmm/report/report.ts';
 
 /** A report as a run on the arm64 testbed gives it. The rules below are only rough enough to make it look real. */
@@ -58,7 +58,7 @@ function checkOf(window: number, stage1: string, probe: ProbeName, stage2: strin
 
 export function sampleReport(change: Partial<Report> = {}): Report {
   const windows = [sampleWindow('device', 0, 0x1_0000), sampleWindow('wc', 0x1_0000, 0x1f_0000), sampleWindow('default', 0x20_0000, 0x20_0000)];
-  const checks = windows.flatMap(({ stage2 }, window) => STAGE1.flatMap((stage1) => PROBES.map((probe) => checkOf(window, stage1, probe, stage2.predicted))));
+  const checks = windows.flatMap(({ stage2 }, window) => STAGE1.flatMap((stage1) => arm64.probes.map((probe) => checkOf(window, stage1, probe, stage2.predicted))));
   const report: Report = {
     schema: 'wcvmm.report/1',
     command: 'verify',

@@ -35,10 +35,7 @@ export const CELL_AT = { window: 0, stage1: 4, probe: 8, flags: 12, offset: 16, 
 export const RECORD_AT = { cell: 0, outcome: 4, syndrome: 8, address: 16, value: 24, reserved: 56 } as const;
 export const LOG_AT = { magic: 0, recordCount: 8, running: 12, reserved: 16, records: 64 } as const;
 
-/** What the guests can be asked: the model's probes, and x86's. */
-export type GuestProbe = ProbeName | 'nt-store' | 'nt-load' | 'direct-store' | 'cache-flush' | 'fence-visibility' | 'locked-access' | 'timing-class';
-
-export const PROBE_NUMBER: Readonly<Record<GuestProbe, number>> = {
+export const PROBE_NUMBER: Readonly<Record<ProbeName, number>> = {
   'stage1-self-check': 1,
   'unaligned-load': 2,
   'unaligned-store': 3,
@@ -95,7 +92,7 @@ export interface Cell {
   window: number;
   /** Index into its stage-1 types. */
   stage1: number;
-  probe: GuestProbe;
+  probe: ProbeName;
   /** Bytes into the window, a multiple of 64; the 4096 bytes from there are the probe's own. */
   offset: bigint;
   /** bandwidth, latency: repetitions, at most `ABI.maxRepetitions`; every other probe: its pattern's seed, if it has one. */

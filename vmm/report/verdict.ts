@@ -31,6 +31,8 @@ const OPTIONAL_FEATURE: Readonly<Partial<Record<ProbeName, string>>> = {
   'zero-block': 'an instruction to zero a block that the guest may use',
   atomic: 'single-instruction atomics',
   'tag-retention': 'allocation tags (MTE)',
+  'nt-load': 'non-temporal loads (SSE4.1)',
+  'direct-store': '64-byte stores (MOVDIR64B)',
 };
 
 /**

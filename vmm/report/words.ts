@@ -23,6 +23,13 @@ export const PROBE_SHORT: Readonly<Record<ProbeName, string>> = {
   'tag-retention': 'tag',
   'store-bandwidth': 'bw',
   'load-latency': 'lat',
+  'nt-store': 'nti',
+  'nt-load': 'ntl',
+  'direct-store': '64b',
+  'cache-flush': 'clf',
+  'fence-visibility': 'sfen',
+  'locked-access': 'lock',
+  'timing-class': 'time',
 };
 
 /** What the short names mean, those of one kind together. */
@@ -39,6 +46,12 @@ export const PROBE_LEGEND: readonly { probes: readonly ProbeName[]; meaning: str
   { probes: ['data-read', 'data-write'], meaning: 'data from, to the host' },
   { probes: ['tag-retention'], meaning: 'MTE tag kept' },
   { probes: ['store-bandwidth', 'load-latency'], meaning: 'timing' },
+  { probes: ['nt-store', 'nt-load'], meaning: 'non-temporal store, load' },
+  { probes: ['direct-store'], meaning: 'MOVDIR64B' },
+  { probes: ['cache-flush'], meaning: 'CLFLUSH' },
+  { probes: ['fence-visibility'], meaning: 'the host sees it after SFENCE' },
+  { probes: ['locked-access'], meaning: 'locked exchange' },
+  { probes: ['timing-class'], meaning: 'the type by its timing' },
 ];
 
 /** `short` has at most four characters, for the matrix; `medium` at most eleven, where there is room for a word. */

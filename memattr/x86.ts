@@ -1,0 +1,43 @@
+/** The x86 model, of both vendors: what tells them apart is whose nested paging KVM uses, and that is the platform's to say. */
+import type { ArchitectureModel, Attribute, Platform, Prediction, ProbeName, Source, Stage1Type, Strictness } from './model.ts';
+import { strictnessOf } from './strictness.ts';
+import { kvmX86Stage2, linuxX86Mapping } from './x86/linux.ts';
+import { STAGE1_TYPES, decodePat } from './x86/pat.ts';
+import { X86_PROBES, predictX86Cell } from './x86/predict.ts';
+import { combineX86, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
+
+function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
+  const own = decodePat(stage1.encoding);
+  const nested = x86Stage2Of(stage2);
+  return own.kind === 'reserved' ? 'reserved' : combineX86(own.type, nested, platform).join(' or ');
+}
+
+function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction {
+  const own = decodePat(stage1.encoding);
+  const nested = x86Stage2Of(stage2);
+  if (own.kind === 'reserved') return { kind: 'any', why: own.why };
+  return predictX86Cell(probe, { stage2: nested, effective: combineX86(own.type, nested, platform) });
+}
+
+function strictness(attribute: Attribute, source: Source, platform: Platform): Strictness {
+  const stage2 = kvmX86Stage2(linuxX86Mapping(attribute, source), platform.nestedPaging);
+  if (stage2.paging === 'unknown') return { strict: false, why: 'nobody can tell what KVM makes of it: it uses neither EPT nor NPT, or does not say so' };
+  const name = nameOfX86Stage2(stage2);
+  const found = strictnessOf(
+    STAGE1_TYPES.map((stage1) => ({ stage1: stage1.name, effective: effective(stage1, name, platform) })),
+    (type) => type === 'UC' || type === 'CD',
+  );
+  if (found.strict || stage2.paging !== 'npt' || stage2.type !== 'UC') return found;
+  return { ...found, why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19). Only accesses that are trapped can be strict` };
+}
+
+export const x86: ArchitectureModel = {
+  arch: 'x86',
+  stage1Types: STAGE1_TYPES,
+  probes: X86_PROBES,
+  hostVma: (attribute, source) => linuxX86Mapping(attribute, source).hostVma,
+  stage2: (attribute, source, { nestedPaging }) => nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), nestedPaging)),
+  effective,
+  predict,
+  strictness,
+};

@@ -1,0 +1,87 @@
+/**
+ * What each probe must see. x86 has no memory type that makes an access fault, so every outcome is the same on all of
+ * them: the outcomes prove that data arrives, and the types are proven by reading back what was programmed.
+ */
+import { PROBES } from '../model.ts';
+import type { Prediction, ProbeName } from '../model.ts';
+import type { X86Stage2 } from './stage2.ts';
+
+export interface X86Cell {
+  readonly stage2: X86Stage2;
+  /** Every type that is possible, as far as is known. */
+  readonly effective: readonly string[];
+}
+
+type Rule = (cell: X86Cell) => Prediction;
+
+type X86Probe = Exclude<
+  ProbeName,
+  'unaligned-load-simd' | 'unaligned-store-simd' | 'unaligned-load-pair' | 'unaligned-store-pair' | 'simd-half-aligned' | 'zero-block' | 'exclusive' | 'fetch' | 'tag-retention'
+>;
+
+/** SDM vol. 1 4.1.1: no memory type asks for alignment. Alignment checks (#AC) are a matter of CPL 3, and the guest is at 0. */
+const UNALIGNED = (): Prediction => works('accesses of any alignment work on every memory type');
+const TIMING = 'how long an access takes is no architectural property; it is only worth reading on hardware';
+
+const RULES: Readonly<Record<X86Probe, Rule>> = {
+  'stage1-self-check': () => works("the guest's own PAT and page tables say what the guest wrote there"),
+  'unaligned-load': UNALIGNED,
+  'unaligned-store': UNALIGNED,
+  atomic: locked,
+  'data-read': coherent('loads work on every memory type'),
+  'data-write': coherent('stores work on every memory type'),
+  'store-bandwidth': () => ({ kind: 'measurement', why: TIMING }),
+  'load-latency': () => ({ kind: 'measurement', why: TIMING }),
+  'nt-store': nonTemporalStore,
+  'nt-load': nonTemporalLoad,
+  'direct-store': coherent('MOVDIR64B writes 64 bytes at once on every memory type'),
+  'cache-flush': coherent('CLFLUSH works on every memory type, and loses nothing'),
+  'fence-visibility': coherent('SFENCE empties the buffers that combine stores, and caches are coherent'),
+  'locked-access': locked,
+  'timing-class': () => ({ kind: 'measurement', why: 'the guest names a type only if its own write-back and uncached memory differ in timing, which they do on hardware' }),
+};
+
+function isX86Probe(probe: ProbeName): probe is X86Probe {
+  return Object.hasOwn(RULES, probe);
+}
+
+export const X86_PROBES: readonly ProbeName[] = PROBES.filter(isX86Probe);
+
+export function predictX86Cell(probe: ProbeName, cell: X86Cell): Prediction {
+  if (!isX86Probe(probe)) throw new RangeError(`x86 has no probe ${probe}; expected ${X86_PROBES.join(', ')}.`);
+  return RULES[probe](cell);
+}
+
+function works(why: string): Prediction {
+  return { kind: 'outcome', outcome: 'ok', why };
+}
+
+/**
+ * SDM vol. 3 13.12.4: WC does not look into the caches, so over memory that others have cached (EPT WB, IPAT off) what is
+ * read or written may be stale. AMD makes it WC+ there, which does look.
+ */
+function isIncoherent({ stage2, effective }: X86Cell): boolean {
+  return stage2.paging === 'ept' && stage2.type !== 'UC' && stage2.type !== 'WC' && effective.includes('WC');
+}
+
+function coherent(why: string): Rule {
+  return (cell) => (isIncoherent(cell) ? { kind: 'any', why: 'WC does not look into caches, and the host may have cached this memory' } : works(why));
+}
+
+/** SDM vol. 3 10.1.2, APM vol. 2 7.3.2. A CPU may be set to refuse a bus lock; KVM sets none so. */
+function locked({ effective }: X86Cell): Prediction {
+  const cached = effective.every((type) => type === 'WB');
+  return works(cached ? 'a locked access to write-back memory locks a cache line' : 'a locked access works on every memory type; what is not write-back costs a bus lock');
+}
+
+/** SDM vol. 1 10.4.6.2: the hint is void on UC and WP. */
+function nonTemporalStore(cell: X86Cell): Prediction {
+  const ignored = cell.effective.every((type) => type === 'UC' || type === 'CD' || type === 'WP');
+  return coherent(ignored ? 'MOVNTI is an ordinary store here: UC and WP overrule its hint' : 'MOVNTI stores through the buffers that combine stores')(cell);
+}
+
+/** SDM vol. 2, MOVNTDQA. */
+function nonTemporalLoad(cell: X86Cell): Prediction {
+  const streams = cell.effective.some((type) => type.startsWith('WC'));
+  return coherent(streams ? 'MOVNTDQA may read a whole line of write-combining memory ahead' : 'MOVNTDQA is an ordinary load of what is not write-combining')(cell);
+}
