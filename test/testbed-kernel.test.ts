@@ -138,7 +138,7 @@ it('reports a build that fails with what the compiler said', async () => {
   const cache = process.env['XDG_CACHE_HOME'];
   process.env['XDG_CACHE_HOME'] = join(folder, 'cache');
   try {
-    const error = await refusal(ensureKernel({ machine: machineOf('arm64'), variant: 'stock', source: broken, progress: silent, signal: never }));
+    const error = await refusal(ensureKernel({ target: machineOf('arm64').kernel, variant: 'stock', source: broken, progress: silent, signal: never }));
     expect([error.code, error.message]).toEqual(['E_KERNEL_BUILD', expect.stringContaining('a.c:1: error: it is broken')]);
   } finally {
     if (cache === undefined) delete process.env['XDG_CACHE_HOME'];

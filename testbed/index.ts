@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { WcvmmError } from '../vmm/errors.ts';
 import { interruptible } from './interrupt.ts';
 import { ensureKernel, type KernelVariant } from './kernel/index.ts';
-import { machineOf } from './machine/index.ts';
+import { kernelOf, machineOf } from './machine/index.ts';
 import { insideRoot } from './rootfs/app.ts';
 import { ensureRootfs } from './rootfs/index.ts';
 import { progressOn } from './progress.ts';
@@ -50,7 +50,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
   return interruptible(async (signal) => {
     try {
       const emulator = emulatorName(machine.emulator);
-      const kernel = await ensureKernel({ machine, variant: request.kernel ?? 'patched', source: request.linuxSource, progress, signal });
+      const kernel = await ensureKernel({ target: machine.kernel, variant: request.kernel ?? 'patched', source: request.linuxSource, progress, signal });
       const rootfs = await ensureRootfs(machine, progress, signal);
       progress.moment(`booting an emulated ${machine.arch} instance on ${emulator}`);
       // The command's first output takes the progress line away.
@@ -87,18 +87,19 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
  * cache, or their copies ARCH-VARIANT.Image in `outputDir`.
  */
 export async function buildKernels(request: {
+  /** One of machine/index.ts's kernelArchitectures. */
   arch: string;
   variants: readonly KernelVariant[];
   linuxSource?: string | undefined;
   outputDir?: string | undefined;
 }): Promise<string[]> {
-  const machine = machineOf(request.arch);
+  const target = kernelOf(request.arch);
   const progress = progressOn(process.stderr);
   return interruptible(async (signal) => {
     try {
       const images: string[] = [];
       for (const variant of request.variants) {
-        const image = await ensureKernel({ machine, variant, source: request.linuxSource, progress, signal });
+        const image = await ensureKernel({ target, variant, source: request.linuxSource, progress, signal });
         images.push(request.outputDir === undefined ? image : await copyTo(request.outputDir, `${request.arch}-${variant}.Image`, image));
       }
       return images;

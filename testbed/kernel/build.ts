@@ -2,14 +2,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
-import type { Machine } from '../machine/machine.ts';
+import type { KernelTarget } from '../machine/machine.ts';
 import { runProgram } from '../program.ts';
 import type { Progress } from '../progress.ts';
 import { unmetOptions } from './config.ts';
 
 export interface Build {
   tree: string;
-  machine: Machine;
+  target: KernelTarget;
   /** The text of the configuration fragment. */
   fragment: string;
   /** Appended to the kernel's version, as uname shows it. */
@@ -20,17 +20,17 @@ export interface Build {
 
 /** Configures and builds the tree; only what changed since its last build. Returns the image's path. */
 export async function buildKernel(build: Build, title: string): Promise<string> {
-  const { tree, machine, progress } = build;
+  const { tree, target, progress } = build;
   await configure(build);
   progress.phase(title);
   let steps = 0;
-  await make(build, [`-j${availableParallelism()}`, machine.kernel.target], (line) => {
+  await make(build, [`-j${availableParallelism()}`, target.target], (line) => {
     // kbuild prints one such line for each file that it makes.
     if (!/^ {2}[A-Z]/.test(line)) return;
     steps += 1;
-    progress.update(`${steps} files${steps > machine.kernel.steps / 4 ? ` of about ${Math.max(steps, machine.kernel.steps)}` : ''}`);
+    progress.update(`${steps} files${steps > target.steps / 4 ? ` of about ${Math.max(steps, target.steps)}` : ''}`);
   });
-  return join(tree, machine.kernel.image);
+  return join(tree, target.image);
 }
 
 async function configure(build: Build): Promise<void> {
@@ -41,11 +41,11 @@ async function configure(build: Build): Promise<void> {
   await make(build, [`KCONFIG_ALLCONFIG=${fragmentCopy}`, 'allnoconfig']);
   const unmet = unmetOptions(text, await readFile(dotConfig, 'utf8'));
   if (unmet.length > 0)
-    throw new WcvmmError('E_KERNEL_BUILD', `This Linux source does not give what ${build.machine.kernel.config} asks for: ${unmet.join(', ')}. Name their dependencies in that file too.`);
+    throw new WcvmmError('E_KERNEL_BUILD', `This Linux source does not give what ${build.target.config} asks for: ${unmet.join(', ')}. Name their dependencies in that file too.`);
 }
 
 async function make(build: Build, targets: string[], onLine: (line: string) => void = () => {}): Promise<void> {
-  const { arch, crossCompile } = build.machine.kernel;
+  const { arch, crossCompile } = build.target;
   const errors: string[] = [];
   await runProgram('nice', ['make', '-C', build.tree, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, ...targets], {
     signal: build.signal,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
 import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
 import { withLock } from '../lock.ts';
-import type { Machine } from '../machine/machine.ts';
+import type { KernelTarget } from '../machine/machine.ts';
 import type { Progress } from '../progress.ts';
 import { buildKernel } from './build.ts';
 import { patchesFolder, readSeries, type Patch } from './series.ts';
@@ -14,7 +14,7 @@ import { KernelTree } from './tree.ts';
 export type KernelVariant = 'stock' | 'patched';
 
 export interface KernelRequest {
-  machine: Machine;
+  target: KernelTarget;
   variant: KernelVariant;
   /** A source tree or a tarball; undefined = Debian's. */
   source?: string | undefined;
@@ -27,18 +27,18 @@ export interface KernelRequest {
  * Throws E_KERNEL_SOURCE (no source, a patch that does not apply), E_KERNEL_BUILD, E_INTERRUPTED.
  */
 export async function ensureKernel(request: KernelRequest): Promise<string> {
-  const { machine, variant } = request;
-  const fragment = await readFile(join(patchesFolder, machine.kernel.config), 'utf8');
+  const { target, variant } = request;
+  const fragment = await readFile(join(patchesFolder, target.config), 'utf8');
   const patches = variant === 'stock' ? [] : await readSeries();
-  const images = join(cacheRoot(), 'kernel', machine.arch);
+  const images = join(cacheRoot(), 'kernel', target.arch);
   const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
-    join(images, `${contentKey(source.identity, fragment, toolchain(machine), ...with_.map((patch) => patch.text))}.Image`);
+    join(images, `${contentKey(source.identity, fragment, toolchain(target), ...with_.map((patch) => patch.text))}.Image`);
 
   const known = await sourceAtHand(request.source);
   if (known !== null && (await exists(imageOf(known, patches)))) return imageOf(known, patches);
 
-  const treeFolder = join(cacheRoot(), 'kernel-tree', machine.arch);
-  const lock = join(cacheRoot(), 'locks', `kernel-${machine.arch}`);
+  const treeFolder = join(cacheRoot(), 'kernel-tree', target.arch);
+  const lock = join(cacheRoot(), 'locks', `kernel-${target.arch}`);
   return withLock(
     lock,
     async () => {
@@ -50,7 +50,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
         await tree.bringTo(source, with_, request.progress, request.signal);
         const built = await buildKernel(
           { ...request, tree: tree.path, fragment, localVersion: kind === 'stock' ? '' : '-wcvmm' },
-          `building the ${kind} ${machine.arch} kernel`,
+          `building the ${kind} ${target.arch} kernel`,
         );
         await publish(path, (temporary) => copyFile(built, temporary));
         await sweepCache(images, 40);
@@ -65,8 +65,8 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
 }
 
-function toolchain(machine: Machine): string {
-  const compiler = `${machine.kernel.crossCompile}gcc`;
+function toolchain(target: KernelTarget): string {
+  const compiler = `${target.crossCompile}gcc`;
   const { stdout } = spawnSync(compiler, ['--version'], { encoding: 'utf8' });
   const version = stdout?.split('\n')[0];
   if (version === undefined || version === '') throw new WcvmmError('E_SETUP', `${compiler} is not installed; testbed/setup installs it.`);

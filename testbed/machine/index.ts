@@ -1,14 +1,25 @@
 import { WcvmmError } from '../../vmm/errors.ts';
-import type { Machine } from './machine.ts';
+import type { KernelTarget, Machine } from './machine.ts';
 import { arm64 } from './qemu-arm64.ts';
+import { x86Amd } from './qemu-x86.ts';
 
-const machines: readonly Machine[] = [arm64];
+const machines: readonly Machine[] = [arm64, x86Amd];
 
 export const architectures: readonly string[] = machines.map((machine) => machine.arch);
+
+/** The architectures that kernels are built for: fewer than machines. */
+export const kernelArchitectures: readonly string[] = [...new Set(machines.map((machine) => machine.kernel.arch))];
 
 /** The machine of an architecture. Throws E_USAGE for one that has no testbed. */
 export function machineOf(arch: string): Machine {
   const found = machines.find((machine) => machine.arch === arch);
   if (found === undefined) throw new WcvmmError('E_USAGE', `There is no testbed for "${arch}"; there is one for: ${architectures.join(', ')}.`);
   return found;
+}
+
+/** The kernel of one of `kernelArchitectures`. Throws E_USAGE for another. */
+export function kernelOf(arch: string): KernelTarget {
+  const found = machines.find((machine) => machine.kernel.arch === arch);
+  if (found === undefined) throw new WcvmmError('E_USAGE', `There is no kernel for "${arch}"; there is one for: ${kernelArchitectures.join(', ')}.`);
+  return found.kernel;
 }

@@ -24,21 +24,26 @@ export interface BootFiles {
   share: string;
 }
 
-/** Everything that the testbed must know of one architecture; nothing else in testbed/ asks for its name. */
-export interface Machine {
+/** A kernel; machines of one architecture share it. */
+export interface KernelTarget {
+  /** `ARCH=` of the kernel's Makefile; also the name by which `wcvmm kernel build` knows it. */
   readonly arch: string;
-  readonly kernel: {
-    /** `ARCH=` and `CROSS_COMPILE=` of the kernel's Makefile. */
-    readonly arch: string;
-    readonly crossCompile: string;
-    /** Below kernel-patches/. */
-    readonly config: string;
-    /** The make target, and the file that it makes. */
-    readonly target: string;
-    readonly image: string;
-    /** About how many files a whole build compiles, links and archives, for the progress line. */
-    readonly steps: number;
-  };
+  /** `CROSS_COMPILE=`. */
+  readonly crossCompile: string;
+  /** Below kernel-patches/. */
+  readonly config: string;
+  /** The make target, and the file that it makes. */
+  readonly target: string;
+  readonly image: string;
+  /** About how many files a whole build compiles, links and archives, for the progress line. */
+  readonly steps: number;
+}
+
+/** Everything that the testbed must know of one kind of machine; nothing else in testbed/ asks for its name. */
+export interface Machine {
+  /** The name that `--arch` takes: the architecture, and the vendor where nested paging depends on it. */
+  readonly arch: string;
+  readonly kernel: KernelTarget;
   readonly userland: {
     readonly debianArch: string;
     readonly libraries: readonly { package: string; names: readonly string[] }[];

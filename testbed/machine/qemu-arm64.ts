@@ -1,4 +1,5 @@
 import type { Machine, BootFiles, Channels, MachineOptions } from './machine.ts';
+import { channelArguments, passthroughDevices, quiet, virtioDevices } from './qemu.ts';
 
 /**
  * An arm64 instance with EL2, GICv3 with ITS and an SMMUv3, emulated by QEMU's TCG.
@@ -41,53 +42,15 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
   const mte = options.cpu === null ? ['mte=on'] : [];
   const machine = ['virt', 'virtualization=on', 'gic-version=3', ...mte, ...(options.iommu ? ['iommu=smmuv3'] : [])];
   return [
-    ['-nodefaults', '-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
+    quiet,
     ['-M', machine.join(','), '-cpu', options.cpu ?? 'max,pauth-impdef=on'],
     ['-smp', '2', '-accel', 'tcg,thread=multi', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     ['-append', 'console=ttyAMA0 loglevel=5 panic=-1'],
-    channelArguments(channels),
     // The instance's own devices are virtio-mmio, so that PCI holds only what is passed through.
-    ['-drive', `file=${escaped(files.disk)},format=raw,if=none,id=base,readonly=on`, '-device', 'virtio-blk-device,drive=base'],
-    ['-fsdev', `local,id=session,path=${escaped(files.share)},security_model=none`],
-    ['-device', 'virtio-9p-device,fsdev=session,mount_tag=session'],
+    ['-global', 'virtio-mmio.force-legacy=false'],
+    channelArguments('device', channels),
+    virtioDevices('device', files),
     passthroughDevices(),
   ].flat();
-}
-
-/** A path inside one of QEMU's comma-separated options. */
-function escaped(path: string): string {
-  return path.replaceAll(',', ',,');
-}
-
-function channelArguments(channels: Channels): string[] {
-  const console = channels.console === null ? 'stdio,id=console,signal=off' : `socket,id=console,fd=${channels.console}`;
-  const ports = (['stdout', 'stderr', 'control'] as const).flatMap((name) => [
-    ['-chardev', `socket,id=${name},fd=${channels[name]}`],
-    ['-device', `virtserialport,chardev=${name},name=${name}`],
-  ]);
-  return [
-    ['-global', 'virtio-mmio.force-legacy=false'],
-    ['-chardev', console, '-serial', 'chardev:console'],
-    ['-device', 'virtio-serial-device'],
-    ...ports,
-  ].flat();
-}
-
-/** Each behind a root port of its own, so that each has an IOMMU group and a bus number of its own: 01 to 04. */
-function passthroughDevices(): string[] {
-  return [
-    ['-object', 'memory-backend-ram,id=small,size=4M,share=on'],
-    behindRootPort(1, 'ivshmem-plain,memdev=small'),
-    behindRootPort(2, 'nvme,serial=wcvmm-passthrough,cmb_size_mb=4'),
-    // Costs no memory until somebody writes to it.
-    ['-object', 'memory-backend-ram,id=large,size=8G,share=on'],
-    behindRootPort(3, 'ivshmem-plain,memdev=large'),
-    behindRootPort(4, 'nvme,serial=wcvmm-kernel'),
-  ].flat();
-}
-
-function behindRootPort(bus: number, device: string): string[] {
-  const port = `pcie-root-port,id=port${bus},bus=pcie.0,addr=${bus},chassis=${bus}`;
-  return ['-device', port, '-device', `${device},bus=port${bus}`];
 }

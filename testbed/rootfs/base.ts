@@ -27,15 +27,15 @@ export interface Base {
  */
 export async function ensureBase(machine: Machine, progress: Progress, signal: AbortSignal): Promise<Base> {
   const { userland } = machine;
-  const bases = join(cacheRoot(), 'rootfs', machine.arch, 'base');
+  const bases = join(cacheRoot(), 'rootfs', userland.debianArch, 'base');
   const folder = join(bases, contentKey(layout, JSON.stringify(userland)));
   const base = { disk: join(folder, 'usr.ext4'), busybox: join(folder, 'busybox') };
   if (await exists(folder)) return base;
   await withLock(
-    join(cacheRoot(), 'locks', `rootfs-${machine.arch}`),
+    join(cacheRoot(), 'locks', `rootfs-${userland.debianArch}`),
     async () => {
       if (await exists(folder)) return;
-      progress.phase(`fetching Node ${userland.node.version} and busybox for ${machine.arch}`);
+      progress.phase(`fetching Node ${userland.node.version} and busybox for ${userland.debianArch}`);
       const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-rootfs-'));
       try {
         await publish(folder, (temporary) => build(machine, scratch, temporary, signal));

@@ -21,12 +21,14 @@ export async function ensureRootfs(machine: Machine, progress: Progress, signal:
     // What the kernel gives the first process as its standard streams.
     { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
     { kind: 'symlink', path: 'lib', target: 'usr/lib' },
+    // Where x86-64's programs look for their dynamic loader.
+    { kind: 'symlink', path: 'lib64', target: 'usr/lib' },
     { kind: 'file', path: 'bin/busybox', mode: 0o755, data: await readFile(base.busybox) },
     { kind: 'file', path: 'init', mode: 0o755, data: await readFile(join(projectRoot, 'testbed/rootfs/init')) },
     ...(await appEntries(machine, progress, signal)),
   ];
   const archive = Buffer.concat([...packCpio(entries)]);
-  const folder = join(cacheRoot(), 'rootfs', machine.arch, 'initramfs');
+  const folder = join(cacheRoot(), 'rootfs', machine.userland.debianArch, 'initramfs');
   const initramfs = join(folder, `${contentKey(archive)}.cpio`);
   if (!(await exists(initramfs))) {
     await publish(initramfs, (temporary) => writeFile(temporary, archive));

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { architectures } from '../../testbed/machine/index.ts';
+import { kernelArchitectures } from '../../testbed/machine/index.ts';
 
 interface BuildOptions {
   arch: string;
@@ -17,7 +17,7 @@ export function kernelCommand(): Command {
 function buildCommand(): Command {
   return new Command('build')
     .description('build a kernel into the cache, unless it is there, and print the path of its image')
-    .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(architectures).default(architectures[0]))
+    .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(kernelArchitectures).default(kernelArchitectures[0]))
     .addOption(new Option('--stock', 'without the patches').conflicts('all'))
     .option('--all', 'both, one path a line: stock, patched')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
