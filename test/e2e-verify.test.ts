@@ -17,6 +17,11 @@ async function verify(name: string, args: readonly string[], request: Partial<Pa
   return { ...done, report: parseReport(readFileSync(join(folder, json), 'utf8')) };
 }
 
+/** The emulator's version is this machine's own. */
+function withoutVersion(line: string): string {
+  return line.replaceAll(/qemu-[\d.]+\d/g, 'qemu');
+}
+
 const DEVICE = ['-d', '0000:01:00.0'] as const;
 
 describe.each([
@@ -24,9 +29,10 @@ describe.each([
   ['without FWB', 'neoverse-n1', false],
 ])('verify on the patched kernel, a CPU %s', (_name, cpu, fwb) => {
   let code = -1;
+  let stdout = '';
   let report: Report;
   beforeAll(async () => {
-    ({ code, report } = await verify(`verify-${cpu}`, ['verify', ...DEVICE], cpu === 'max' ? {} : { cpu }));
+    ({ code, stdout, report } = await verify(`verify-${cpu}`, ['verify', ...DEVICE], cpu === 'max' ? {} : { cpu }));
   });
 
   test('every check matches, or is named otherwise', () => {
@@ -34,6 +40,14 @@ describe.each([
     expect(report.summary.skipped).toBe(0);
     expect(code).toBe(0);
     expect(report.checks.filter(({ verdict, note }) => verdict !== 'match' && note === null)).toEqual([]);
+  });
+
+  test.runIf(cpu === 'max')("the README's output is the real one", () => {
+    const [, block = ''] = /^```\n(wcvmm verify\n.*?)^```/ms.exec(readFileSync('README.md', 'utf8')) ?? [];
+    const shown = block.split('\n').filter((line) => line !== '' && line !== '…');
+    expect(shown.length).toBeGreaterThan(20);
+    const real = new Set(stdout.split('\n').map(withoutVersion));
+    expect(shown.filter((line) => !real.has(withoutVersion(line)))).toEqual([]);
   });
 
   test('one BAR has all three attributes at the same time, programmed as predicted', () => {

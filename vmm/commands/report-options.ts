@@ -51,6 +51,7 @@ export function reportAction(kind: Kind): (options: ReportOptions) => Promise<vo
 async function runHere(kind: Kind, options: ReportOptions): Promise<number> {
   const progress = progressOn(process.stderr);
   const arch = requireArchitecture();
+  if (arch.name !== 'arm64') throw new WcvmmError('E_NO_KVM', `${kind} asks arm64 guests only, and this is an ${arch.name} machine; expected arm64. Use --testbed arm64, which emulates one; "wcvmm run --source memory" runs an x86 guest here.`);
   const image = parseElf(await readGuest(options.guest), arch.name);
   const overrides = options.predict.map(parseOverride);
   const report = await interruptible((signal) =>
