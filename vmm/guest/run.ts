@@ -6,7 +6,6 @@ import { WcvmmError } from '../errors.ts';
 import type { GuestArchitecture } from '../kvm/arch/arch.ts';
 import { createMachine } from '../kvm/machine.ts';
 import type { Machine } from '../kvm/machine.ts';
-import { readStage2 } from '../kvm/stage2.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import { addVcpu } from '../kvm/vcpu.ts';
 import type { VcpuRun, VcpuThread } from '../kvm/vcpu.ts';
@@ -70,7 +69,7 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
       ...(onConsole && { onConsole }),
       ...(signal && { signal }),
     });
-    return { ...run, log: copyLog(ram), stage2: readStage2(port, machine.debugName) };
+    return { ...run, log: copyLog(ram), stage2: arch.readStage2(port, machine.debugName) };
   } finally {
     scope.close();
   }

@@ -1,6 +1,7 @@
 /** All that differs between architectures when a bare guest is started; one object for each. */
 import { WcvmmError } from '../../errors.ts';
 import type { Port } from '../../sys/port.ts';
+import type { Stage2Dump } from '../stage2.ts';
 import { arm64 } from './arm64.ts';
 import { x86 } from './x86.ts';
 
@@ -21,6 +22,8 @@ export interface GuestArchitecture {
   readonly gpaLimit: bigint;
   /** Puts a fresh vCPU at `entry`, in the state that the guest ABI promises. */
   initVcpu(port: Port, machine: { readonly kvm: number; readonly vm: number }, vcpu: number, entry: bigint): void;
+  /** What KVM has programmed, read while the VM lives; `debugName` as in Machine. */
+  readStage2(port: Port, debugName: string): Stage2Dump;
   /** What this KVM's machines can do that changes what to expect of them. */
   facts(port: Port, machine: { readonly vm: number }, vcpu: number): KvmFacts;
 }

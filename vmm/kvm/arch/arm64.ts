@@ -5,6 +5,7 @@
  */
 import { KVM_CAP, checkExtension } from '../../sys/kvm.ts';
 import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, hasFwb, setOneReg } from '../../sys/kvm-arm64.ts';
+import { readStage2 } from '../stage2.ts';
 import type { GuestArchitecture } from './arch.ts';
 
 export const arm64: GuestArchitecture = {
@@ -19,5 +20,6 @@ export const arm64: GuestArchitecture = {
     setOneReg(port, vcpu, ARM_CORE_REG.pc, entry);
     setOneReg(port, vcpu, ARM_CORE_REG.x(0), arm64.ramBase);
   },
+  readStage2,
   facts: (port, { vm }, vcpu) => ({ fwb: hasFwb(port, vcpu), mte: checkExtension(port, vm, KVM_CAP.armMte) > 0 }),
 };

@@ -18,5 +18,6 @@ export const x86: GuestArchitecture = {
     x86SetFlat32(port, vcpu);
     x86SetRegs(port, vcpu, { rip: entry, rbx: x86.ramBase });
   },
+  readStage2: () => ({ kind: 'unavailable', why: 'x86 shows its entries only as they are made, by the tracepoint kvmmmu:kvm_mmu_set_spte, which was not recorded' }),
   facts: () => ({ fwb: null, mte: false }),
 };

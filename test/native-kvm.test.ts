@@ -1,0 +1,67 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants, readdirSync, readlinkSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+
+const CLI = 'dist/vmm/cli.js';
+const GUESTS = process.arch === 'arm64' ? 'arm64-tests/build' : 'x86-tests/build';
+
+function missing(): string | null {
+  if (process.arch !== 'arm64' && process.arch !== 'x64') return `no guests for ${process.arch}`;
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    return null;
+  } catch {
+    return 'no /dev/kvm that this user may open';
+  }
+}
+
+const why = missing();
+
+function run(guest: string, ...options: readonly string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [CLI, 'run', '--source', 'memory', ...options, `${GUESTS}/${guest}.elf`], { encoding: 'utf8' });
+}
+
+/** Has the process a vCPU? Then its guest runs, or is about to. */
+function hasVcpu(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).includes('kvm-vcpu');
+    } catch {
+      return false;
+    }
+  });
+}
+
+describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (skipped: ${why})`}`, () => {
+  test('runs a guest on memory, from VM to exit', () => {
+    const { status, stdout } = run('guest');
+    expect(stdout).toMatch(/^wcvmm \w+ guest: 0 cells, 3 windows$/m);
+    expect(status).toBe(0);
+  });
+
+  test.each([
+    ['bad-status', 'E_GUEST_EXIT', []],
+    ['bad-stray', 'E_GUEST_EXIT', []],
+    ['bad-exception', 'E_GUEST_EXIT', []],
+    ['bad-loop', 'E_GUEST_TIMEOUT', ['--timeout', '0.5']],
+  ] as const)('%s ends with %s', (guest, code, options) => {
+    const { status, stderr } = run(guest, ...options);
+    expect(stderr).toContain(`wcvmm: ${code}: `);
+    expect(status).toBe(2);
+  });
+
+  test('stops a guest that never ends when it is interrupted', async () => {
+    const child = spawn(process.execPath, [CLI, 'run', '--source', 'memory', `${GUESTS}/bad-loop.elf`], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const ended = once(child, 'exit');
+    while (child.exitCode === null && !hasVcpu(child.pid ?? 0)) await setImmediate();
+    child.kill('SIGINT');
+    expect(await ended).toEqual([2, null]);
+    expect(stderr).toContain('wcvmm: E_INTERRUPTED: ');
+  });
+});
