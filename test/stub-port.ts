@@ -50,7 +50,6 @@ export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: M
     pread: (_fd, into) => into.byteLength,
     pwrite: (_fd, from) => from.byteLength,
     memfd: newFd,
-    eventfd: newFd,
     view: (_address, length) => new ArrayBuffer(length),
     addressOf: () => 0x1000n,
     readText: (path) => stub.texts?.[path] ?? fail(`read ${path}`, 'ENOENT'),

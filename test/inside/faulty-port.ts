@@ -34,7 +34,6 @@ export class FaultyPort {
       ...real,
       open: (path, flags) => this.#opened((step('open'), real.open(path, flags)), path),
       memfd: (name, length) => this.#opened((step('memfd'), real.memfd(name, length)), name),
-      eventfd: () => this.#opened((step('eventfd'), real.eventfd()), 'eventfd'),
       close: (fd) => {
         real.close(fd);
         this.#fds.delete(fd);

@@ -8,7 +8,8 @@ const WORDS = 8;
  * The host's half of the data probe of cell `cell`; null where there is nothing to report. The number comes from the guest:
  * one that no exchange has is ignored, and the guest's record then says what became of it.
  *
- * The BAR is touched as 32-bit words, never as bytes: see `words` in vmm/vfio/mapping.ts.
+ * The BAR is touched as 32-bit words. Through a DataView or a byte array V8 reads and writes byte by byte until it optimises
+ * them, and a device sees torn accesses.
  */
 export function exchange(port: Port, exchanges: readonly Exchange[], cell: number): HostCheck | null {
   const entry = exchanges.find((candidate) => candidate.cell === cell);

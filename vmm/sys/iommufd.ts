@@ -2,12 +2,10 @@
 import { isErrno } from './port.ts';
 import type { Port } from './port.ts';
 
-const IOMMU_DESTROY = 0x3b80;
 const IOMMU_IOAS_ALLOC = 0x3b81;
 const IOMMU_IOAS_COPY = 0x3b83;
 const IOMMU_IOAS_IOVA_RANGES = 0x3b84;
 const IOMMU_IOAS_MAP = 0x3b85;
-const IOMMU_IOAS_UNMAP = 0x3b86;
 
 const MAP_FIXED_READ_WRITE = 1 | 2 | 4;
 
@@ -19,14 +17,6 @@ export interface IovaRange {
 
 /** How many ranges a reply may claim before it is not believed. */
 const MAX_RANGES = 4096;
-
-export function destroy(port: Port, iommufd: number, id: number): void {
-  const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 8, true);
-  view.setUint32(4, id, true);
-  port.ioctl(iommufd, IOMMU_DESTROY, bytes);
-}
 
 export function ioasAlloc(port: Port, iommufd: number): number {
   const bytes = new Uint8Array(12);
@@ -104,16 +94,4 @@ export function ioasCopy(port: Port, iommufd: number, copy: IoasCopy): void {
   view.setBigUint64(24, copy.toIova, true);
   view.setBigUint64(32, copy.fromIova, true);
   port.ioctl(iommufd, IOMMU_IOAS_COPY, bytes);
-}
-
-/** Returns how many bytes were unmapped. */
-export function ioasUnmap(port: Port, iommufd: number, ioas: number, iova: bigint, length: bigint): bigint {
-  const bytes = new Uint8Array(24);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 24, true);
-  view.setUint32(4, ioas, true);
-  view.setBigUint64(8, iova, true);
-  view.setBigUint64(16, length, true);
-  port.ioctl(iommufd, IOMMU_IOAS_UNMAP, bytes);
-  return view.getBigUint64(16, true);
 }

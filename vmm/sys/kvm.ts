@@ -26,7 +26,6 @@ export const KVM_RUN_LAYOUT = {
   exitReason: 8,
   mmio: { address: 32, data: 40, length: 48, isWrite: 52 },
   internalError: { suberror: 32 },
-  failEntry: { reason: 32 },
 } as const;
 
 export function getApiVersion(port: Port, kvm: number): number {

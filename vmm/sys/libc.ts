@@ -19,16 +19,13 @@ const pread = libc.func('int64_t pread(int fd, void *into, size_t length, int64_
 const pwrite = libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)');
 const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)');
 const ftruncate = libc.func('int ftruncate(int fd, int64_t length)');
-const eventfd = libc.func('int eventfd(unsigned int initial, int flags)');
 const sysconf = libc.func('long sysconf(int name)');
 const gettid = libc.func('int gettid()');
 const tgkill = libc.func('int tgkill(int process, int thread, int signal)');
 const sigaction = libc.func('int sigaction(int signal, void *action, void *previous)');
 
 /** open(2) flags; O_CLOEXEC is always added. The values are those of arm64 and x86. */
-export const O_RDONLY = 0;
 export const O_RDWR = 2;
-export const O_SYNC = 0o4010000;
 const O_CLOEXEC = 0o2000000;
 
 export const PROT_NONE = 0;
@@ -41,7 +38,6 @@ export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 
 const MFD_CLOEXEC = 1;
-const EFD_CLOEXEC = 0o2000000;
 
 function check(call: string, result: number): number {
   if (result < 0) throw new SysError(call, koffi.errno());
@@ -82,7 +78,6 @@ export const libcPort: Port = {
     }
     return fd;
   },
-  eventfd: () => check('eventfd', eventfd(0, EFD_CLOEXEC)),
   view: (address, length) => koffi.view(address, length),
   addressOf: (buffer) => koffi.address(buffer),
   readText: (path) => file(`read ${path}`, () => readFileSync(path, 'utf8')),

@@ -67,10 +67,6 @@ export function readPciDevice(port: Port, address: string): PciDevice | null {
   };
 }
 
-export function listPciAddresses(port: Port): readonly string[] {
-  return port.exists(PCI) ? port.list(PCI).toSorted() : [];
-}
-
 export function resourcePath(address: string, bar: number, writeCombining: boolean): string {
   return `${PCI}/${address}/resource${bar}${writeCombining ? '_wc' : ''}`;
 }

@@ -14,7 +14,6 @@ export interface Port {
   pread(fd: number, into: Uint8Array, offset: bigint): number;
   pwrite(fd: number, from: Uint8Array, offset: bigint): number;
   memfd(name: string, length: bigint): number;
-  eventfd(): number;
   /** The memory at `address` itself, not a copy. Never unmap under a live view. At most 4 GiB (Node 20 aborts above). */
   view(address: bigint, length: number): ArrayBuffer;
   /** Where a buffer's bytes are, for structures that hold pointers. Keep the buffer alive while the kernel may look. */

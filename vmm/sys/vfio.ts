@@ -10,7 +10,6 @@ const VFIO_SET_IOMMU = 0x3b66;
 const VFIO_GROUP_GET_STATUS = 0x3b67;
 const VFIO_GROUP_SET_CONTAINER = 0x3b68;
 const VFIO_GROUP_GET_DEVICE_FD = 0x3b6a;
-const VFIO_DEVICE_GET_INFO = 0x3b6b;
 const VFIO_DEVICE_GET_REGION_INFO = 0x3b6c;
 const VFIO_DEVICE_RESET = 0x3b6f;
 const VFIO_IOMMU_GET_INFO = 0x3b70;
@@ -104,15 +103,6 @@ export function getMmapCookie(port: Port, device: number, region: number, attrib
 
 export function resetDevice(port: Port, device: number): void {
   port.ioctl(device, VFIO_DEVICE_RESET, 0);
-}
-
-/** struct vfio_device_info.flags: bit 0 = the device can be reset. */
-export function getDeviceFlags(port: Port, device: number): number {
-  const bytes = new Uint8Array(24);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 24, true);
-  port.ioctl(device, VFIO_DEVICE_GET_INFO, bytes);
-  return view.getUint32(4, true);
 }
 
 /** Returns the device's id in the iommufd. */

@@ -1,5 +1,6 @@
 /** Turns the refusals that a person meets on the way to a device into sentences. */
 import { WcvmmError } from '../errors.ts';
+import { O_RDWR } from '../sys/libc.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import type { Scope } from '../scope.ts';
@@ -8,7 +9,7 @@ import type { Scope } from '../scope.ts';
 export function openNode(port: Port, scope: Scope, path: string, whenAbsent: WcvmmError): number {
   let fd: number;
   try {
-    fd = port.open(path, 2);
+    fd = port.open(path, O_RDWR);
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENODEV', 'ENXIO')) throw new WcvmmError(whenAbsent.code, whenAbsent.message, { cause: error });
     if (isErrno(error, 'EACCES', 'EPERM')) throw permission(path, error);

@@ -3,7 +3,7 @@
  * attach can narrow them, so they are read again after every one (IOMMU_IOAS_IOVA_RANGES' own documentation says so).
  */
 import { WcvmmError } from '../errors.ts';
-import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasMap, ioasUnmap } from '../sys/iommufd.ts';
+import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasMap } from '../sys/iommufd.ts';
 import type { IovaRange } from '../sys/iommufd.ts';
 import { containerInfo, containerMapDma } from '../sys/vfio.ts';
 import { isErrno } from '../sys/port.ts';
@@ -71,9 +71,4 @@ export function shareRam(port: Port, from: DmaRam & { space: { kind: 'ioas' } },
   const iova = place(port, to, gpa, from.length);
   ioasCopy(port, to.iommufd, { from: from.space.ioas, to: to.ioas, fromIova: from.iova, toIova: iova, length: from.length });
   return { space: to, iova, length: from.length };
-}
-
-/** Ends a mapping before its address space ends; closing the iommufd or the container ends them all. */
-export function unmapRam(port: Port, ram: DmaRam & { space: { kind: 'ioas' } }): bigint {
-  return ioasUnmap(port, ram.space.iommufd, ram.space.ioas, ram.iova, ram.length);
 }

@@ -35,12 +35,3 @@ export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Pla
   scope.defer(() => port.munmap(reserved, reserve));
   return { address, length: slice.length };
 }
-
-/**
- * The first `length` bytes of a mapping as 32-bit words. Words, because a BAR must never be touched through a DataView or
- * a byte array: until V8 optimises them it reads and writes byte by byte, and a device sees torn accesses.
- */
-export function words(port: Port, mapping: HostMapping, offset: bigint, length: number): Uint32Array {
-  if (offset < 0n || offset + BigInt(length) > mapping.length) throw new RangeError(`[${offset}, +${length}) is outside of a mapping of ${mapping.length} bytes`);
-  return new Uint32Array(port.view(mapping.address + offset, length));
-}
