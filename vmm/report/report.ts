@@ -1,4 +1,4 @@
-import type { Attribute, Outcome, ProbeName, Source } from '../../memattr/index.ts';
+import type { Attribute, Outcome, Platform, ProbeName, Source, Strictness } from '../../memattr/index.ts';
 import { EXIT } from '../errors.ts';
 import type { Window } from '../plan.ts';
 
@@ -48,6 +48,8 @@ export interface ReportPlatform {
   fwb: boolean | null;
   /** x86: the CPU's vendor. */
   vendor?: string;
+  /** x86: whose nested paging KVM uses; null: neither's, or nobody could tell. */
+  nestedPaging?: NonNullable<Platform['nestedPaging']> | null;
 }
 
 export interface ReportDevice {
@@ -73,6 +75,8 @@ export interface ReportWindow {
   stage2: Evidence & { blockSize: number | null };
   /** Where this mapping came from if not from the device's source: `memory` is a control, of which everything is known. */
   source?: Source;
+  /** By the model, for this platform; absent: the writer did not say. */
+  strictness?: Strictness;
 }
 
 export interface Check {

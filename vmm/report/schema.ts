@@ -24,6 +24,7 @@ const reportSchema = v.looseObject({
     cookies: v.boolean(),
     fwb: v.nullable(v.boolean()),
     vendor: v.exactOptional(v.string()),
+    nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
   }),
   device: v.looseObject({
     address: v.nullable(v.string()),
@@ -39,6 +40,7 @@ const reportSchema = v.looseObject({
       hostVma: v.looseObject(evidence),
       stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
       source: v.exactOptional(source),
+      strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: v.string() })),
     }),
   ),
   checks: v.array(

@@ -23,7 +23,8 @@ export function describeWindow(model: ArchitectureModel, source: BarSource, wind
       blockSize: read?.blockSize ?? null,
     },
   });
-  return source.kind === 'memory' ? { ...described, source: 'memory' } : described;
+  const strictness = model.strictness(window.attribute, source.kind, platform);
+  return source.kind === 'memory' ? { ...described, strictness, source: 'memory' } : { ...described, strictness };
 }
 
 export function checkOf({ question, answer }: Asked, programmed: string | null): Check {
