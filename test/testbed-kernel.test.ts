@@ -6,10 +6,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WcvmmError } from '../vmm/errors.ts';
 import { unmetOptions } from '../testbed/kernel/config.ts';
 import { ensureKernel } from '../testbed/kernel/index.ts';
-import { parseSeries, readSeries, touchedFiles, type Patch } from '../testbed/kernel/series.ts';
+import { parseSeries, patchesOf, readSeries, touchedFiles, type Patch } from '../testbed/kernel/series.ts';
 import { sourceAtHand, type KernelSource } from '../testbed/kernel/source.ts';
 import { KernelTree } from '../testbed/kernel/tree.ts';
-import { machineOf } from '../testbed/machine/index.ts';
+import { kernelOf, kernelVariants, machineOf } from '../testbed/machine/index.ts';
 import { silent } from '../testbed/progress.ts';
 
 const never = new AbortController().signal;
@@ -46,6 +46,17 @@ describe('the series', () => {
     const series = await readSeries();
     expect(series.length).toBeGreaterThan(0);
     expect(series.filter(({ text }) => touchedFiles(text).length === 0).map(({ name }) => name)).toEqual([]);
+  });
+
+  it('is what the patched kernel has; the one that must fail has one patch more, of KVM alone, and only on x86', async () => {
+    const series = await readSeries();
+    const x86 = kernelOf('x86');
+    expect(kernelVariants(x86)).toEqual(['stock', 'patched', 'wrong-type']);
+    expect([await patchesOf('stock', x86), await patchesOf('patched', x86)]).toEqual([[], series]);
+    const wrong = await patchesOf('wrong-type', x86);
+    expect([wrong.slice(0, -1), touchedFiles(wrong.at(-1)?.text ?? '')]).toEqual([series, ['arch/x86/kvm/mmu/spte.c']]);
+    expect(kernelVariants(kernelOf('arm64'))).toEqual(['stock', 'patched']);
+    expect((await refusal(patchesOf('wrong-type', kernelOf('arm64')))).code).toBe('E_USAGE');
   });
 });
 

@@ -3,8 +3,9 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../vmm/errors.ts';
 import { interruptible } from './interrupt.ts';
-import { ensureKernel, type KernelVariant } from './kernel/index.ts';
-import { kernelOf, machineOf } from './machine/index.ts';
+import { ensureKernel } from './kernel/index.ts';
+import { kernelOf, kernelVariants, machineOf } from './machine/index.ts';
+import type { KernelVariant } from './machine/machine.ts';
 import { insideRoot } from './rootfs/app.ts';
 import { ensureRootfs } from './rootfs/index.ts';
 import { progressOn } from './progress.ts';
@@ -83,13 +84,14 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
 }
 
 /**
- * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`: in the
+ * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`, which end with what is most changed: in the
  * cache, or their copies ARCH-VARIANT.Image in `outputDir`.
  */
 export async function buildKernels(request: {
   /** One of machine/index.ts's kernelArchitectures. */
   arch: string;
-  variants: readonly KernelVariant[];
+  /** Undefined = all that the architecture has. */
+  variants: readonly KernelVariant[] | undefined;
   linuxSource?: string | undefined;
   outputDir?: string | undefined;
 }): Promise<string[]> {
@@ -98,7 +100,7 @@ export async function buildKernels(request: {
   return interruptible(async (signal) => {
     try {
       const images: string[] = [];
-      for (const variant of request.variants) {
+      for (const variant of request.variants ?? kernelVariants(target)) {
         const image = await ensureKernel({ target, variant, source: request.linuxSource, progress, signal });
         images.push(request.outputDir === undefined ? image : await copyTo(request.outputDir, `${request.arch}-${variant}.Image`, image));
       }

@@ -4,14 +4,13 @@ import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
 import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
 import { withLock } from '../lock.ts';
-import type { KernelTarget } from '../machine/machine.ts';
+import { kernelVariants } from '../machine/index.ts';
+import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
 import type { Progress } from '../progress.ts';
 import { buildKernel } from './build.ts';
-import { patchesFolder, readSeries, type Patch } from './series.ts';
+import { patchesFolder, patchesOf, type Patch } from './series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';
 import { KernelTree } from './tree.ts';
-
-export type KernelVariant = 'stock' | 'patched';
 
 export interface KernelRequest {
   target: KernelTarget;
@@ -29,7 +28,7 @@ export interface KernelRequest {
 export async function ensureKernel(request: KernelRequest): Promise<string> {
   const { target, variant } = request;
   const fragment = await readFile(join(patchesFolder, target.config), 'utf8');
-  const patches = variant === 'stock' ? [] : await readSeries();
+  const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
   const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
     join(images, `${contentKey(source.identity, fragment, toolchain(target), ...with_.map((patch) => patch.text))}.Image`);
@@ -49,21 +48,25 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
         if (await exists(path)) return path;
         await tree.bringTo(source, with_, request.progress, request.signal);
         const built = await buildKernel(
-          { ...request, tree: tree.path, fragment, localVersion: kind === 'stock' ? '' : '-wcvmm' },
+          { ...request, tree: tree.path, fragment, localVersion: localVersions[kind] },
           `building the ${kind} ${target.arch} kernel`,
         );
         await publish(path, (temporary) => copyFile(built, temporary));
         await sweepCache(images, 40);
         return path;
       };
-      // Stock first, whatever was asked: the patched build then compiles only what the series touches, and
-      // the tree never has to go back.
-      const stock = await make('stock', []);
-      return variant === 'stock' ? stock : make('patched', patches);
+      // One after the other, whatever was asked: each build then compiles only what its patches touch, and the
+      // tree never has to go back.
+      const order = kernelVariants(target);
+      let image = '';
+      for (const kind of order.slice(0, order.indexOf(variant) + 1)) image = await make(kind, await patchesOf(kind, target));
+      return image;
     },
     { signal: request.signal, onWait: () => request.progress.phase('waiting for another wcvmm that is building a kernel') },
   );
 }
+
+const localVersions: Readonly<Record<KernelVariant, string>> = { stock: '', patched: '-wcvmm', 'wrong-type': '-wcvmm-wrong-type' };
 
 function toolchain(target: KernelTarget): string {
   const compiler = `${target.crossCompile}gcc`;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
+import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
 
 export interface Patch {
@@ -14,10 +15,27 @@ export const patchesFolder = join(projectRoot, 'kernel-patches');
 export async function readSeries(): Promise<Patch[]> {
   try {
     const names = parseSeries(await readFile(join(patchesFolder, 'series'), 'utf8'));
-    return await Promise.all(names.map(async (name) => ({ name, text: await readFile(join(patchesFolder, name), 'utf8') })));
+    return await Promise.all(names.map(readPatch));
   } catch (cause) {
     throw new WcvmmError('E_KERNEL_SOURCE', 'The patch series in kernel-patches/ could not be read; restore it from the project, or use the stock kernel.', { cause });
   }
+}
+
+/**
+ * The patches of a variant, in their order. Throws E_USAGE for a variant that the architecture does not have,
+ * E_KERNEL_SOURCE for patches that cannot be read.
+ */
+export async function patchesOf(variant: KernelVariant, target: KernelTarget): Promise<Patch[]> {
+  if (variant === 'stock') return [];
+  const series = await readSeries();
+  if (variant === 'patched') return series;
+  const name = target.wrongType;
+  if (name === null) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
+  return [...series, await readPatch(name)];
+}
+
+async function readPatch(name: string): Promise<Patch> {
+  return { name, text: await readFile(join(patchesFolder, name), 'utf8') };
 }
 
 /** Names of a series file: one a line, "#" begins a comment. */

@@ -1,5 +1,5 @@
 import { WcvmmError } from '../../vmm/errors.ts';
-import type { KernelTarget, Machine } from './machine.ts';
+import type { KernelTarget, KernelVariant, Machine } from './machine.ts';
 import { arm64 } from './qemu-arm64.ts';
 import { x86Amd } from './qemu-x86.ts';
 
@@ -9,6 +9,11 @@ export const architectures: readonly string[] = machines.map((machine) => machin
 
 /** The architectures that kernels are built for: fewer than machines. */
 export const kernelArchitectures: readonly string[] = [...new Set(machines.map((machine) => machine.kernel.arch))];
+
+/** The variants that a kernel has, each built from the one before by as little as possible. */
+export function kernelVariants(target: KernelTarget): readonly KernelVariant[] {
+  return target.wrongType === null ? ['stock', 'patched'] : ['stock', 'patched', 'wrong-type'];
+}
 
 /** The machine of an architecture. Throws E_USAGE for one that has no testbed. */
 export function machineOf(arch: string): Machine {

@@ -24,6 +24,12 @@ export interface BootFiles {
   share: string;
 }
 
+/**
+ * `stock` is Linux as it is, `patched` has the series, and `wrong-type` has a fault on top of that which the
+ * project's own checks must find.
+ */
+export type KernelVariant = 'stock' | 'patched' | 'wrong-type';
+
 /** A kernel; machines of one architecture share it. */
 export interface KernelTarget {
   /** `ARCH=` of the kernel's Makefile; also the name by which `wcvmm kernel build` knows it. */
@@ -32,6 +38,8 @@ export interface KernelTarget {
   readonly crossCompile: string;
   /** Below kernel-patches/. */
   readonly config: string;
+  /** The patch below kernel-patches/ that makes `wrong-type`; null = this architecture has no such variant. */
+  readonly wrongType: string | null;
   /** The make target, and the file that it makes. */
   readonly target: string;
   readonly image: string;

@@ -13,6 +13,7 @@ export const arm64: Machine = {
     arch: 'arm64',
     crossCompile: 'aarch64-linux-gnu-',
     config: 'configs/arm64.config',
+    wrongType: null,
     target: 'Image',
     image: 'arch/arm64/boot/Image',
     steps: 1620,

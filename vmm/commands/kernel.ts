@@ -1,12 +1,20 @@
 import { Command, Option } from 'commander';
 import { kernelArchitectures } from '../../testbed/machine/index.ts';
+import type { KernelVariant } from '../../testbed/machine/machine.ts';
 
 interface BuildOptions {
   arch: string;
   stock?: true;
+  wrongType?: true;
   all?: true;
   linuxSource?: string;
   output?: string;
+}
+
+/** The kernel that `--stock` and `--wrong-type` choose. */
+export function variantOf(options: { stock?: true; wrongType?: true }): KernelVariant {
+  if (options.stock === true) return 'stock';
+  return options.wrongType === true ? 'wrong-type' : 'patched';
 }
 
 /** `wcvmm kernel`: the testbed's kernels. */
@@ -18,14 +26,15 @@ function buildCommand(): Command {
   return new Command('build')
     .description('build a kernel into the cache, unless it is there, and print the path of its image')
     .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(kernelArchitectures).default(kernelArchitectures[0]))
-    .addOption(new Option('--stock', 'without the patches').conflicts('all'))
-    .option('--all', 'both, one path a line: stock, patched')
+    .addOption(new Option('--stock', 'without the patches').conflicts(['all', 'wrongType']))
+    .addOption(new Option('--wrong-type', 'x86: with a fault that the checks must find: KVM swaps UC and WC').conflicts('all'))
+    .option('--all', 'all of them, one path a line: stock, patched, and on x86 wrong-type')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
-    .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and ARCH-patched.Image')
-    .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
+    .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and so on')
+    .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
     .action(async (options: BuildOptions) => {
       const { buildKernels } = await import('../../testbed/index.ts');
-      const variants = options.all === true ? (['stock', 'patched'] as const) : options.stock === true ? (['stock'] as const) : (['patched'] as const);
+      const variants = options.all === true ? undefined : [variantOf(options)];
       const images = await buildKernels({ arch: options.arch, variants, linuxSource: options.linuxSource, outputDir: options.output });
       process.stdout.write(`${images.join('\n')}\n`);
     });
