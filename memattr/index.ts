@@ -17,6 +17,8 @@ export type { EptEntry, EptType } from './x86/ept.ts';
 export { usualMtrr } from './x86/linux.ts';
 export { combineAmd, combineIntel } from './x86/mtrr.ts';
 export type { AmdType } from './x86/mtrr.ts';
+export { MTRR_MSR, mtrrTypeOf } from './x86/mtrr-ranges.ts';
+export type { Mtrrs } from './x86/mtrr-ranges.ts';
 export { combineNpt, combinePats } from './x86/npt.ts';
 export { LINUX_PAT, decodePat, decodePatMsr, encodePat, encodePatMsr, lookUpPat, patBitsOf, patIndex } from './x86/pat.ts';
 export type { Pat, PatBits, PatEntry, PatType } from './x86/pat.ts';

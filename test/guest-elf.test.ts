@@ -69,7 +69,7 @@ describe('parseElf', () => {
   it('takes another place for RAM, and x86', () => {
     const high = { base: 0x8000_0000n, size: 0x1000_0000n };
     expect(parseElf(image([{ address: 0x8000_0000n }], { entry: 0x8000_0000n }), 'arm64', high).entry).toBe(0x8000_0000n);
-    expect(parseElf(image([{ address: 0x1000n }], { entry: 0x1000n, machine: 62 }), 'x86').entry).toBe(0x1000n);
+    expect(parseElf(image([{ address: BASE }], { entry: BASE, machine: 62 }), 'x86').entry).toBe(BASE);
   });
 
   it('shows the image\'s own bytes and copies nothing', () => {

@@ -18,10 +18,11 @@ function fail(call: string, name: ErrnoName): never {
 }
 
 /** A kernel that knows only what it is told, and counts what it has given out. */
-export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: Map<bigint, bigint>; written: Map<string, string> } {
+export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: Map<bigint, bigint>; written: Map<string, string>; folders: Set<string> } {
   const open = new Set<number>();
   const mapped = new Map<bigint, bigint>();
   const written = new Map<string, string>();
+  const folders = new Set<string>();
   let nextFd = 3;
   let nextAddress = 0x7f00_0000_0000n;
   const newFd = (): number => {
@@ -54,11 +55,13 @@ export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: M
     addressOf: () => 0x1000n,
     readText: (path) => stub.texts?.[path] ?? fail(`read ${path}`, 'ENOENT'),
     writeText: (path, text) => void written.set(path, text),
+    makeFolder: (path) => void folders.add(path),
+    removeFolder: (path) => void folders.delete(path),
     list: (path) => stub.folders?.[path] ?? fail(`readdir ${path}`, 'ENOENT'),
     linkName: (path) => stub.links?.[path] ?? null,
     exists: (path) => [stub.nodes, stub.texts, stub.links, stub.folders].some((known) => known !== undefined && path in known),
   };
-  return { port, open, mapped, written };
+  return { port, open, mapped, written, folders };
 }
 
 /** sysfs files of one device at 0000:01:00.0 with a 4 MiB BAR 2. */

@@ -68,7 +68,7 @@ describe('--predict', () => {
 function sourceOf(id: string | null): BarSource {
   return {
     kind: 'cookie',
-    id,
+    pci: id === null ? null : { address: '0000:01:00.0', id, classCode: 0, driver: 'vfio-pci', iommuGroup: null, vfioCdev: null, bars: [] },
     regions: [],
     device: null,
     map: () => {

@@ -83,6 +83,11 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
   });
 }
 
+/** The PCI address of the device in this testbed that has a BAR of plain memory. Throws E_USAGE for an unknown testbed. */
+export function testbedDevice(arch: string): string {
+  return machineOf(arch).memoryDevice;
+}
+
 /**
  * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`, which end with what is most changed: in the
  * cache, or their copies ARCH-VARIANT.Image in `outputDir`.

@@ -63,5 +63,7 @@ export interface Machine {
     readonly guestImage: string;
   };
   readonly emulator: string;
+  /** The PCI address of a device with a BAR of plain memory, bound to vfio-pci. */
+  readonly memoryDevice: string;
   emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[];
 }

@@ -35,6 +35,7 @@ export const arm64: Machine = {
     guestImage: 'arm64-tests/build/guest.elf',
   },
   emulator: 'qemu-system-aarch64',
+  memoryDevice: '0000:01:00.0',
   emulatorArguments,
 };
 

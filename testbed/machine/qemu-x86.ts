@@ -11,6 +11,7 @@ export const x86Amd: Machine = {
   kernel: x86Kernel,
   userland: x86Userland,
   emulator: 'qemu-system-x86_64',
+  memoryDevice: '0000:01:00.0',
   emulatorArguments,
 };
 

@@ -35,7 +35,7 @@ export function addReportOptions(command: Command): Command {
     .option('--allow-writes', 'the probes may store to BARs that wcvmm does not know as plain memory')
     .option('--predict <row>', 'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught', collect, [])
     .option('--guest-console', 'show what the guest prints')
-    .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(['arm64']))
+    .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(['arm64', 'x86-amd', 'x86-intel']))
     .option('--stock', "with --testbed: a kernel without the project's patches")
     .option('--cpu <model>', "with --testbed: the emulator's name of a CPU model");
 }
@@ -51,8 +51,7 @@ export function reportAction(kind: Kind): (options: ReportOptions) => Promise<vo
 async function runHere(kind: Kind, options: ReportOptions): Promise<number> {
   const progress = progressOn(process.stderr);
   const arch = requireArchitecture();
-  if (arch.name !== 'arm64') throw new WcvmmError('E_NO_KVM', `${kind} asks arm64 guests only, and this is an ${arch.name} machine; expected arm64. Use --testbed arm64, which emulates one; "wcvmm run --source memory" runs an x86 guest here.`);
-  const image = parseElf(await readGuest(options.guest), arch.name);
+  const image = parseElf(await readGuest(arch.name, options.guest), arch.name);
   const overrides = options.predict.map(parseOverride);
   const report = await interruptible((signal) =>
     verify(libcPort, arch, {
@@ -85,29 +84,28 @@ async function tell(kind: Kind, report: Report, json: string | undefined): Promi
   else process.stdout.write((await import('../report/compare.ts')).renderCompare(report, style));
 }
 
-/** The bare guest that `make -C arm64-tests` builds, seen from dist/vmm/commands. */
-const BUILT_GUEST = new URL('../../../arm64-tests/build/guest.elf', import.meta.url);
+/** The bare guest that `make -C arm64-tests` or `make -C x86-tests` builds, seen from dist/vmm/commands. */
+function builtGuest(arch: string): string {
+  return fileURLToPath(new URL(`../../../${arch}-tests/build/guest.elf`, import.meta.url));
+}
 
-async function readGuest(path: string = fileURLToPath(BUILT_GUEST)): Promise<Uint8Array> {
+async function readGuest(arch: string, path: string = builtGuest(arch)): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable. "make -C arm64-tests" builds the project's own.`, { cause: error });
+    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable. "make -C ${arch}-tests" builds the project's own.`, { cause: error });
   }
 }
 
-/** The devices of a testbed have fixed addresses; this one has a BAR of plain memory. */
-const TESTBED_DEVICE = '0000:01:00.0';
-
 /** The same command, inside; a JSON report comes back to where the user wants it. */
 async function runInside(kind: Kind, options: ReportOptions, arch: string): Promise<number> {
-  const { runInTestbed } = await import('../../testbed/index.ts');
+  const { runInTestbed, testbedDevice } = await import('../../testbed/index.ts');
   const { json, guest, stock, cpu } = options;
   const toFile = json !== undefined && json !== '-';
   return runInTestbed({
     arch,
     kernel: stock === true ? 'stock' : 'patched',
-    run: { kind: 'wcvmm', args: [kind, ...argumentsInside(options)] },
+    run: { kind: 'wcvmm', args: [kind, ...argumentsInside(options, testbedDevice(arch))] },
     inputs: guest === undefined ? [] : [guest],
     ...(toFile && { outputDir: dirname(resolve(json)) }),
     ...(cpu !== undefined && { cpu }),
@@ -115,8 +113,8 @@ async function runInside(kind: Kind, options: ReportOptions, arch: string): Prom
   });
 }
 
-function argumentsInside({ device, source, iommu, map, timeout, json, guest, allowWrites, predict, guestConsole }: ReportOptions): readonly string[] {
-  const inside = source === 'memory' ? undefined : (device ?? TESTBED_DEVICE);
+function argumentsInside({ device, source, iommu, map, timeout, json, guest, allowWrites, predict, guestConsole }: ReportOptions, usual: string): readonly string[] {
+  const inside = source === 'memory' ? undefined : (device ?? usual);
   return [
     ...(inside === undefined ? [] : ['--device', inside]),
     '--source',

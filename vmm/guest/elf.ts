@@ -1,4 +1,5 @@
 import { WcvmmError } from '../errors.ts';
+import { MEMORY_MAP } from '../kvm/arch/memory-map.ts';
 import { ABI, SIZE_OF } from './abi.ts';
 
 export type Machine = 'arm64' | 'x86';
@@ -34,9 +35,9 @@ const ELF = {
   interpreter: 3,
 } as const;
 
-const MACHINE: Readonly<Record<Machine, { number: number; name: string; ramBase: bigint }>> = {
-  arm64: { number: 183, name: 'AArch64', ramBase: 0x4000_0000n },
-  x86: { number: 62, name: 'x86-64', ramBase: 0n },
+const MACHINE: Readonly<Record<Machine, { number: number; name: string }>> = {
+  arm64: { number: 183, name: 'AArch64' },
+  x86: { number: 62, name: 'x86-64' },
 };
 
 /** What the VMM itself writes into guest RAM, and the log that it reads: no segment may lie there. */
@@ -46,10 +47,10 @@ const RESERVED = { start: BigInt(ABI.paramsOffset), end: BigInt(ABI.logOffset + 
  * A bare guest's ELF image: 64-bit, little-endian, statically linked at the addresses where it will run, inside
  * of guest RAM. Only program headers are read; sections may be stripped. Every number in the file is untrusted.
  *
- * @param ram where guest RAM is; by default the architecture's base and `ABI.ramSize`
+ * @param ram where guest RAM is; by default `ABI.ramSize` bytes where the guests' memory map has it
  * @throws WcvmmError E_GUEST_IMAGE
  */
-export function parseElf(bytes: Uint8Array, machine: Machine, ram: Ram = { base: MACHINE[machine].ramBase, size: BigInt(ABI.ramSize) }): GuestImage {
+export function parseElf(bytes: Uint8Array, machine: Machine, ram: Ram = { base: MEMORY_MAP.ramBase, size: BigInt(ABI.ramSize) }): GuestImage {
   if (bytes.length < ELF.headerSize) refuse(`it has ${bytes.length} bytes, fewer than an ELF header`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   checkHeader(view, machine);

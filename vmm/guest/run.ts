@@ -1,4 +1,5 @@
 /** One life of a bare guest: a new VM, its memslots, one vCPU, the records and what KVM programmed, and nothing left. */
+import type { ProbeName } from '../../memattr/index.ts';
 import { Scope } from '../scope.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
@@ -62,6 +63,7 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
     for (const { gpa, mapping } of job.windows) machine.addMemslot(gpa, mapping);
     const vcpu = addVcpu(port, scope, machine, arch, job.image.entry);
     const { timeoutMs, onConsole, signal } = job;
+    const stage2 = arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: await thread.id() });
     const run = await thread.run(port, vcpu, {
       doorbell: arch.doorbell,
       exchanges: exchangesOf(job),
@@ -69,7 +71,7 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
       ...(onConsole && { onConsole }),
       ...(signal && { signal }),
     });
-    return { ...run, log: copyLog(ram), stage2: arch.readStage2(port, machine.debugName) };
+    return { ...run, log: copyLog(ram), stage2: stage2.read() };
   } finally {
     scope.close();
   }
@@ -84,11 +86,14 @@ function machineFor(port: Port, scope: Scope, { mte = false }: GuestJob): Machin
   }
 }
 
-/** The host's half of each data cell. */
+const DIRECTION: Readonly<Partial<Record<ProbeName, Exchange['direction']>>> = { 'data-read': 'host-writes', 'data-write': 'host-reads', 'fence-visibility': 'host-reads' };
+
+/** The host's half of each cell that has one. */
 function exchangesOf({ cells, windows }: GuestJob): readonly Exchange[] {
   return cells.flatMap(({ probe, window, offset, argument }, cell): Exchange[] => {
     const mapping = windows[window]?.mapping;
-    if (mapping === undefined || (probe !== 'data-read' && probe !== 'data-write')) return [];
-    return [{ cell, direction: probe === 'data-read' ? 'host-writes' : 'host-reads', address: mapping.address + offset, seed: argument }];
+    const direction = DIRECTION[probe];
+    if (mapping === undefined || direction === undefined) return [];
+    return [{ cell, direction, address: mapping.address + offset, seed: argument }];
   });
 }

@@ -66,6 +66,11 @@ export class VcpuThread {
     process.on('exit', this.#onProcessExit);
   }
 
+  /** The kernel's id of the thread. */
+  id(): Promise<number> {
+    return this.#thread;
+  }
+
   /**
    * Runs until the guest is done, dies or is stopped.
    *

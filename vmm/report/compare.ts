@@ -4,7 +4,7 @@ import { MARK, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
 import { type Arch, type Check, type Report, isControl } from './report.ts';
 import { type Colour, type Style, paint, wrap } from './terminal.ts';
-import { header, mismatchList, summary, windowTable } from './text.ts';
+import { header, limitList, mismatchList, summary, windowTable } from './text.ts';
 import { OUTCOME_WORDS } from './words.ts';
 
 /** The strictest stage-1 type, and the one that a driver uses which wants write-combining. */
@@ -37,6 +37,7 @@ export function renderCompare(report: Report, style: Style): string {
     comparison(sides, types, style),
     notes(sides.flatMap(({ checks }) => checks.filter(({ stage1 }) => types.includes(stage1))), style),
     mismatchList(report, style),
+    limitList(report, style),
     noticedLines(report, sides, types[1], style),
     summary(report, style),
   ];

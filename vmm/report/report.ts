@@ -1,4 +1,4 @@
-import type { Attribute, Outcome, Platform, ProbeName, Source, Strictness } from '../../memattr/index.ts';
+import type { Attribute, Outcome, ProbeName, Source, Strictness } from '../../memattr/index.ts';
 import { EXIT } from '../errors.ts';
 import type { Window } from '../plan.ts';
 
@@ -17,6 +17,8 @@ export interface Report {
   device: ReportDevice;
   windows: ReportWindow[];
   checks: Check[];
+  /** What this report does not prove, and why: a sentence each. Reports of older versions have none. */
+  limits?: string[];
   summary: Summary;
 }
 
@@ -48,8 +50,8 @@ export interface ReportPlatform {
   fwb: boolean | null;
   /** x86: the CPU's vendor. */
   vendor?: string;
-  /** x86: whose nested paging KVM uses; null: neither's, or nobody could tell. */
-  nestedPaging?: NonNullable<Platform['nestedPaging']> | null;
+  /** x86: what pages guests; null: shadow page tables, or unknown. */
+  nestedPaging?: 'ept' | 'npt' | null;
 }
 
 export interface ReportDevice {
@@ -70,13 +72,16 @@ export interface ReportWindow {
   offset: number;
   length: number;
   attribute: Attribute;
-  hostVma: Evidence;
+  /** reserved: x86, the types that the kernel has on record for the window's physical range (pat_memtype_list). */
+  hostVma: Evidence & { reserved?: string[] };
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
   /** Where this mapping came from if not from the device's source: `memory` is a control, of which everything is known. */
   source?: Source;
-  /** By the model, for this platform; absent: the writer did not say. */
+  /** Whether every guest has the window uncached and uncombined, by the model; why, or how a guest relaxes it. */
   strictness?: Strictness;
+  /** x86: what the host's MTRRs say of the window; null where they differ within or cannot be read. */
+  mtrr?: string | null;
 }
 
 export interface Check {
@@ -103,7 +108,7 @@ export interface Measurement {
 export type Summary = Record<Verdict, number>;
 
 /** A planned window in the report's numbers. @throws RangeError beyond 2^53 bytes */
-export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2'>): ReportWindow {
+export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr'>): ReportWindow {
   const [offsetBytes, lengthBytes] = [Number(offset), Number(length)];
   if (!Number.isSafeInteger(offsetBytes + lengthBytes)) throw new RangeError(`a window of BAR ${bar} ends beyond 2^53 bytes`);
   return { bar, offset: offsetBytes, length: lengthBytes, attribute, ...evidence };
@@ -120,9 +125,16 @@ export function isControl({ device }: Pick<Report, 'device'>, { source }: Report
   return source === 'memory' && device.source !== 'memory';
 }
 
-/** The evidence that contradicts itself: the kernel was read back, and is not as the model predicted. */
-export function isContradicted({ predicted, programmed }: Evidence): boolean {
-  return programmed !== null && programmed !== predicted;
+/**
+ * The evidence that contradicts itself: the kernel was read back, and is not as the model predicted. What is on record for
+ * the range may hold other mappings, too: the prediction must be among them, and WC only where it is predicted. UC- is what
+ * Linux assumes where there is no record.
+ */
+export function isContradicted({ predicted, programmed, reserved }: Evidence & { reserved?: readonly string[] }): boolean {
+  if (programmed !== null && programmed !== predicted) return true;
+  if (reserved === undefined) return false;
+  const missing = predicted !== 'UC-' && !reserved.includes(predicted);
+  return missing || (predicted !== 'WC' && reserved.includes('WC'));
 }
 
 /**

@@ -37,10 +37,11 @@ const reportSchema = v.looseObject({
       offset: count,
       length: v.pipe(count, v.minValue(1)),
       attribute: v.picklist(['default', 'device', 'wc']),
-      hostVma: v.looseObject(evidence),
+      hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.array(v.string())) }),
       stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
       source: v.exactOptional(source),
       strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: v.string() })),
+      mtrr: v.exactOptional(v.nullable(v.string())),
     }),
   ),
   checks: v.array(
@@ -56,6 +57,7 @@ const reportSchema = v.looseObject({
       measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
     }),
   ),
+  limits: v.exactOptional(v.array(v.string())),
   summary: v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }),
 });
 

@@ -15,6 +15,7 @@ export function renderReport(report: Report, style: Style): string {
     ...(report.checks.length > 0 ? [renderMatrix(report, notes, style), legend(report, style)] : []),
     noteList(notes, style),
     mismatchList(report, style),
+    limitList(report, style),
     summary(report, style),
   ];
   return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
@@ -27,7 +28,7 @@ export function header({ command, arch, platform, device }: Report, style: Style
     `${machine}, Linux ${platform.kernel}`,
     platform.cookies ? 'mmap cookies' : 'no mmap cookies',
     ...(platform.fwb === null ? [] : [platform.fwb ? 'FWB' : 'no FWB']),
-    ...(platform.vendor === undefined ? [] : [platform.vendor]),
+    ...(platform.vendor === undefined ? [] : [`${platform.vendor} with ${platform.nestedPaging?.toUpperCase() ?? 'no nested paging'}`]),
   ];
   const name = device.address === null ? 'no device: memory stands in for a BAR' : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
   return [paint(style, 'bold', `wcvmm ${command}`), `  ${facts.join(', ')}`, `  ${name}`];
@@ -102,6 +103,15 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
       wrap('  why         ', reasonOf(group), style.columns),
     );
   });
+}
+
+/** What is not proven, and which windows are not strict although that was asked for. */
+export function limitList({ windows, limits = [] }: Report, style: Style): string[] {
+  const relaxed = windows.filter(({ attribute, strictness, source }) => attribute === 'device' && source !== 'memory' && strictness?.strict === false);
+  return [
+    ...relaxed.flatMap((window) => wrap('  not strict  ', `${windowName(window)}: ${window.strictness?.why ?? ''}`, style.columns).map((line) => paint(style, 'yellow', line))),
+    ...limits.flatMap((limit) => wrap('  not proven  ', limit, style.columns).map((line) => paint(style, 'dim', line))),
+  ];
 }
 
 export function summary({ windows, checks, summary: sum, platform }: Report, style: Style): string[] {

@@ -15,6 +15,8 @@ export interface Evidence {
   record: { cell: number; outcome: Outcome | 'bad-cell' } | null;
   /** The VM died in this cell: KVM_RUN failed with EFAULT. */
   vmKilled: boolean;
+  /** Of timing-class: the type that the timing is like, null where the guest could not tell; undefined for other probes. */
+  timingLike?: string | null;
   /** Such as `qemu-10.0.2`; null on real hardware, which has no errata here. */
   emulator: string | null;
   /** Why the cell was not asked, where the caller knows. */
@@ -53,6 +55,7 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
   if (observed === 'not-present' && feature !== undefined) return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
   if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
   if (prediction.kind === 'measurement') {
+    if (observed === 'ok' && evidence.timingLike !== undefined) return judgeTiming(evidence, evidence.timingLike);
     if (observed === 'ok') return { observed, verdict: 'unobservable', note: prediction.why };
     return { observed, verdict: 'mismatch', note: `a measurement makes only accesses that every memory type allows: ${prediction.why}` };
   }
@@ -60,6 +63,19 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
   const erratum = findErratum(evidence, prediction.outcome, observed, errata);
   if (erratum) return { observed, verdict: 'erratum', note: `${erratum.id}: ${erratum.text}` };
   return { observed, verdict: 'mismatch', note: prediction.why };
+}
+
+/** Types that take the same time; the guest names one of each row. */
+const ALIKE: Readonly<Record<string, readonly string[]>> = { UC: ['UC', 'UC-', 'CD'], WC: ['WC', 'WC+'], WT: ['WT', 'WP'], WB: ['WB'] };
+
+/** A type named by its timing is evidence on hardware, and only there. */
+function judgeTiming({ emulator, effective }: Evidence, like: string | null): Judgement {
+  const observed = 'ok';
+  if (emulator !== null) return { observed, verdict: 'unobservable', note: `how long an access takes under ${emulator} says nothing of its memory type` };
+  if (like === null) return { observed, verdict: 'unobservable', note: "the guest's own write-back and uncached memory do not differ in timing, or the window's is between the two" };
+  const possible = effective.split(' or ');
+  if (possible.some((type) => ALIKE[like]?.includes(type))) return { observed, verdict: 'match', note: null };
+  return { observed, verdict: 'mismatch', note: `by the time that its loads and stores take, the window is ${like}` };
 }
 
 function observe({ vmKilled, record }: Evidence): Outcome | null {

@@ -6,7 +6,7 @@ import type { ReportWindow } from './report.ts';
 
 /** The head of a probe's column, at most four characters. */
 export const PROBE_SHORT: Readonly<Record<ProbeName, string>> = {
-  'stage1-self-check': 'at',
+  'stage1-self-check': 'self',
   'unaligned-load': 'ld',
   'unaligned-store': 'st',
   'unaligned-load-simd': 'ldq',
@@ -16,7 +16,7 @@ export const PROBE_SHORT: Readonly<Record<ProbeName, string>> = {
   'simd-half-aligned': 'ldq8',
   'zero-block': 'zva',
   exclusive: 'xcl',
-  atomic: 'lse',
+  atomic: 'atom',
   fetch: 'exec',
   'data-read': 'rd',
   'data-write': 'wr',

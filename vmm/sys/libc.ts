@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import type koffiModule from 'koffi';
@@ -25,6 +25,7 @@ const tgkill = libc.func('int tgkill(int process, int thread, int signal)');
 const sigaction = libc.func('int sigaction(int signal, void *action, void *previous)');
 
 /** open(2) flags; O_CLOEXEC is always added. The values are those of arm64 and x86. */
+export const O_RDONLY = 0;
 export const O_RDWR = 2;
 const O_CLOEXEC = 0o2000000;
 
@@ -82,6 +83,8 @@ export const libcPort: Port = {
   addressOf: (buffer) => koffi.address(buffer),
   readText: (path) => file(`read ${path}`, () => readFileSync(path, 'utf8')),
   writeText: (path, text) => file(`write ${path}`, () => writeFileSync(path, text)),
+  makeFolder: (path) => file(`mkdir ${path}`, () => void mkdirSync(path)),
+  removeFolder: (path) => file(`rmdir ${path}`, () => rmdirSync(path)),
   list: (path) => file(`readdir ${path}`, () => readdirSync(path)),
   linkName(path) {
     try {

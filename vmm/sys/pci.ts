@@ -9,6 +9,8 @@ const RESOURCE_MEMORY = 0x200n;
 export interface PciBar {
   readonly bar: number;
   readonly kind: 'memory' | 'io' | 'absent';
+  /** First byte in the CPU's physical (or port) space. */
+  readonly start: bigint;
   readonly size: bigint;
 }
 
@@ -43,10 +45,10 @@ export function parseResources(text: string): readonly PciBar[] {
     .map((line, bar): PciBar => {
       const match = /^(0x[0-9a-f]+) (0x[0-9a-f]+) (0x[0-9a-f]+)$/.exec(line);
       const [start, last, flags] = match === null ? [0n, 0n, 0n] : match.slice(1).map(BigInt);
-      if (start === undefined || last === undefined || flags === undefined || last <= start) return { bar, kind: 'absent', size: 0n };
+      if (start === undefined || last === undefined || flags === undefined || last <= start) return { bar, kind: 'absent', start: 0n, size: 0n };
       const size = last - start + 1n;
-      if ((flags & RESOURCE_MEMORY) !== 0n) return { bar, kind: 'memory', size };
-      return (flags & RESOURCE_IO) !== 0n ? { bar, kind: 'io', size } : { bar, kind: 'absent', size: 0n };
+      if ((flags & RESOURCE_MEMORY) !== 0n) return { bar, kind: 'memory', start, size };
+      return (flags & RESOURCE_IO) !== 0n ? { bar, kind: 'io', start, size } : { bar, kind: 'absent', start: 0n, size: 0n };
     });
 }
 

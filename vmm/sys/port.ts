@@ -20,6 +20,8 @@ export interface Port {
   addressOf(buffer: Uint8Array): bigint;
   readText(path: string): string;
   writeText(path: string, text: string): void;
+  makeFolder(path: string): void;
+  removeFolder(path: string): void;
   list(path: string): readonly string[];
   /** The last component of the path that a symbolic link holds, or null where there is no such link. */
   linkName(path: string): string | null;

@@ -1,5 +1,5 @@
 /** Three kinds of evidence, side by side and never mixed: predicted, programmed, observed. */
-import { errata } from '../../memattr/index.ts';
+import { decodePat, errata } from '../../memattr/index.ts';
 import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
 import { readRange } from '../kvm/stage2.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
@@ -9,26 +9,43 @@ import { judge } from '../report/verdict.ts';
 import { pageSize } from '../sys/libc.ts';
 import type { BarSource } from '../vfio/source.ts';
 import type { OpenWindow } from '../windows.ts';
+import type { HostMappingReading } from './chain.ts';
 import type { Answer, Asked } from './lives.ts';
 import type { Question } from './questions.ts';
 
-export function describeWindow(model: ArchitectureModel, source: BarSource, window: OpenWindow, platform: Platform, dump: Stage2Dump): ReportWindow {
-  const read = dump.kind === 'read' ? readRange(dump.ranges, window.gpa, window.length, pageSize()) : null;
+export interface Described {
+  readonly model: ArchitectureModel;
+  readonly source: BarSource;
+  readonly platform: Platform;
+  readonly stage2: Stage2Dump;
+}
+
+/** @param host how the host has the window mapped; undefined where nothing shows that */
+export function describeWindow({ model, source, platform, stage2 }: Described, window: OpenWindow, host: HostMappingReading | undefined): ReportWindow {
+  const read = stage2.kind === 'read' ? readRange(stage2.ranges, window.gpa, window.length, pageSize()) : null;
   const described = reportWindow(window, {
-    // Nothing in the kernel shows a user mapping's memory type on arm64.
-    hostVma: { predicted: model.hostVma(window.attribute, source.kind), programmed: null },
+    hostVma: {
+      predicted: model.hostVma(window.attribute, source.kind),
+      programmed: host?.programmed ?? null,
+      ...(host && host.reserved !== null && { reserved: [...host.reserved] }),
+    },
     stage2: {
       predicted: model.stage2(window.attribute, source.kind, platform),
       programmed: read === null ? null : read.mixed ? 'mixed' : read.memoryType,
       blockSize: read?.blockSize ?? null,
     },
+    strictness: { ...model.strictness(window.attribute, source.kind, platform) },
+    ...(platform.mtrr !== undefined && { mtrr: platform.mtrr }),
   });
   const strictness = model.strictness(window.attribute, source.kind, platform);
   return source.kind === 'memory' ? { ...described, strictness, source: 'memory' } : { ...described, strictness };
 }
 
-export function checkOf({ question, answer }: Asked, programmed: string | null): Check {
-  const { window, stage1, probe, effective, prediction, stage2 } = question;
+/** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
+export function checkOf({ model, platform }: Described, { question, answer }: Asked, programmed: string | null): Check {
+  const { window, stage1, probe, prediction, stage2 } = question;
+  const effective = programmed === null || programmed === stage2 ? question.effective : effectiveOf(model, platform, question, programmed);
+  const record = answer.kind === 'record' ? answer.record : null;
   const judgement = judge(
     {
       probe,
@@ -37,8 +54,9 @@ export function checkOf({ question, answer }: Asked, programmed: string | null):
       stage2Programmed: programmed,
       effective,
       prediction,
-      record: answer.kind === 'record' ? answer.record : null,
+      record,
       vmKilled: answer.kind === 'vm-killed',
+      ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
       emulator: process.env['WCVMM_TESTBED'] ?? null,
     },
     errata,
@@ -46,8 +64,24 @@ export function checkOf({ question, answer }: Asked, programmed: string | null):
   return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement, ...measuredBy(question, answer) };
 }
 
-function measuredBy({ prediction }: Question, answer: Answer): Pick<Check, 'measured'> {
-  if (prediction.kind !== 'measurement' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
+/** timing-class's answer: an entry of a PAT, or 0xff where the guest cannot tell. Anything else is no answer either. */
+function patTypeNamed(value: bigint): string | null {
+  const entry = value < 0xffn ? decodePat(Number(value)) : null;
+  return entry?.kind === 'type' ? entry.type : null;
+}
+
+/** KVM may have programmed what the model has no name for, `mixed` or `reserved`. */
+function effectiveOf(model: ArchitectureModel, platform: Platform, { stage1 }: Question, programmed: string): string {
+  try {
+    return model.effective(stage1, programmed, platform);
+  } catch (error) {
+    if (error instanceof RangeError) return 'unknown';
+    throw error;
+  }
+}
+
+function measuredBy({ probe, prediction }: Question, answer: Answer): Pick<Check, 'measured'> {
+  if (prediction.kind !== 'measurement' || probe === 'timing-class' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
   const [amount, ticks, ticksPerSecond] = answer.record.values;
   return { measured: { amount: clamp(amount), ticks: clamp(ticks), ticksPerSecond: clamp(ticksPerSecond) } };
 }

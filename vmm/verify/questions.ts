@@ -48,6 +48,6 @@ const REPETITIONS = 8n;
 
 /** `seed` makes each data pattern its own, so that what an earlier cell left behind cannot pass for an answer. */
 export function cellOf({ window, stage1, probe }: Question, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
-  const isData = probe === 'data-read' || probe === 'data-write';
-  return { window, stage1: stage1Types.indexOf(stage1), probe, offset: 0n, argument: isData ? seed : REPETITIONS };
+  const repeats = probe === 'store-bandwidth' || probe === 'load-latency';
+  return { window, stage1: stage1Types.indexOf(stage1), probe, offset: 0n, argument: repeats ? REPETITIONS : seed };
 }

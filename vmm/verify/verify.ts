@@ -2,8 +2,7 @@
  * The whole journey: windows are opened, guests are asked, KVM is read back, and memattr's prediction stands beside both.
  * A control comes first: the same guest on ordinary memory, where everything is known, in a VM that has MTE if KVM has it.
  */
-import { arm64, normalTagged } from '../../memattr/index.ts';
-import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
+import type { Platform } from '../../memattr/index.ts';
 import type { GuestImage } from '../guest/elf.ts';
 import { VcpuThread } from '../kvm/vcpu.ts';
 import type { GuestArchitecture } from '../kvm/arch/arch.ts';
@@ -17,11 +16,14 @@ import { hasMmapCookies } from '../vfio/cookie.ts';
 import type { BarSource } from '../vfio/source.ts';
 import { openWindows } from '../windows.ts';
 import type { OpenWindow, WindowChoice } from '../windows.ts';
+import { chainOf } from './chain.ts';
+import type { Chain, HostMappings } from './chain.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
+import { limitsOf } from './limits.ts';
 import { interview } from './lives.ts';
 import { replacePredictions } from './predict.ts';
 import type { PredictionOverride } from './predict.ts';
-import { kvmFacts, modelPlatform, reportPlatform } from './platform.ts';
+import { kvmFacts, reportPlatform } from './platform.ts';
 import { questionsFor } from './questions.ts';
 import { requireHarmless } from './writes.ts';
 
@@ -44,7 +46,7 @@ const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', m
 interface Asking {
   readonly port: Port;
   readonly arch: GuestArchitecture;
-  readonly model: ArchitectureModel;
+  readonly chain: Chain;
   readonly thread: VcpuThread;
   readonly request: VerifyRequest;
 }
@@ -52,33 +54,36 @@ interface Asking {
 interface Result {
   readonly windows: readonly ReportWindow[];
   readonly checks: readonly Check[];
-  readonly dump: Stage2Dump;
+  readonly stage2: Stage2Dump;
+  readonly hostMappings: HostMappings;
 }
 
 export async function verify(port: Port, arch: GuestArchitecture, request: VerifyRequest): Promise<Report> {
   const scope = new Scope();
   const thread = new VcpuThread();
+  const chain = chainOf(arch.name);
   try {
-    const asking: Asking = { port, arch, model: arm64, thread, request };
+    const asking: Asking = { port, arch, chain, thread, request };
     const page = BigInt(pageSize());
     const { source, windows } = openWindows(port, scope, arch, request.choice, page);
     requireHarmless(source, windows, request.allowWrites);
     const facts = kvmFacts(port, arch);
     const control = openWindows(port, scope, arch, CONTROL, page);
-    const inControl: Platform = { fwb: facts.fwb, faultForwarding: true, mte: facts.mte };
-    const controlResult = await ask(asking, control.source, control.windows, inControl, 'control');
-    const platform = modelPlatform(facts, controlResult.dump, false);
+    const controlResult = await ask(asking, control.source, control.windows, chain.controlPlatform(facts), 'control');
+    const platform = chain.windowsPlatform(port, facts, controlResult.stage2, source, windows);
     const result = await ask(asking, source, windows, platform, 'device');
     const shift = windows.length;
     const checks = [...result.checks, ...controlResult.checks.map((check) => ({ ...check, window: check.window + shift }))];
+    const reported = reportPlatform(facts, source.device !== null && hasMmapCookies(port, source.device.fd));
     return {
       schema: 'wcvmm.report/1',
       command: request.command,
-      arch: asking.model.arch,
-      platform: reportPlatform(facts, source.device !== null && hasMmapCookies(port, source.device.fd)),
-      device: { address: request.choice.device === null ? null : (source.device?.pci.address ?? request.choice.device), id: source.id, source: source.kind },
+      arch: arch.name,
+      platform: reported,
+      device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind },
       windows: [...result.windows, ...controlResult.windows],
       checks,
+      limits: limitsOf(source.kind, result.stage2, result.hostMappings, chain.blindness(reported.emulator, source.kind)),
       summary: summarise(checks),
     };
   } finally {
@@ -87,10 +92,10 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
   }
 }
 
-async function ask({ port, arch, model, thread, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {
+async function ask({ port, arch, chain, thread, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {
   const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
-  const stage1Types = platform.mte ? [...model.stage1Types, normalTagged] : model.stage1Types;
-  const predicted = questionsFor(model, platform, source.kind, windows, stage1Types);
+  const { model } = chain;
+  const predicted = questionsFor(model, platform, source.kind, windows, chain.stage1Types(platform));
   const questions = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
   onPhase?.(what === 'control' ? 'asking a guest on ordinary memory' : `asking guests on the ${source.kind === 'memory' ? 'memory' : 'BAR'}`);
   const { asked, stage2 } = await interview(
@@ -108,7 +113,9 @@ async function ask({ port, arch, model, thread, request }: Asking, source: BarSo
     },
     questions,
   );
-  const described = windows.map((window) => describeWindow(model, source, window, platform, stage2));
-  const checks = asked.map((one) => checkOf(one, described[one.question.window]?.stage2.programmed ?? null));
-  return { windows: described, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), dump: stage2 };
+  const hostMappings = chain.readHostMappings(port, source, windows);
+  const described = { model, source, platform, stage2 };
+  const reported = windows.map((window, index) => describeWindow(described, window, hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined));
+  const checks = asked.map((one) => checkOf(described, one, reported[one.question.window]?.stage2.programmed ?? null));
+  return { windows: reported, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), stage2, hostMappings };
 }

@@ -24,8 +24,8 @@ import type { HostMapping } from './mapping.ts';
 
 export interface BarSource {
   readonly kind: Source;
-  /** The device's vendor:device; null where memory stands in for it. */
-  readonly id: string | null;
+  /** Null where memory stands in for a device. */
+  readonly pci: PciDevice | null;
   /** One for each BAR, by number. */
   readonly regions: readonly Region[];
   /** The opened VFIO device, for DMA and reset; null where VFIO has no part. */
@@ -73,7 +73,7 @@ function openVfioSource(port: Port, scope: Scope, { kind, pci, iommu = 'auto', a
   };
   return {
     kind,
-    id: pci.id,
+    pci,
     regions,
     device,
     map: (window, placement) => {
@@ -102,7 +102,7 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
   });
   return {
     kind: 'sysfs',
-    id: pci.id,
+    pci,
     regions,
     device,
     map: ({ bar, attribute, offset, length }, placement) => {
@@ -134,7 +134,7 @@ function openMemorySource(port: Port, scope: Scope, size: bigint): BarSource {
   scope.defer(() => port.close(fd));
   return {
     kind: 'memory',
-    id: null,
+    pci: null,
     regions: [{ bar: 2, kind: 'memory', size, mmappable: [{ offset: 0n, length: size }] }],
     device: null,
     map: ({ offset, length }, placement) => mapPlaced(port, scope, { fd, offset, length }, placement),

@@ -1,7 +1,7 @@
 /** All that differs between architectures when a bare guest is started; one object for each. */
 import { WcvmmError } from '../../errors.ts';
 import type { Port } from '../../sys/port.ts';
-import type { Stage2Dump } from '../stage2.ts';
+import type { WatchStage2 } from '../stage2-watch.ts';
 import { arm64 } from './arm64.ts';
 import { x86 } from './x86.ts';
 
@@ -10,6 +10,10 @@ export interface KvmFacts {
   readonly fwb: boolean | null;
   /** KVM can give a guest memory tagging. */
   readonly mte: boolean;
+  /** x86: the CPU's name of its vendor; null where unknown or not x86. */
+  readonly vendor: string | null;
+  /** x86: what pages guests; null: shadow page tables, unknown, or not x86. */
+  readonly nestedPaging: 'ept' | 'npt' | null;
 }
 
 export interface GuestArchitecture {
@@ -22,8 +26,7 @@ export interface GuestArchitecture {
   readonly gpaLimit: bigint;
   /** Puts a fresh vCPU at `entry`, in the state that the guest ABI promises. */
   initVcpu(port: Port, machine: { readonly kvm: number; readonly vm: number }, vcpu: number, entry: bigint): void;
-  /** What KVM has programmed, read while the VM lives; `debugName` as in Machine. */
-  readStage2(port: Port, debugName: string): Stage2Dump;
+  readonly watchStage2: WatchStage2;
   /** What this KVM's machines can do that changes what to expect of them. */
   facts(port: Port, machine: { readonly vm: number }, vcpu: number): KvmFacts;
 }

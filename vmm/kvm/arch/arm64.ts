@@ -13,6 +13,6 @@ export const arm64: GuestArchitecture = {
     setOneReg(port, vcpu, ARM_CORE_REG.pc, entry);
     setOneReg(port, vcpu, ARM_CORE_REG.x(0), MEMORY_MAP.ramBase);
   },
-  readStage2,
-  facts: (port, { vm }, vcpu) => ({ fwb: hasFwb(port, vcpu), mte: checkExtension(port, vm, KVM_CAP.armMte) > 0 }),
+  watchStage2: (port, _scope, { debugName }) => ({ read: () => readStage2(port, debugName) }),
+  facts: (port, { vm }, vcpu) => ({ fwb: hasFwb(port, vcpu), mte: checkExtension(port, vm, KVM_CAP.armMte) > 0, vendor: null, nestedPaging: null }),
 };

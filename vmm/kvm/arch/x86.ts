@@ -1,4 +1,6 @@
 import { x86SetCpuid, x86SetFlat32, x86SetRegs, x86SupportedCpuid } from '../../sys/kvm-x86.ts';
+import { cpuVendor, nestedPaging } from '../host-x86.ts';
+import { watchSptes } from '../spte-watch.ts';
 import type { GuestArchitecture } from './arch.ts';
 import { MEMORY_MAP } from './memory-map.ts';
 
@@ -11,6 +13,6 @@ export const x86: GuestArchitecture = {
     x86SetFlat32(port, vcpu);
     x86SetRegs(port, vcpu, { rip: entry, rbx: MEMORY_MAP.ramBase });
   },
-  readStage2: () => ({ kind: 'unavailable', why: 'x86 shows its entries only as they are made, by the tracepoint kvmmmu:kvm_mmu_set_spte, which was not recorded' }),
-  facts: () => ({ fwb: null, mte: false }),
+  watchStage2: watchSptes,
+  facts: (port) => ({ fwb: null, mte: false, vendor: cpuVendor(port), nestedPaging: nestedPaging(port) }),
 };

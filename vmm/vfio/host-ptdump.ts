@@ -5,7 +5,7 @@
  */
 import { LINUX_PAT, lookUpPat } from '../../memattr/index.ts';
 import type { Pat, PatBits } from '../../memattr/index.ts';
-import type { Stage2Reading } from './stage2.ts';
+import type { Stage2Reading } from '../kvm/stage2.ts';
 
 export interface HostRange {
   /** Virtual bytes [start, end) that are mapped alike. */
