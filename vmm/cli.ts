@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./commands/run.ts')).runCommand(),
   verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
   compare: async () => (await import('./commands/compare.ts')).compareCommand(),
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   kernel: async () => (await import('./commands/kernel.ts')).kernelCommand(),
   testbed: async () => (await import('./commands/testbed.ts')).testbedCommand(),
 };

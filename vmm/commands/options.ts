@@ -1,14 +1,17 @@
-/** The flags that run, verify and compare share, and their reading. */
+/** The flags that commands share, and their reading. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Source } from '../../memattr/index.ts';
 import { WcvmmError } from '../errors.ts';
 import type { IommuPath } from '../vfio/device.ts';
 import type { WindowChoice } from '../windows.ts';
 
-export interface WindowOptions {
+export interface DeviceOptions {
   readonly device?: string;
   readonly source: Source;
   readonly iommu: IommuPath | 'auto';
+}
+
+export interface WindowOptions extends DeviceOptions {
   readonly map: readonly string[];
   readonly timeout: number;
 }
@@ -23,16 +26,24 @@ export function seconds(text: string): number {
   return value;
 }
 
-export function addWindowOptions(command: Command): Command {
+export function addDeviceOptions(command: Command): Command {
   return command
     .option('-d, --device <address>', 'PCI address of the device, as in 0000:01:00.0')
     .addOption(new Option('-s, --source <source>', 'where mappings come from').choices(['cookie', 'legacy', 'sysfs', 'memory']).default('cookie'))
-    .addOption(new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'))
+    .addOption(new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'));
+}
+
+export function addWindowOptions(command: Command): Command {
+  return addDeviceOptions(command)
     .option('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once (default: all attributes, side by side in the largest BAR)', collect, [])
     .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
 }
 
-export function windowChoice({ device, source, iommu, map }: WindowOptions): WindowChoice {
+export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps'> {
   if (source === 'memory' && device !== undefined) throw new WcvmmError('E_USAGE', '--source memory needs no device; expected one of the two. Leave out --device, or choose --source cookie.');
-  return { source, device: device ?? null, iommu, maps: map };
+  return { source, device: device ?? null, iommu };
+}
+
+export function windowChoice(options: WindowOptions): WindowChoice {
+  return { ...deviceChoice(options), maps: options.map };
 }

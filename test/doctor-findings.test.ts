@@ -1,0 +1,132 @@
+import { describe, expect, test } from 'vitest';
+import { diagnose } from '../vmm/doctor/doctor.ts';
+import type { Diagnosis } from '../vmm/doctor/doctor.ts';
+import type { Finding } from '../vmm/doctor/finding.ts';
+import type { Way } from '../vmm/doctor/passthrough.ts';
+import { renderDiagnosis } from '../vmm/doctor/text.ts';
+import { stubDevice, stubPort } from './stub-port.ts';
+import type { Stub } from './stub-port.ts';
+
+const WAY: Way = { device: null, source: 'cookie', iommu: 'auto' };
+const API_VERSION = 0xae00;
+const FEATURE = 0x3b75;
+const BIND = 0x3b76;
+
+function look(stub: Stub, way: Partial<Way> = {}, machine = 'x64'): Diagnosis {
+  return diagnose(stubPort(stub).port, { ...WAY, ...way }, machine);
+}
+
+function finding({ findings }: Diagnosis, id: string): Finding | undefined {
+  return findings.find((one) => one.id === id);
+}
+
+function x86(vendor: 'GenuineIntel' | 'AuthenticAMD', flags: string, parameter = ''): Stub {
+  const path = vendor === 'GenuineIntel' ? '/sys/module/kvm_intel/parameters/ept' : '/sys/module/kvm_amd/parameters/npt';
+  return { texts: { '/proc/cpuinfo': `vendor_id\t: ${vendor}\nflags\t\t: fpu ${flags}\n`, [path]: parameter } };
+}
+
+describe('which kind of KVM', () => {
+  test.each([
+    ['EPT', x86('GenuineIntel', 'vmx', 'Y\n'), 'ok', /^EPT$/],
+    ['EPT switched off', x86('GenuineIntel', 'vmx', 'N\n'), 'missing', /shadow page tables/],
+    ['EPT below another hypervisor', x86('GenuineIntel', 'vmx hypervisor', 'Y\n'), 'note', /hypervisor below/],
+    ['NPT', x86('AuthenticAMD', 'svm', '1\n'), 'note', /no window can be made strict/],
+    ['a page-table-based one', { ...x86('AuthenticAMD', 'hypervisor'), folders: { '/sys/module/kvm_pvm': [] } }, 'missing', /kvm_pvm.*says nothing about stage 2/],
+    ['one in software', x86('GenuineIntel', 'hypervisor'), 'missing', /in software/],
+  ] as const)('%s', (name, stub, state, detail) => {
+    const found = finding(look(stub), 'kvm-kind');
+    expect(found?.state).toBe(state);
+    expect(found?.detail).toMatch(detail);
+    expect(found?.blocks).toBe(name.includes('software') || name.includes('page-table-based'));
+  });
+});
+
+describe('what is in the way of verify', () => {
+  const bound: Stub = {
+    ...stubDevice('vfio-pci', '5'),
+    nodes: { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok', '/dev/kvm': 'ok' },
+    folders: { ...stubDevice('vfio-pci', '5').folders, '/sys/kernel/iommu_groups': ['5'], '/sys/bus/pci/drivers/vfio-pci': [], '/sys/bus/pci/devices': ['0000:01:00.0'] },
+    ioctls: { [API_VERSION]: () => 12, [BIND]: () => 0, 0x3b81: () => 0, 0x3b77: () => 0, 0x3b6c: () => 0, [FEATURE]: () => 0 },
+  };
+
+  test('an architecture without a guest', () => {
+    expect(look({}, {}, 'riscv64').verify.blockedBy).toContain('architecture');
+  });
+
+  test('nothing at all is told line by line', () => {
+    const diagnosis = look({});
+    expect(diagnosis.verify).toEqual({ runs: false, blockedBy: ['kvm', 'iommu', 'vfio', 'vfio-pci', 'device', 'cookies'] });
+    expect(diagnosis.findings.filter(({ state }) => state === 'missing').map(({ mend }) => mend)).not.toContain(null);
+  });
+
+  test('the first device that vfio-pci holds is asked for cookies', () => {
+    expect(finding(look(bound), 'cookies')?.state).toBe('ok');
+    expect(finding(look(bound), 'device')?.detail).toMatch(/^0000:01:00\.0 .* iommufd$/);
+  });
+
+  test('a kernel that answers ENOTTY has no cookies: only --source cookie minds', () => {
+    const stock = { ...bound, ioctls: { ...bound.ioctls, [FEATURE]: 'ENOTTY' as const } };
+    expect(finding(look(stock), 'cookies')).toMatchObject({ state: 'missing', blocks: true });
+    expect(finding(look(stock, { source: 'legacy' }), 'cookies')).toMatchObject({ state: 'missing', blocks: false });
+    expect(finding(look(stock, { source: 'sysfs' }), 'cookies')).toBeUndefined();
+  });
+
+  test('sysfs needs neither IOMMU nor VFIO, memory not even a device', () => {
+    expect(look({}, { source: 'sysfs' }).verify.blockedBy).toEqual(['kvm', 'device']);
+    expect(look({}, { source: 'memory' }).verify.blockedBy).toEqual(['kvm']);
+  });
+
+  test('a device that another driver uses', () => {
+    const used = { ...bound, ...stubDevice('nvme', '5') };
+    expect(finding(look(used, { device: '0000:01:00.0' }), 'device')).toMatchObject({ state: 'missing', blocks: true });
+    expect(finding(look(used, { device: '0000:01:00.0', source: 'sysfs' }), 'device')).toMatchObject({ state: 'missing', blocks: true });
+  });
+
+  test('an address that is none is a mistake of the command line, not of the machine', () => {
+    expect(() => look({}, { device: 'eth0' })).toThrow(/no PCI address/);
+  });
+
+  test('a machine that may not open /dev/kvm', () => {
+    expect(finding(look({ nodes: { '/dev/kvm': 'EACCES' } }), 'kvm')).toMatchObject({ state: 'missing', mend: expect.stringContaining('root') });
+  });
+
+  test('nothing stays open', () => {
+    const { port, open } = stubPort(bound);
+    diagnose(port, WAY, 'x64');
+    expect(open.size).toBe(0);
+  });
+});
+
+function limits(locked: string, held: string): Stub {
+  return { texts: { '/proc/self/limits': `Max locked memory         ${locked}              ${locked}              bytes\n`, '/proc/self/status': `CapEff:\t${held}\n` } };
+}
+
+describe('limits', () => {
+  test.each([
+    ['unlimited', '0', 'ok'],
+    ['8388608', '0', 'ok'],
+    ['65536', '0', 'missing'],
+    ['65536', '4000', 'ok'],
+  ] as const)('RLIMIT_MEMLOCK %s with the capabilities %s is %s', (locked, held, state) => {
+    expect(finding(look(limits(locked, held)), 'memlock')?.state).toBe(state);
+  });
+
+  test('capabilities that are missing are named', () => {
+    expect(finding(look(limits('0', '0000000000004000')), 'capabilities')?.detail).toBe(
+      'without CAP_DAC_OVERRIDE (files of root: sysfs, /dev/vfio, debugfs), CAP_SYS_RAWIO (VFIO without an IOMMU), CAP_SYS_ADMIN (a reset of the whole slot, tracing)',
+    );
+  });
+
+  test('lockdown minds sysfs only', () => {
+    const locked: Stub = { texts: { '/sys/kernel/security/lockdown': 'none [integrity] confidentiality\n' } };
+    expect(finding(look(locked), 'lockdown')).toMatchObject({ state: 'missing', blocks: false });
+    expect(finding(look(locked, { source: 'sysfs' }), 'lockdown')).toMatchObject({ state: 'missing', blocks: true });
+  });
+});
+
+test('the text fits the terminal and is plain where there is none', () => {
+  const text = renderDiagnosis(look({}), { columns: 80, color: false });
+  expect(Math.max(...text.split('\n').map(({ length }) => length))).toBeLessThanOrEqual(80);
+  expect(text).not.toContain('\u001B');
+  expect(text).toMatch(/^✗ wcvmm verify --source cookie would not run here: kvm, iommu,/m);
+});
