@@ -55,7 +55,7 @@ describe('what is in the way of verify', () => {
 
   test('nothing at all is told line by line', () => {
     const diagnosis = look({});
-    expect(diagnosis.verify).toEqual({ runs: false, blockedBy: ['kvm', 'iommu', 'vfio', 'vfio-pci', 'device', 'cookies'] });
+    expect(diagnosis.verify).toEqual({ runs: false, blockedBy: ['kvm', 'kvm-kind', 'iommu', 'vfio', 'vfio-pci', 'device', 'cookies'] });
     expect(diagnosis.findings.filter(({ state }) => state === 'missing').map(({ mend }) => mend)).not.toContain(null);
   });
 
@@ -72,8 +72,8 @@ describe('what is in the way of verify', () => {
   });
 
   test('sysfs needs neither IOMMU nor VFIO, memory not even a device', () => {
-    expect(look({}, { source: 'sysfs' }).verify.blockedBy).toEqual(['kvm', 'device']);
-    expect(look({}, { source: 'memory' }).verify.blockedBy).toEqual(['kvm']);
+    expect(look({}, { source: 'sysfs' }).verify.blockedBy).toEqual(['kvm', 'kvm-kind', 'device']);
+    expect(look({}, { source: 'memory' }).verify.blockedBy).toEqual(['kvm', 'kvm-kind']);
   });
 
   test('a device that another driver uses', () => {
@@ -128,5 +128,5 @@ test('the text fits the terminal and is plain where there is none', () => {
   const text = renderDiagnosis(look({}), { columns: 80, color: false });
   expect(Math.max(...text.split('\n').map(({ length }) => length))).toBeLessThanOrEqual(80);
   expect(text).not.toContain('\u001B');
-  expect(text).toMatch(/^✗ wcvmm verify --source cookie would not run here: kvm, iommu,/m);
+  expect(text).toMatch(/^✗ wcvmm verify --source cookie would not run here: kvm, kvm-kind,/m);
 });
