@@ -33,8 +33,8 @@ const RULES: Readonly<Record<X86Probe, Rule>> = {
   'store-bandwidth': () => ({ kind: 'measurement', why: TIMING }),
   'load-latency': () => ({ kind: 'measurement', why: TIMING }),
   'nt-store': nonTemporalStore,
-  'nt-load': nonTemporalLoad,
-  'direct-store': coherent('MOVDIR64B writes 64 bytes at once on every memory type'),
+  'nt-load': mayBeEmulated('MOVNTDQA', nonTemporalLoad),
+  'direct-store': mayBeEmulated('MOVDIR64B', coherent('MOVDIR64B writes 64 bytes at once on every memory type')),
   'cache-flush': coherent('CLFLUSH works on every memory type, and loses nothing'),
   'fence-visibility': coherent('SFENCE empties the buffers that combine stores, and caches are coherent'),
   'locked-access': locked,
@@ -66,6 +66,11 @@ function isIncoherent({ stage2, effective }: X86Cell): boolean {
 
 function coherent(why: string): Rule {
   return (cell) => (isIncoherent(cell) ? { kind: 'any', why: 'WC does not look into caches, and the host may have cached this memory' } : works(why));
+}
+
+/** x86_decode_insn() (arch/x86/kvm/emulate.c) knows no MOVDIR64B, and MOVNTDQA on new kernels only. */
+function mayBeEmulated(instruction: string, otherwise: Rule): Rule {
+  return (cell) => (cell.stage2.paging === 'unknown' ? { kind: 'any', why: `a KVM without nested paging may carry out a guest's instructions itself, and may not know ${instruction}: it ends the VM then` } : otherwise(cell));
 }
 
 /** SDM vol. 3 10.1.2, APM vol. 2 7.3.2. A CPU may be set to refuse a bus lock; KVM sets none so. */

@@ -9,10 +9,10 @@ import { createMachine } from '../kvm/machine.ts';
 import type { Machine } from '../kvm/machine.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import { addVcpu } from '../kvm/vcpu.ts';
-import type { VcpuRun, VcpuThread } from '../kvm/vcpu.ts';
-import type { Exchange } from '../kvm/vcpu-protocol.ts';
+import type { VcpuThread } from '../kvm/vcpu.ts';
+import type { BusLocks, Exchange, VcpuRun } from '../kvm/vcpu-protocol.ts';
 import type { HostMapping } from '../vfio/mapping.ts';
-import { ABI, encodeCells, encodeParams } from './abi.ts';
+import { ABI, LOG_AT, encodeCells, encodeParams } from './abi.ts';
 import type { Cell } from './abi.ts';
 import type { GuestImage } from './elf.ts';
 import { allocateRam, copyLog, loadImage } from './ram.ts';
@@ -39,7 +39,9 @@ export interface GuestJob {
   readonly onRam?: (ram: GuestRam) => void;
 }
 
-export interface GuestLife extends VcpuRun {
+export interface GuestLife extends Omit<VcpuRun, 'busLocks'> {
+  /** null: this KVM does not tell. */
+  readonly busLocks: readonly BusLocks[] | null;
   /** The log's bytes, not looked at yet. */
   readonly log: Uint8Array;
   readonly stage2: Stage2Dump;
@@ -49,6 +51,7 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
   const scope = new Scope();
   try {
     const machine = machineFor(port, scope, job);
+    const exits = arch.enableExits(port, machine);
     const ram = allocateRam(port, scope, job.ramLength);
     loadImage(ram, job.image, arch.ramBase);
     const params = encodeParams({
@@ -67,11 +70,12 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
     const run = await thread.run(port, vcpu, {
       doorbell: arch.doorbell,
       exchanges: exchangesOf(job),
+      cells: { count: job.cells.length, underWay: ram.mapping.address + BigInt(ABI.logOffset + LOG_AT.running) },
       timeoutMs,
       ...(onConsole && { onConsole }),
       ...(signal && { signal }),
     });
-    return { ...run, log: copyLog(ram), stage2: stage2.read() };
+    return { ...run, busLocks: exits.busLocks ? run.busLocks : null, log: copyLog(ram), stage2: stage2.read() };
   } finally {
     scope.close();
   }

@@ -26,6 +26,8 @@ export interface RunRequest {
   /** Guest-physical address of the doorbell page. */
   readonly doorbell: bigint;
   readonly exchanges: readonly Exchange[];
+  /** How many the guest was given, and the host-virtual address of the log's 32-bit word that names the one under way. */
+  readonly cells: { readonly count: number; readonly underWay: bigint };
 }
 
 /** Why a vCPU stopped. */
@@ -33,13 +35,35 @@ export type VcpuExit =
   | { readonly kind: 'done'; readonly status: number }
   /** KVM_RUN failed: with EFAULT after a stage-2 alignment fault, the guest has killed its VM. */
   | { readonly kind: 'killed'; readonly errno: number }
+  /**
+   * An instruction that KVM would have had to carry out for the guest, and cannot. x86: its bytes, as far as KVM tells;
+   * arm64: the guest-physical address of an access whose syndrome does not say what it was.
+   */
+  | { readonly kind: 'not-emulated'; readonly instruction: string | null; readonly address: bigint | null }
   /** Interrupted from outside: a timeout or Ctrl-C. */
   | { readonly kind: 'interrupted' }
-  /** An access to a guest-physical address that is neither a memslot nor the doorbell. */
-  | { readonly kind: 'unmapped'; readonly address: bigint; readonly isWrite: boolean; readonly length: number }
+  /** An access to a guest-physical address that is neither a memslot nor the doorbell; its length, bytes, where KVM knows. */
+  | { readonly kind: 'unmapped'; readonly address: bigint; readonly isWrite: boolean; readonly length: number | null }
+  /** x86: a triple fault. */
+  | { readonly kind: 'shutdown' }
+  /** The CPU refused the guest's state; the reason is the CPU's own. */
+  | { readonly kind: 'entry-failed'; readonly reason: bigint }
   | { readonly kind: 'unexpected'; readonly reason: number; readonly detail: number };
+
+/** Bus locks that KVM has told of. */
+export interface BusLocks {
+  /** What was under way by the guest's own log; null = nothing was. */
+  readonly cell: number | null;
+  readonly count: number;
+}
+
+export interface VcpuRun {
+  readonly exit: VcpuExit;
+  readonly hostChecks: readonly HostCheck[];
+  readonly busLocks: readonly BusLocks[];
+}
 
 export type FromVcpu =
   | { readonly kind: 'ready'; readonly thread: number }
   | { readonly kind: 'console'; readonly text: string }
-  | { readonly kind: 'exit'; readonly exit: VcpuExit; readonly hostChecks: readonly HostCheck[] };
+  | { readonly kind: 'exit'; readonly run: VcpuRun };

@@ -7,7 +7,7 @@ import { MAP_SHARED, PROT_READ, PROT_WRITE, installKick, interruptThread } from 
 import type { Port } from '../sys/port.ts';
 import type { GuestArchitecture } from './arch/arch.ts';
 import type { Machine } from './machine.ts';
-import type { Exchange, FromVcpu, HostCheck, RunRequest, VcpuExit } from './vcpu-protocol.ts';
+import type { Exchange, FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
 
 export interface Vcpu {
   readonly fd: number;
@@ -28,15 +28,11 @@ export function addVcpu(port: Port, scope: Scope, machine: Machine, arch: GuestA
 export interface RunOptions {
   readonly doorbell: bigint;
   readonly exchanges?: readonly Exchange[];
+  readonly cells: RunRequest['cells'];
   readonly timeoutMs: number;
   readonly onConsole?: (text: string) => void;
   /** Ctrl-C. */
   readonly signal?: AbortSignal;
-}
-
-export interface VcpuRun {
-  readonly exit: VcpuExit;
-  readonly hostChecks: readonly HostCheck[];
 }
 
 /** One thread serves many vCPUs, one after the other: starting it costs more than a bare guest's whole life. */
@@ -76,7 +72,7 @@ export class VcpuThread {
    *
    * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts.
    */
-  async run(port: Port, vcpu: Vcpu, { doorbell, exchanges = [], timeoutMs, onConsole, signal }: RunOptions): Promise<VcpuRun> {
+  async run(port: Port, vcpu: Vcpu, { doorbell, exchanges = [], cells, timeoutMs, onConsole, signal }: RunOptions): Promise<VcpuRun> {
     await this.#thread;
     const immediateExit = new Uint8Array(port.view(vcpu.runAddress, vcpu.runLength)).subarray(KVM_RUN_LAYOUT.immediateExit, KVM_RUN_LAYOUT.immediateExit + 1);
     this.#running = { vcpu, immediateExit };
@@ -90,7 +86,7 @@ export class VcpuThread {
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted === true) stop('signal');
     try {
-      const result = await this.#finish({ vcpu: vcpu.fd, runAddress: vcpu.runAddress, runLength: vcpu.runLength, doorbell, exchanges }, onConsole);
+      const result = await this.#finish({ vcpu: vcpu.fd, runAddress: vcpu.runAddress, runLength: vcpu.runLength, doorbell, exchanges, cells }, onConsole);
       if (result.exit.kind === 'interrupted') throw stopped(stoppedBy, timeoutMs);
       return result;
     } finally {
@@ -107,7 +103,7 @@ export class VcpuThread {
         if (message.kind !== 'exit') return;
         this.#worker.off('message', onMessage);
         this.#worker.off('error', reject);
-        resolve({ exit: message.exit, hostChecks: message.hostChecks });
+        resolve(message.run);
       };
       this.#worker.on('message', onMessage);
       this.#worker.on('error', reject);

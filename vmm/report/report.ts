@@ -97,6 +97,8 @@ export interface Check {
   note: string | null;
   /** Of a measuring probe: what it counted (bytes stored, or loads), in how many ticks of a clock of so many per second. */
   measured?: Measurement;
+  /** x86: how often the guest locked the bus meanwhile, as KVM tells; absent where it does not. */
+  busLocks?: number;
 }
 
 export interface Measurement {

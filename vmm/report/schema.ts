@@ -55,6 +55,7 @@ const reportSchema = v.looseObject({
       verdict: v.picklist(VERDICTS),
       note: v.nullable(v.string()),
       measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
+      busLocks: v.exactOptional(count),
     }),
   ),
   limits: v.exactOptional(v.array(v.string())),

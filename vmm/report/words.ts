@@ -58,7 +58,7 @@ export const PROBE_LEGEND: readonly { probes: readonly ProbeName[]; meaning: str
 export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: string; meaning: string }>> = {
   ok: { short: 'ok', medium: 'ok', meaning: 'it worked' },
   'alignment-fault': { short: 'aln', medium: 'fault', meaning: 'alignment fault' },
-  'vm-killed': { short: 'DIE', medium: 'VM ends', meaning: 'the VM was ended (KVM_RUN: EFAULT)' },
+  'vm-killed': { short: 'DIE', medium: 'VM ends', meaning: 'the VM was ended' },
   'external-abort': { short: 'ext', medium: 'abort', meaning: 'external abort' },
   'fetch-abort': { short: 'nox', medium: 'refused', meaning: 'fetch refused' },
   undefined: { short: 'und', medium: 'undefined', meaning: 'undefined instruction' },

@@ -6,6 +6,7 @@ const KVM_SET_REGS = 0x4090ae82;
 const KVM_GET_SREGS = 0x8138ae83;
 const KVM_SET_SREGS = 0x4138ae84;
 const KVM_SET_CPUID2 = 0x4008ae90;
+const KVM_GET_TSC_KHZ = 0xaea3;
 
 const CPUID_ENTRY = 40;
 const CPUID_ENTRIES = 256;
@@ -56,4 +57,9 @@ export function x86SetRegs(port: Port, vcpu: number, { rip, rbx }: { rip: bigint
   view.setBigUint64(128, rip, true);
   view.setBigUint64(136, 2n, true);
   port.ioctl(vcpu, KVM_SET_REGS, regs);
+}
+
+/** The frequency of the guest's time stamp counter, kHz; 0 where KVM does not know. Needs KVM_CAP_GET_TSC_KHZ. */
+export function x86TscKhz(port: Port, vcpu: number): number {
+  return port.ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
 }

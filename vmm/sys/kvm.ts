@@ -15,17 +15,30 @@ export const KVM_RUN = 0xae80;
 
 export const KVM_API_VERSION = 12;
 
-export const KVM_CAP = { armMte: 205 } as const;
+export const KVM_CAP = { getTscKhz: 61, armNisvToUser: 177, x86BusLockExit: 193, armMte: 205 } as const;
 
 /** struct kvm_run's exit reasons that a machine without in-kernel devices meets. */
-export const KVM_EXIT = { unknown: 0, io: 2, hlt: 5, mmio: 6, shutdown: 8, failEntry: 9, interrupted: 10, internalError: 17, systemEvent: 24, armNisv: 28, memoryFault: 39 } as const;
+export const KVM_EXIT = { mmio: 6, shutdown: 8, failEntry: 9, internalError: 17, armNisv: 28, x86BusLock: 33 } as const;
+
+/** KVM_EXIT_INTERNAL_ERROR's suberror for an instruction that KVM's emulator does not know. */
+export const KVM_INTERNAL_ERROR_EMULATION = 1;
+
+/** struct kvm_run's flags, x86: the guest has locked the bus, whatever else the exit is about. */
+export const KVM_RUN_X86_BUS_LOCK = 1 << 1;
+
+/** KVM_CAP_X86_BUS_LOCK_EXIT's argument: end KVM_RUN at every bus lock. */
+export const KVM_BUS_LOCK_DETECTION_EXIT = 1 << 1;
 
 /** Offsets in struct kvm_run, bytes. */
 export const KVM_RUN_LAYOUT = {
   immediateExit: 1,
   exitReason: 8,
+  flags: 14,
   mmio: { address: 32, data: 40, length: 48, isWrite: 52 },
-  internalError: { suberror: 32 },
+  failEntry: { reason: 32 },
+  /** `flags` and what follows: of an emulation failure, if `count` (of 64-bit words from `flags` on) says that it is there. */
+  internalError: { suberror: 32, count: 36, flags: 40, instructionSize: 48, instruction: 49 },
+  armNisv: { syndrome: 32, address: 40 },
 } as const;
 
 export function getApiVersion(port: Port, kvm: number): number {
@@ -69,8 +82,11 @@ export function setUserMemoryRegion(port: Port, vm: number, region: UserMemoryRe
   port.ioctl(vm, KVM_SET_USER_MEMORY_REGION, bytes);
 }
 
-export function enableCap(port: Port, fd: number, capability: number): void {
+/** @param argument struct kvm_enable_cap's args[0] */
+export function enableCap(port: Port, fd: number, capability: number, argument = 0): void {
   const bytes = new Uint8Array(104);
-  new DataView(bytes.buffer).setUint32(0, capability, true);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, capability, true);
+  view.setBigUint64(8, BigInt(argument), true);
   port.ioctl(fd, KVM_ENABLE_CAP, bytes);
 }

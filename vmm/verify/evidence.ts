@@ -18,6 +18,8 @@ export interface Described {
   readonly source: BarSource;
   readonly platform: Platform;
   readonly stage2: Stage2Dump;
+  /** Of the guest's clock, where the guest may not know it; null where the host does not either. */
+  readonly ticksPerSecond: number | null;
 }
 
 /** @param host how the host has the window mapped; undefined where nothing shows that */
@@ -37,12 +39,11 @@ export function describeWindow({ model, source, platform, stage2 }: Described, w
     strictness: { ...model.strictness(window.attribute, source.kind, platform) },
     ...(platform.mtrr !== undefined && { mtrr: platform.mtrr }),
   });
-  const strictness = model.strictness(window.attribute, source.kind, platform);
-  return source.kind === 'memory' ? { ...described, strictness, source: 'memory' } : { ...described, strictness };
+  return source.kind === 'memory' ? { ...described, source: 'memory' } : described;
 }
 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
-export function checkOf({ model, platform }: Described, { question, answer }: Asked, programmed: string | null): Check {
+export function checkOf({ model, platform, ticksPerSecond }: Described, { question, answer, busLocks }: Asked, programmed: string | null): Check {
   const { window, stage1, probe, prediction, stage2 } = question;
   const effective = programmed === null || programmed === stage2 ? question.effective : effectiveOf(model, platform, question, programmed);
   const record = answer.kind === 'record' ? answer.record : null;
@@ -61,7 +62,7 @@ export function checkOf({ model, platform }: Described, { question, answer }: As
     },
     errata,
   );
-  return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement, ...measuredBy(question, answer) };
+  return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement, ...measuredBy(question, answer, ticksPerSecond), ...(busLocks !== null && { busLocks }) };
 }
 
 /** timing-class's answer: an entry of a PAT, or 0xff where the guest cannot tell. Anything else is no answer either. */
@@ -80,10 +81,11 @@ function effectiveOf(model: ArchitectureModel, platform: Platform, { stage1 }: Q
   }
 }
 
-function measuredBy({ probe, prediction }: Question, answer: Answer): Pick<Check, 'measured'> {
-  if (prediction.kind !== 'measurement' || probe === 'timing-class' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
+function measuredBy({ probe, prediction }: Question, answer: Answer, known: number | null): Pick<Check, 'measured'> {
+  // timing-class's values are no amount in a time: the guest has compared them itself.
+  if (probe === 'timing-class' || prediction.kind !== 'measurement' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
   const [amount, ticks, ticksPerSecond] = answer.record.values;
-  return { measured: { amount: clamp(amount), ticks: clamp(ticks), ticksPerSecond: clamp(ticksPerSecond) } };
+  return { measured: { amount: clamp(amount), ticks: clamp(ticks), ticksPerSecond: ticksPerSecond === 0n ? (known ?? 0) : clamp(ticksPerSecond) } };
 }
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);

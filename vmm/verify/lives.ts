@@ -11,7 +11,7 @@ import type { GuestLife, GuestWindow } from '../guest/run.ts';
 import type { GuestArchitecture } from '../kvm/arch/arch.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import type { VcpuThread } from '../kvm/vcpu.ts';
-import type { HostCheck } from '../kvm/vcpu-protocol.ts';
+import type { HostCheck, VcpuExit } from '../kvm/vcpu-protocol.ts';
 import { ERRNO } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { cellOf, livesOf } from './questions.ts';
@@ -23,6 +23,8 @@ export type Answer = { readonly kind: 'record'; readonly record: GuestRecord } |
 export interface Asked {
   readonly question: Question;
   readonly answer: Answer;
+  /** That KVM told of while the question was under way; null: this KVM does not tell. */
+  readonly busLocks: number | null;
 }
 
 export interface Interview {
@@ -77,23 +79,29 @@ function freshSeed(): bigint {
   return randomBytes(8).readBigUInt64LE();
 }
 
+/** What a guest can do to its VM that no fault tells it of: an access that stage 2 forbids, or that KVM cannot carry out for it. */
+function isKilled(exit: VcpuExit): boolean {
+  return exit.kind === 'not-emulated' || (exit.kind === 'killed' && exit.errno === ERRNO.EFAULT);
+}
+
 /** As many answers as the guest gave; a killed VM is the answer to the question that was under way. */
 async function answersOf(life: GuestLife, questions: readonly Question[], stage1Types: readonly Stage1Type[]): Promise<readonly Asked[]> {
   const { exit, hostChecks, log } = life;
   const failure = describeExit(exit);
-  const killed = exit.kind === 'killed' && exit.errno === ERRNO.EFAULT;
+  const killed = isKilled(exit);
+  const busLocksOf = (asked: number): number | null => life.busLocks && (life.busLocks.find(({ cell }) => cell === asked)?.count ?? 0);
   if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
   const { records, running } = await decodeLog(log, questions.length);
   const answers = records.flatMap((record, index): Asked[] => {
     const question = questions[index];
-    return question === undefined ? [] : [{ question, answer: answerOf(record, hostChecks) }];
+    return question === undefined ? [] : [{ question, answer: answerOf(record, hostChecks), busLocks: busLocksOf(index) }];
   });
   if (killed) {
     const question = questions[records.length];
     if (question === undefined || running !== records.length) {
       throw new WcvmmError('E_GUEST_RECORDS', `${failure} The guest's log does not say which of its ${questions.length} cells it was in (${records.length} answered, ${stage1Types.length} stage-1 types).`);
     }
-    return [...answers, { question, answer: { kind: 'vm-killed' } }];
+    return [...answers, { question, answer: { kind: 'vm-killed' }, busLocks: busLocksOf(records.length) }];
   }
   if (records.length < questions.length) {
     throw new WcvmmError('E_GUEST_RECORDS', `the guest says that it is done and has answered ${records.length} of ${questions.length} cells; expected a record for each.`);

@@ -5,7 +5,7 @@
 import type { Platform } from '../../memattr/index.ts';
 import type { GuestImage } from '../guest/elf.ts';
 import { VcpuThread } from '../kvm/vcpu.ts';
-import type { GuestArchitecture } from '../kvm/arch/arch.ts';
+import type { GuestArchitecture, KvmFacts } from '../kvm/arch/arch.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow } from '../report/report.ts';
@@ -48,6 +48,7 @@ interface Asking {
   readonly arch: GuestArchitecture;
   readonly chain: Chain;
   readonly thread: VcpuThread;
+  readonly facts: KvmFacts;
   readonly request: VerifyRequest;
 }
 
@@ -63,11 +64,11 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
   const thread = new VcpuThread();
   const chain = chainOf(arch.name);
   try {
-    const asking: Asking = { port, arch, chain, thread, request };
     const page = BigInt(pageSize());
     const { source, windows } = openWindows(port, scope, arch, request.choice, page);
     requireHarmless(source, windows, request.allowWrites);
     const facts = kvmFacts(port, arch);
+    const asking: Asking = { port, arch, chain, thread, facts, request };
     const control = openWindows(port, scope, arch, CONTROL, page);
     const controlResult = await ask(asking, control.source, control.windows, chain.controlPlatform(facts), 'control');
     const platform = chain.windowsPlatform(port, facts, controlResult.stage2, source, windows);
@@ -92,7 +93,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
   }
 }
 
-async function ask({ port, arch, chain, thread, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {
+async function ask({ port, arch, chain, thread, facts, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {
   const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
   const { model } = chain;
   const predicted = questionsFor(model, platform, source.kind, windows, chain.stage1Types(platform));
@@ -114,7 +115,7 @@ async function ask({ port, arch, chain, thread, request }: Asking, source: BarSo
     questions,
   );
   const hostMappings = chain.readHostMappings(port, source, windows);
-  const described = { model, source, platform, stage2 };
+  const described = { model, source, platform, stage2, ticksPerSecond: facts.ticksPerSecond };
   const reported = windows.map((window, index) => describeWindow(described, window, hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined));
   const checks = asked.map((one) => checkOf(described, one, reported[one.question.window]?.stage2.programmed ?? null));
   return { windows: reported, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), stage2, hostMappings };

@@ -14,6 +14,14 @@ export interface KvmFacts {
   readonly vendor: string | null;
   /** x86: what pages guests; null: shadow page tables, unknown, or not x86. */
   readonly nestedPaging: 'ept' | 'npt' | null;
+  /** x86: ticks of the guest's time stamp counter per second; null where unknown, or where the guest knows of its own. */
+  readonly ticksPerSecond: number | null;
+}
+
+/** What KVM_RUN ends for that it would not without being asked. */
+export interface Exits {
+  /** Each bus lock. */
+  readonly busLocks: boolean;
 }
 
 export interface GuestArchitecture {
@@ -26,6 +34,8 @@ export interface GuestArchitecture {
   readonly gpaLimit: bigint;
   /** Puts a fresh vCPU at `entry`, in the state that the guest ABI promises. */
   initVcpu(port: Port, machine: { readonly kvm: number; readonly vm: number }, vcpu: number, entry: bigint): void;
+  /** Asks KVM, before there is a vCPU, to tell of what it would hide, or would only end a VM for. */
+  enableExits(port: Port, machine: { readonly vm: number }): Exits;
   readonly watchStage2: WatchStage2;
   /** What this KVM's machines can do that changes what to expect of them. */
   facts(port: Port, machine: { readonly vm: number }, vcpu: number): KvmFacts;

@@ -1,4 +1,6 @@
-import { x86SetCpuid, x86SetFlat32, x86SetRegs, x86SupportedCpuid } from '../../sys/kvm-x86.ts';
+import { KVM_BUS_LOCK_DETECTION_EXIT, KVM_CAP, checkExtension, enableCap } from '../../sys/kvm.ts';
+import { x86SetCpuid, x86SetFlat32, x86SetRegs, x86SupportedCpuid, x86TscKhz } from '../../sys/kvm-x86.ts';
+import type { Port } from '../../sys/port.ts';
 import { cpuVendor, nestedPaging } from '../host-x86.ts';
 import { watchSptes } from '../spte-watch.ts';
 import type { GuestArchitecture } from './arch.ts';
@@ -13,6 +15,17 @@ export const x86: GuestArchitecture = {
     x86SetFlat32(port, vcpu);
     x86SetRegs(port, vcpu, { rip: entry, rbx: MEMORY_MAP.ramBase });
   },
+  enableExits(port, { vm }) {
+    const busLocks = (checkExtension(port, vm, KVM_CAP.x86BusLockExit) & KVM_BUS_LOCK_DETECTION_EXIT) !== 0;
+    if (busLocks) enableCap(port, vm, KVM_CAP.x86BusLockExit, KVM_BUS_LOCK_DETECTION_EXIT);
+    return { busLocks };
+  },
   watchStage2: watchSptes,
-  facts: (port) => ({ fwb: null, mte: false, vendor: cpuVendor(port), nestedPaging: nestedPaging(port) }),
+  facts: (port, { vm }, vcpu) => ({ fwb: null, mte: false, vendor: cpuVendor(port), nestedPaging: nestedPaging(port), ticksPerSecond: tscFrequency(port, vm, vcpu) }),
 };
+
+/** Hz. A guest's CPUID seldom says it, and KVM knows. */
+function tscFrequency(port: Port, vm: number, vcpu: number): number | null {
+  const kilohertz = checkExtension(port, vm, KVM_CAP.getTscKhz) > 0 ? x86TscKhz(port, vcpu) : 0;
+  return kilohertz > 0 ? kilohertz * 1000 : null;
+}
