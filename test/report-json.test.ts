@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WcvmmError } from '../vmm/errors.ts';
-import { formatReport, writeReport } from '../vmm/report/json.ts';
+import { formatReport, writeWhole } from '../vmm/report/json.ts';
 import { type Check, type Report, VERDICTS, exitCodeOf, reportWindow, summarise } from '../vmm/report/report.ts';
 import { parseReport } from '../vmm/report/schema.ts';
 import { changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
@@ -71,7 +71,7 @@ describe('reading and writing', () => {
   it('replaces a file as a whole and leaves nothing beside it', async () => {
     const path = join(directory, 'out.json');
     await writeFile(path, 'old');
-    await writeReport(path, sample);
+    await writeWhole(path, formatReport(sample));
     expect(parseReport(await readFile(path, 'utf8'))).toEqual(sample);
     expect(await readdir(directory)).toEqual(['out.json']);
   });
@@ -79,17 +79,17 @@ describe('reading and writing', () => {
   it('follows a symbolic link and keeps it', async () => {
     await writeFile(join(directory, 'target.json'), '');
     await symlink('target.json', join(directory, 'link.json'));
-    await writeReport(join(directory, 'link.json'), sample);
+    await writeWhole(join(directory, 'link.json'), formatReport(sample));
     expect(await readFile(join(directory, 'target.json'), 'utf8')).toBe(formatReport(sample));
   });
 
   it('writes to what is there and no file', async () => {
-    await expect(writeReport('/dev/null', sample)).resolves.toBeUndefined();
+    await expect(writeWhole('/dev/null', formatReport(sample))).resolves.toBeUndefined();
   });
 
   it('names the file that it cannot write', async () => {
     const path = join(directory, 'absent', 'out.json');
-    await expect(writeReport(path, sample)).rejects.toMatchObject({ code: 'E_REPORT', message: expect.stringContaining(path), cause: expect.objectContaining({ code: 'ENOENT' }) });
+    await expect(writeWhole(path, formatReport(sample))).rejects.toMatchObject({ code: 'E_REPORT', message: expect.stringContaining(path), cause: expect.objectContaining({ code: 'ENOENT' }) });
   });
 });
 
@@ -116,7 +116,17 @@ describe('parseReport', () => {
   });
 
   it.each<[string, (report: Fields) => void, string]>([
-    ['another schema', (report) => void (report['schema'] = 'wcvmm.report/2'), 'schema'],
+    ['a later schema', (report) => void (report['schema'] = 'wcvmm.report/2'), 'its schema is wcvmm.report/2, expected wcvmm.report/1. If a newer wcvmm wrote it'],
+    ["what run writes", (report) => void (report['schema'] = 'wcvmm.run/1'), 'That is what "wcvmm run" writes'],
+    ['a comparison', (report) => void (report['schema'] = 'wcvmm.comparison/1'), 'give the reports that it was made of'],
+    ['a schema of others', (report) => void (report['schema'] = 'evil\u001B[31m'), 'its field schema has "evil\uFFFD[31m"'],
+    ['no schema', (report) => void delete report['schema'], 'schema'],
+    ["codes for a terminal", (report) => void (at(report, 'checks')['note'] = 'all well\u001B[2J'), 'checks.1.note has "all well\uFFFD[2J", expected one line'],
+    ['text that turns around', (report) => void (at(report, 'windows')['hostVma'] = { predicted: 'a\u202Eb', programmed: null }), 'windows.1.hostVma.predicted'],
+    ['a text of two lines', (report) => void ((report['platform'] as Fields)['kernel'] = 'a\nb'), 'platform.kernel'],
+    ['a text without end', (report) => void (at(report, 'checks')['note'] = 'x'.repeat(5000)), 'checks.1.note'],
+    ['windows without end', (report) => void (report['windows'] = Array.from({ length: 300 }, () => at(report, 'windows'))), 'windows'],
+    ['checks without end', (report) => void (report['checks'] = Array.from({ length: 70_000 }, () => at(report, 'checks'))), 'checks'],
     ['a missing field', (report) => void delete report['device'], 'device'],
     ['a number for a text', (report) => void (at(report, 'checks')['stage1'] = 4), 'checks.1.stage1'],
     ['an unknown probe', (report) => void (at(report, 'checks')['probe'] = 'guess'), 'checks.1.probe'],

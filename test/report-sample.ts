@@ -1,4 +1,4 @@
-import { type Attribute, type Outcome, type ProbeName, arm64 } from '../memattr/index.ts';
+import { type Attribute, type Outcome, type Platform, type ProbeName, arm64, x86 } from '../memattr/index.ts';
 import { type Check, type Predicted, type Report, type ReportWindow, summarise } from '../vmm/report/report.ts';
 
 /** A report as a run on the arm64 testbed gives it. The rules below are only rough enough to make it look real. */
@@ -77,4 +77,47 @@ export function sampleReport(change: Partial<Report> = {}): Report {
 export function changeChecks(report: Report, change: (check: Check) => Partial<Check> | undefined): Report {
   const checks = report.checks.map((check): Check => Object.assign({}, check, change(check)));
   return { ...report, checks, summary: summarise(checks) };
+}
+
+/** A report as an x86 machine of either vendor gives it, everything as the model says. */
+export function x86Report(nestedPaging: 'ept' | 'npt', emulator: string | null = null): Report {
+  const platform: Platform = { fwb: null, faultForwarding: false, mte: false, nestedPaging, mtrr: 'UC' };
+  const attributes = ['device', 'wc', 'default'] as const;
+  const windows = attributes.map((attribute, index): ReportWindow => ({
+    bar: 2,
+    offset: index * 0x10_0000,
+    length: 0x10_0000,
+    attribute,
+    hostVma: { predicted: x86.hostVma(attribute, 'cookie'), programmed: x86.hostVma(attribute, 'cookie') },
+    stage2: { predicted: x86.stage2(attribute, 'cookie', platform), programmed: x86.stage2(attribute, 'cookie', platform), blockSize: 4096 },
+    strictness: x86.strictness(attribute, 'cookie', platform),
+  }));
+  const checks = windows.flatMap(({ stage2 }, window) =>
+    x86.stage1Types.flatMap((type) =>
+      x86.probes.map((probe): Check => {
+        const prediction = x86.predict(probe, type, stage2.predicted, platform);
+        const isKnown = prediction.kind === 'outcome';
+        return {
+          window,
+          stage1: type.name,
+          probe,
+          effective: x86.effective(type, stage2.predicted, platform),
+          predicted: isKnown ? prediction.outcome : prediction.kind,
+          observed: isKnown ? prediction.outcome : 'ok',
+          verdict: isKnown ? 'match' : 'unobservable',
+          note: isKnown ? null : prediction.why,
+        };
+      }),
+    ),
+  );
+  return {
+    schema: 'wcvmm.report/1',
+    command: 'verify',
+    arch: 'x86',
+    platform: { kind: emulator === null ? 'native' : 'testbed', emulator, kernel: '7.3.4-wcvmm', cookies: true, fwb: null, nestedPaging },
+    device: { address: '0000:01:00.0', id: '1af4:1110', source: 'cookie' },
+    windows,
+    checks,
+    summary: summarise(checks),
+  };
 }

@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import('./commands/verify.ts')).verifyCommand(),
   compare: async () => (await import('./commands/compare.ts')).compareCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  report: async () => (await import('./commands/report.ts')).reportCommand(),
   kernel: async () => (await import('./commands/kernel.ts')).kernelCommand(),
   testbed: async () => (await import('./commands/testbed.ts')).testbedCommand(),
 };
@@ -18,6 +19,8 @@ Examples:
   $ wcvmm verify --testbed arm64                         an emulated instance, nothing special needed
   $ wcvmm verify -d 0000:01:00.0 --json report.json      this machine's device
   $ wcvmm compare --testbed arm64                        wc, default and device side by side
+  $ wcvmm compare here.json there.json                   reports of two machines
+  $ wcvmm report report.json --junit report.xml          a report in another form
   $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf
 
 Exit codes: 0 every check matched, 1 a mismatch, 2 could not run.`;

@@ -1,10 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { WcvmmError } from '../errors.ts';
+import type { Comparison } from './machines.ts';
 import type { Report } from './report.ts';
 
 /** The report's JSON, one window and one check per line, so that two reports can be compared with diff. */
 export function formatReport(report: Report): string {
+  return formatLines(report);
+}
+
+/** As `formatReport`: one machine, attribute and difference per line. */
+export function formatComparison(comparison: Comparison): string {
+  return formatLines(comparison);
+}
+
+function formatLines(report: object): string {
   const fields = Object.entries(report).map(([name, value]: [string, unknown]) => {
     const many = Array.isArray(value) && value.length > 0;
     const text = many ? `[\n    ${value.map((item) => JSON.stringify(item)).join(',\n    ')}\n  ]` : JSON.stringify(value);
@@ -14,16 +24,11 @@ export function formatReport(report: Report): string {
 }
 
 /**
- * Writes the report to `path`: the whole of it or nothing, so that no reader ever sees half a report and a failed
- * run leaves the last one alone. Something that is there and no ordinary file (/dev/stdout, a pipe) is written to.
+ * Writes to `path`: the whole of it or nothing, so that no reader ever sees half a report and a failed run leaves the
+ * last one alone. Something that is there and no ordinary file (/dev/stdout, a pipe) is written to.
  *
  * @throws WcvmmError E_REPORT
  */
-export async function writeReport(path: string, report: Report): Promise<void> {
-  await writeWhole(path, formatReport(report));
-}
-
-/** As `writeReport`, for any text. */
 export async function writeWhole(path: string, text: string): Promise<void> {
   try {
     const there = await stat(path).catch(() => null);

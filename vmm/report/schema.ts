@@ -10,55 +10,64 @@ const outcome = v.picklist([...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).f
 const probe = v.picklist(PROBES);
 const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const evidence = { predicted: v.string(), programmed: v.nullable(v.string()) };
+/**
+ * One line of text that can move neither a terminal's cursor nor the direction of what stands beside it: no C0, C1,
+ * line separators, directional marks. Written so that a JSON Schema can have the same.
+ */
+const ONE_LINE = String.raw`^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$`;
+const line = v.pipe(v.string(), v.maxLength(4096), v.regex(new RegExp(ONE_LINE), 'one line without control characters'));
+const evidence = { predicted: line, programmed: v.nullable(line) };
+
+/** More than any run has: a report's reader must not be made to draw without end. */
+const MAX_WINDOWS = 256;
+const MAX_CHECKS = 65_536;
+const MAX_LINES = 256;
+
+const platform = v.looseObject({
+  kind: v.picklist(['testbed', 'native']),
+  emulator: v.nullable(line),
+  kernel: line,
+  cookies: v.boolean(),
+  fwb: v.nullable(v.boolean()),
+  vendor: v.exactOptional(line),
+  nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
+});
+
+const window = v.looseObject({
+  bar: v.pipe(count, v.maxValue(5)),
+  offset: count,
+  length: v.pipe(count, v.minValue(1)),
+  attribute: v.picklist(['default', 'device', 'wc']),
+  hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
+  stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
+  source: v.exactOptional(source),
+  strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: line })),
+  mtrr: v.exactOptional(v.nullable(line)),
+});
+
+const check = v.looseObject({
+  window: count,
+  stage1: line,
+  probe,
+  effective: line,
+  predicted: v.union([outcome, v.picklist(['any', 'measurement'])]),
+  observed: v.nullable(outcome),
+  verdict: v.picklist(VERDICTS),
+  note: v.nullable(line),
+  measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
+  busLocks: v.exactOptional(count),
+});
 
 /** Known fields strictly, added fields kept: `looseObject`, because a newer writer may know more. */
-const reportSchema = v.looseObject({
+export const reportSchema = v.looseObject({
   schema: v.literal(SCHEMA),
   command: v.picklist(['run', 'verify', 'compare']),
   arch: v.picklist(['arm64', 'x86']),
-  platform: v.looseObject({
-    kind: v.picklist(['testbed', 'native']),
-    emulator: v.nullable(v.string()),
-    kernel: v.string(),
-    cookies: v.boolean(),
-    fwb: v.nullable(v.boolean()),
-    vendor: v.exactOptional(v.string()),
-    nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
-  }),
-  device: v.looseObject({
-    address: v.nullable(v.string()),
-    id: v.nullable(v.string()),
-    source,
-  }),
-  windows: v.array(
-    v.looseObject({
-      bar: v.pipe(count, v.maxValue(5)),
-      offset: count,
-      length: v.pipe(count, v.minValue(1)),
-      attribute: v.picklist(['default', 'device', 'wc']),
-      hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.array(v.string())) }),
-      stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
-      source: v.exactOptional(source),
-      strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: v.string() })),
-      mtrr: v.exactOptional(v.nullable(v.string())),
-    }),
-  ),
-  checks: v.array(
-    v.looseObject({
-      window: count,
-      stage1: v.string(),
-      probe,
-      effective: v.string(),
-      predicted: v.union([outcome, v.picklist(['any', 'measurement'])]),
-      observed: v.nullable(outcome),
-      verdict: v.picklist(VERDICTS),
-      note: v.nullable(v.string()),
-      measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
-      busLocks: v.exactOptional(count),
-    }),
-  ),
-  limits: v.exactOptional(v.array(v.string())),
+  platform,
+  device: v.looseObject({ address: v.nullable(line), id: v.nullable(line), source }),
+  windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
+  checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
+  limits: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))),
   summary: v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }),
 });
 
@@ -66,13 +75,18 @@ const reportSchema = v.looseObject({
  * A report from its JSON text. The summary must be that of the checks: whoever reads only the summary, as a script
  * may, must not be told something else than the checks say.
  *
+ * @param name of the file, for the error
  * @throws WcvmmError E_REPORT naming the first field that is wrong
  */
-export function parseReport(text: string): Report {
-  const result = v.safeParse(reportSchema, parseJson(text), { abortEarly: true });
+export function parseReport(text: string, name = 'this'): Report {
+  const refusal = (what: string, cause?: unknown): WcvmmError => new WcvmmError('E_REPORT', `${name} is not a report of wcvmm that this version reads: ${what}`, { cause });
+  const json = parseJson(text, refusal);
+  const schema = schemaOf(json);
+  if (schema !== null && schema !== SCHEMA) throw refusal(`its schema is ${schema}, expected ${SCHEMA}. ${ADVICE[schema] ?? 'If a newer wcvmm wrote it, read it with that one'}`);
+  const result = v.safeParse(reportSchema, json, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    throw refusal(`its field ${v.getDotPath(issue) ?? '(the whole)'} has ${issue.received}, expected ${issue.expected ?? issue.message}`);
+    throw refusal(`its field ${v.getDotPath(issue) ?? '(the whole)'} has ${shorten(issue.received)}, expected ${issue.type === 'regex' ? issue.message : (issue.expected ?? issue.message)}`);
   }
   const report: Report = result.output;
   const stray = report.checks.findIndex(({ window }) => window >= report.windows.length);
@@ -85,7 +99,19 @@ export function parseReport(text: string): Report {
   return report;
 }
 
-function parseJson(text: string): unknown {
+/** What else wcvmm writes, and what to do with it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  'wcvmm.run/1': 'That is what "wcvmm run" writes; reports come from verify, compare and bench',
+  'wcvmm.comparison/1': 'That is a comparison; give the reports that it was made of',
+};
+
+/** Only a name that is fit to be shown. */
+function schemaOf(json: unknown): string | null {
+  if (typeof json !== 'object' || json === null || !('schema' in json)) return null;
+  return typeof json.schema === 'string' && /^wcvmm\.[a-z]{1,20}\/[0-9]{1,4}$/.test(json.schema) ? json.schema : null;
+}
+
+function parseJson(text: string, refusal: (what: string, cause: unknown) => WcvmmError): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -93,6 +119,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-function refusal(what: string, cause?: unknown): WcvmmError {
-  return new WcvmmError('E_REPORT', `this is not a report of wcvmm that this version reads: ${what}`, { cause });
+/** valibot quotes what it found, which may be long or hostile; JSON's quoting leaves C1 controls and directions as they are. */
+function shorten(received: string): string {
+  const visible = received.replaceAll(/[^ -~]/g, '\u{FFFD}');
+  return visible.length > 80 ? `${visible.slice(0, 77)}...` : visible;
 }

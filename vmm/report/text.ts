@@ -1,10 +1,11 @@
 import type { Outcome } from '../../memattr/index.ts';
 import { formatSize } from '../plan.ts';
 import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
+import { deviceFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
-import { type Evidence, type Report, type ReportWindow, isContradicted } from './report.ts';
+import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, paint, table, wrap } from './terminal.ts';
-import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, windowName, windowRange } from './words.ts';
+import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, evidenceText, windowName, windowRange } from './words.ts';
 
 /** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the sum. */
 export function renderReport(report: Report, style: Style): string {
@@ -21,17 +22,9 @@ export function renderReport(report: Report, style: Style): string {
   return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
 }
 
-/** Two lines: the machine, the device. */
-export function header({ command, arch, platform, device }: Report, style: Style): string[] {
-  const machine = platform.emulator === null ? arch : `${arch} emulated by ${platform.emulator}`;
-  const facts = [
-    `${machine}, Linux ${platform.kernel}`,
-    platform.cookies ? 'mmap cookies' : 'no mmap cookies',
-    ...(platform.fwb === null ? [] : [platform.fwb ? 'FWB' : 'no FWB']),
-    ...(platform.vendor === undefined ? [] : [`${platform.vendor} with ${platform.nestedPaging?.toUpperCase() ?? 'no nested paging'}`]),
-  ];
-  const name = device.address === null ? 'no device: memory stands in for a BAR' : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
-  return [paint(style, 'bold', `wcvmm ${command}`), `  ${facts.join(', ')}`, `  ${name}`];
+/** The command, the machine, the device. */
+export function header(report: Report, style: Style): string[] {
+  return [paint(style, 'bold', `wcvmm ${report.command}`), `  ${machineFacts(report)}`, `  ${deviceFacts(report)}`];
 }
 
 /** @param order indexes of the windows to show; all of them by default */
@@ -54,12 +47,6 @@ function windowCells(index: number, window: ReportWindow, read: { hostVma: boole
 
 function columnHead(name: string, isRead: boolean): string {
   return isRead ? name : `${name} (predicted)`;
-}
-
-/** What the kernel programmed; in a column where some of it could be read, what could not is marked. */
-function evidenceText(evidence: Evidence, isRead: boolean): string {
-  if (evidence.programmed === null) return isRead ? `${evidence.predicted} (predicted)` : evidence.predicted;
-  return isContradicted(evidence) ? `${evidence.programmed} ✗ not ${evidence.predicted}` : evidence.programmed;
 }
 
 function paintWindow(line: string, window: ReportWindow | undefined, style: Style): string {

@@ -1,6 +1,7 @@
 import type { Outcome, ProbeName } from '../../memattr/index.ts';
 import { formatSize } from '../plan.ts';
-import type { ReportWindow } from './report.ts';
+import { isContradicted } from './report.ts';
+import type { Evidence, ReportWindow, Verdict } from './report.ts';
 
 /** The words that every reporter uses for the same thing. */
 
@@ -68,6 +69,8 @@ export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: st
   'not-present': { short: 'n/a', medium: 'not present', meaning: 'the CPU lacks it' },
 };
 
+export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = { match: 'match', mismatch: 'mismatch', unobservable: 'not observable', erratum: 'erratum', skipped: 'skipped' };
+
 /** As the user would write it, `bar2:64K-128K`; ordinary memory has no BAR to name. */
 export function windowRange({ bar, offset, length, source }: ReportWindow): string {
   if (source === 'memory') return `memory, ${formatSize(BigInt(length))}`;
@@ -76,4 +79,12 @@ export function windowRange({ bar, offset, length, source }: ReportWindow): stri
 
 export function windowName(window: ReportWindow): string {
   return window.source === 'memory' ? windowRange(window) : `${windowRange(window)}=${window.attribute}`;
+}
+
+/** What the kernel programmed; what it does not tell is marked as predicted, unless the reader knows. */
+export function evidenceText(evidence: Evidence & { reserved?: readonly string[] }, isMarked = true): string {
+  const { predicted, programmed, reserved } = evidence;
+  if (!isContradicted(evidence)) return programmed ?? (isMarked ? `${predicted} (predicted)` : predicted);
+  const found = programmed === null || programmed === predicted ? `${reserved?.join(', ') || 'nothing'} on record` : programmed;
+  return `${found} ✗ not ${predicted}`;
 }

@@ -1,0 +1,76 @@
+/** A report as test cases, for the formats that know nothing else: a suite per window; its own evidence first, then its checks. */
+import type { NamedReport } from './machine.ts';
+import { machineFacts } from './machine.ts';
+import { isContradicted, isControl } from './report.ts';
+import type { Check, Evidence, Report, ReportWindow } from './report.ts';
+import { windowName } from './words.ts';
+
+export interface Suite {
+  /** Unlike the others': the machine and the window. */
+  readonly name: string;
+  readonly machine: string;
+  readonly window: string;
+  readonly facts: string;
+  readonly cases: readonly Case[];
+}
+
+export interface Case {
+  /** A stage-1 type, or that it is the window's own evidence. */
+  readonly group: string;
+  readonly name: string;
+  readonly result: Result;
+  /** What was predicted, programmed, observed. */
+  readonly detail: Readonly<Record<string, string | null>>;
+}
+
+/** `known`: not as predicted, by an erratum of the emulator; neither a failure nor a pass. */
+export type Result = { readonly kind: 'passed' } | { readonly kind: 'failed' | 'skipped' | 'known'; readonly why: string };
+
+export function suitesOf(reports: readonly NamedReport[]): readonly Suite[] {
+  return reports.flatMap(({ name, report }) => report.windows.map((window, index) => suiteOf(name, report, window, index)));
+}
+
+function suiteOf(machine: string, report: Report, window: ReportWindow, index: number): Suite {
+  const what = isControl(report, window) ? `control: ${windowName(window)}` : windowName(window);
+  const checks = report.checks.filter((check) => check.window === index);
+  return {
+    name: `${machine} ${index} ${what}`,
+    machine,
+    window: what,
+    facts: machineFacts(report),
+    cases: [evidenceCase('host mapping', window.hostVma), evidenceCase('stage 2', window.stage2), ...checks.map((check) => checkCase(check, window))],
+  };
+}
+
+type Programmed = Evidence & { reserved?: readonly string[] };
+
+function evidenceCase(name: string, evidence: Programmed): Case {
+  const { predicted, programmed, reserved } = evidence;
+  return { group: 'programmed', name, result: evidenceResult(evidence), detail: { predicted, programmed, ...(reserved && { reserved: reserved.join(', ') }) } };
+}
+
+function evidenceResult(evidence: Programmed): Result {
+  const { predicted, programmed, reserved } = evidence;
+  if (isContradicted(evidence)) return { kind: 'failed', why: `programmed ${programmed ?? 'unknown'}${reserved ? ` (on record: ${reserved.join(', ')})` : ''}, predicted ${predicted}` };
+  return programmed === null ? { kind: 'skipped', why: 'this kernel does not tell what it programmed' } : { kind: 'passed' };
+}
+
+function checkCase(check: Check, { stage2 }: ReportWindow): Case {
+  const { stage1, probe, effective, predicted, observed, note } = check;
+  return { group: stage1, name: probe, result: checkResult(check), detail: { effective, predicted, programmed: stage2.programmed, observed, note } };
+}
+
+function checkResult({ verdict, predicted, observed, note }: Check): Result {
+  const why = note ?? `predicted ${predicted}, observed ${observed ?? 'nothing'}`;
+  switch (verdict) {
+    case 'match':
+      return { kind: 'passed' };
+    case 'mismatch':
+      return { kind: 'failed', why: `predicted ${predicted}, observed ${observed ?? 'nothing'}: ${note ?? 'no reason given'}` };
+    case 'erratum':
+      return { kind: 'known', why };
+    case 'unobservable':
+    case 'skipped':
+      return { kind: 'skipped', why };
+  }
+}

@@ -1,0 +1,27 @@
+/** What reports can be written as. Each writer is loaded when it is asked for: a run that only prints pays for none. */
+import type { NamedReport } from './machine.ts';
+
+export type Format = 'json' | 'junit' | 'tap';
+
+interface Writer {
+  /** For --help. */
+  readonly what: string;
+  /** @param reports one, or several to stand side by side */
+  readonly write: (reports: readonly NamedReport[]) => Promise<string>;
+}
+
+export const FORMATS: Readonly<Record<Format, Writer>> = {
+  json: {
+    what: 'JSON',
+    write: async (reports) => {
+      const { formatComparison, formatReport } = await import('./json.ts');
+      const [only] = reports;
+      if (only !== undefined && reports.length === 1) return formatReport(only.report);
+      return formatComparison((await import('./machines.ts')).compareMachines(reports));
+    },
+  },
+  junit: { what: 'JUnit XML', write: async (reports) => (await import('./junit.ts')).formatJunit(reports) },
+  tap: { what: 'TAP 14', write: async (reports) => (await import('./tap.ts')).formatTap(reports) },
+};
+
+export const FORMAT_NAMES = Object.keys(FORMATS) as readonly Format[];

@@ -1,0 +1,58 @@
+/** What a report's machine is called, where several stand side by side. */
+import { basename } from 'node:path';
+import type { Report, ReportPlatform } from './report.ts';
+
+export interface NamedReport {
+  /** Unlike those of the reports beside it. */
+  readonly name: string;
+  readonly report: Report;
+}
+
+const VENDOR: Readonly<Record<string, string>> = { AuthenticAMD: 'AMD', GenuineIntel: 'Intel' };
+const PAGING_VENDOR = { npt: 'AMD', ept: 'Intel' } as const;
+
+function vendorOf({ vendor, nestedPaging }: ReportPlatform): string | undefined {
+  if (vendor !== undefined) return VENDOR[vendor] ?? vendor;
+  return nestedPaging ? PAGING_VENDOR[nestedPaging] : undefined;
+}
+
+/** `arm64`, `x86 AMD`. */
+export function kindOfMachine({ arch, platform }: Pick<Report, 'arch' | 'platform'>): string {
+  const vendor = vendorOf(platform);
+  return vendor === undefined ? arch : `${arch} ${vendor}`;
+}
+
+/** Names by kind; machines of one kind by their files' names as well, and by number where those are alike too. */
+export function nameMachines(files: readonly { readonly path: string; readonly report: Report }[]): readonly NamedReport[] {
+  const kinds = files.map(({ report }) => kindOfMachine(report));
+  const full = files.map(({ path }, index) => {
+    const kind = kinds[index] ?? '';
+    return isUnique(kinds, kind) ? kind : `${kind} ${basename(path, '.json')}`;
+  });
+  return files.map(({ report }, index) => {
+    const name = full[index] ?? '';
+    return { name: isUnique(full, name) ? name : `${name} (${index + 1})`, report };
+  });
+}
+
+function isUnique(names: readonly string[], name: string): boolean {
+  return names.filter((other) => other === name).length === 1;
+}
+
+/** The facts of a machine in a line: `arm64 emulated by qemu-10.0.2, Linux 7.3.4, mmap cookies, FWB`. */
+export function machineFacts({ arch, platform }: Pick<Report, 'arch' | 'platform'>): string {
+  const { emulator, kernel, cookies, fwb, nestedPaging } = platform;
+  const vendor = vendorOf(platform);
+  return [
+    emulator === null ? arch : `${arch} emulated by ${emulator}`,
+    `Linux ${kernel}`,
+    cookies ? 'mmap cookies' : 'no mmap cookies',
+    ...(fwb === null ? [] : [fwb ? 'FWB' : 'no FWB']),
+    ...(vendor === undefined && nestedPaging === undefined ? [] : [`${vendor === undefined ? '' : `${vendor} with `}${nestedPaging?.toUpperCase() ?? 'no nested paging'}`]),
+  ].join(', ');
+}
+
+/** `device 0000:01:00.0 (1af4:1110), mapped by cookie`. */
+export function deviceFacts({ device }: Pick<Report, 'device'>): string {
+  return device.address === null ? 'no device: memory stands in for a BAR' : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
+}

@@ -1,0 +1,162 @@
+/** Reports of several machines, put side by side: what each makes of an attribute, and where machines of one architecture disagree. Pure. */
+import { PROBES } from '../../memattr/index.ts';
+import type { Attribute, ProbeName, Strictness } from '../../memattr/index.ts';
+import type { NamedReport } from './machine.ts';
+import { isControl, summarise } from './report.ts';
+import type { Check, Evidence, Report, ReportWindow, Summary } from './report.ts';
+
+export const COMPARISON_SCHEMA = 'wcvmm.comparison/1';
+
+/** As JSON has it. Lists called `machines` have one entry per machine, in the order of the reports; null: that machine has none. */
+export interface Comparison {
+  schema: typeof COMPARISON_SCHEMA;
+  machines: (Pick<Report, 'command' | 'arch' | 'platform' | 'device' | 'summary'> & { name: string })[];
+  attributes: AttributeRow[];
+  differences: Difference[];
+  /** What was not compared, and why. */
+  incomparable: string[];
+}
+
+export interface AttributeRow {
+  attribute: Attribute;
+  machines: (Side | null)[];
+  /** In what those machines differ that can be compared. */
+  differs: ('hostVma' | 'stage2' | 'strictness')[];
+  /** Stage-1 types that machines of one architecture combine to different types. */
+  combinedDiffers: string[];
+}
+
+/** One attribute on one machine: its first window, and the verdicts of all. */
+export interface Side {
+  windows: number;
+  hostVma: ReportWindow['hostVma'];
+  stage2: ReportWindow['stage2'];
+  /** null: the report does not say. */
+  strictness: Strictness | null;
+  combined: { stage1: string; effective: string }[];
+  summary: Summary;
+}
+
+/** A check that machines of one architecture answer differently. */
+export interface Difference {
+  attribute: Attribute;
+  stage1: string;
+  probe: ProbeName;
+  machines: (Answer | null)[];
+}
+
+export type Answer = Pick<Check, 'effective' | 'predicted' | 'observed' | 'verdict'>;
+
+/** Strictest first, as a reader asks. */
+const ATTRIBUTES: readonly Attribute[] = ['device', 'default', 'wc'];
+
+export function compareMachines(reports: readonly NamedReport[]): Comparison {
+  return {
+    schema: COMPARISON_SCHEMA,
+    machines: reports.map(({ name, report: { command, arch, platform, device, summary } }) => ({ name, command, arch, platform, device, summary })),
+    attributes: ATTRIBUTES.flatMap((attribute) => attributeRow(attribute, reports)),
+    differences: ATTRIBUTES.flatMap((attribute) => differencesOf(attribute, reports)),
+    incomparable: incomparable(reports),
+  };
+}
+
+function windowsOf(report: Report, attribute: Attribute): readonly (readonly [number, ReportWindow])[] {
+  return [...report.windows.entries()].filter(([, window]) => window.attribute === attribute && !isControl(report, window));
+}
+
+function sideOf(report: Report, attribute: Attribute): Side | null {
+  const windows = windowsOf(report, attribute);
+  const [first] = windows;
+  if (first === undefined) return null;
+  const [index, { hostVma, stage2, strictness }] = first;
+  const indexes = new Set(windows.map(([at]) => at));
+  const types = new Map(report.checks.filter(({ window }) => window === index).map(({ stage1, effective }) => [stage1, effective]));
+  return {
+    windows: windows.length,
+    hostVma,
+    stage2,
+    strictness: strictness ?? null,
+    combined: [...types].map(([stage1, effective]) => ({ stage1, effective })),
+    summary: summarise(report.checks.filter(({ window }) => indexes.has(window))),
+  };
+}
+
+function attributeRow(attribute: Attribute, reports: readonly NamedReport[]): readonly AttributeRow[] {
+  const machines = reports.map(({ report }) => sideOf(report, attribute));
+  if (machines.every((side) => side === null)) return [];
+  // The types of two architectures have nothing in common, and neither do EPT's and NPT's; whether a guest can relax a window does.
+  const kinds = reports.map(({ report }) => report.arch);
+  const paging = reports.map(({ report }) => `${report.arch} ${report.platform.nestedPaging ?? ''}`);
+  const differs: AttributeRow['differs'] = [];
+  if (isSplit(machines, kinds, ({ hostVma }) => made(hostVma))) differs.push('hostVma');
+  if (isSplit(machines, paging, ({ stage2 }) => made(stage2))) differs.push('stage2');
+  if (isSplit(machines, [], ({ strictness }) => strictness && String(strictness.strict))) differs.push('strictness');
+  const types = new Set(machines.flatMap((side) => side?.combined.map(({ stage1 }) => stage1) ?? []));
+  const combinedDiffers = [...types].filter((type) => isSplit(machines, kinds, ({ combined }) => combined.find(({ stage1 }) => stage1 === type)?.effective ?? null));
+  return [{ attribute, machines, differs, combinedDiffers }];
+}
+
+function made({ predicted, programmed }: Evidence): string {
+  return programmed ?? predicted;
+}
+
+/** Do two machines of one group say different things? Without groups all are comparable; null says nothing. */
+function isSplit(machines: readonly (Side | null)[], groups: readonly string[], say: (side: Side) => string | null): boolean {
+  const said = new Map<string, string>();
+  return machines.some((side, index) => {
+    const word = side && say(side);
+    if (word === null) return false;
+    const group = groups[index] ?? '';
+    const before = said.get(group);
+    said.set(group, before ?? word);
+    return before !== undefined && before !== word;
+  });
+}
+
+function differencesOf(attribute: Attribute, reports: readonly NamedReport[]): readonly Difference[] {
+  const checks = reports.map(({ report }) => checksOf(report, attribute));
+  const keys = new Set(checks.flatMap((ofOne) => [...ofOne.keys()]));
+  return [...keys].flatMap((key): Difference[] => {
+    const machines = checks.map((ofOne) => ofOne.get(key) ?? null);
+    const one = machines.find((check) => check !== null);
+    const answers = new Set(machines.flatMap((check) => (check === null ? [] : [`${check.observed ?? ''} ${check.verdict}`])));
+    if (one == null || answers.size < 2) return [];
+    return [{ attribute, stage1: one.stage1, probe: one.probe, machines: machines.map((check) => check && answerOf(check)) }];
+  });
+}
+
+/** By architecture, stage-1 type and probe: a key that two architectures never share. */
+function checksOf(report: Report, attribute: Attribute): ReadonlyMap<string, Check> {
+  const index = windowsOf(report, attribute)[0]?.[0];
+  return new Map(report.checks.filter(({ window }) => window === index).map((check) => [`${report.arch} ${check.stage1} ${check.probe}`, check]));
+}
+
+function answerOf({ effective, predicted, observed, verdict }: Check): Answer {
+  return { effective, predicted, observed, verdict };
+}
+
+function incomparable(reports: readonly NamedReport[]): string[] {
+  const byArch = new Map<string, NamedReport[]>();
+  for (const named of reports) byArch.set(named.report.arch, [...(byArch.get(named.report.arch) ?? []), named]);
+  const groups = [...byArch.values()];
+  const apart = groups.length > 1 ? [`checks of ${[...byArch.keys()].join(' and ')}: their guests have no stage-1 type in common, so that no two of their checks ask the same`] : [];
+  return apart.concat(groups.flatMap(missingProbes), missingAttributes(reports));
+}
+
+/** Of machines of one architecture: probes that some were not asked. */
+function missingProbes(group: readonly NamedReport[]): readonly string[] {
+  const asked = group.map(({ name, report }) => ({ name, probes: new Set(report.checks.map(({ probe }) => probe)) }));
+  const some = PROBES.filter((probe) => asked.some(({ probes }) => probes.has(probe)));
+  return asked.flatMap(({ name, probes }) => {
+    const lacking = some.filter((probe) => !probes.has(probe));
+    return lacking.length > 0 ? [`${lacking.join(', ')}: not asked on ${name}`] : [];
+  });
+}
+
+function missingAttributes(reports: readonly NamedReport[]): readonly string[] {
+  const used = ATTRIBUTES.filter((attribute) => reports.some(({ report }) => windowsOf(report, attribute).length > 0));
+  return reports.flatMap(({ name, report }) => {
+    const lacking = used.filter((attribute) => windowsOf(report, attribute).length === 0);
+    return lacking.length > 0 ? [`windows of ${lacking.join(', ')}: ${name} has none`] : [];
+  });
+}
