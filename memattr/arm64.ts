@@ -9,6 +9,8 @@ import { kvmStage2, linuxMapping } from './sources.ts';
 import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
 import type { KvmStage2 } from './stage2.ts';
 import { strictnessOf } from './strictness.ts';
+import { trappedStrictness } from './trapped.ts';
+import { predictTrappedArm64 } from './trapped-arm64.ts';
 
 /**
  * Each answer that is possible on the platform: two where nobody could tell whether FWB is on. They only differ for stage-2
@@ -35,6 +37,10 @@ function sameOutcome(a: Prediction, b: Prediction): boolean {
   return a.kind === b.kind && (a.kind !== 'outcome' || b.kind !== 'outcome' || a.outcome === b.outcome);
 }
 
+function isStrict(type: string): boolean {
+  return type.startsWith('Device-nG');
+}
+
 export const arm64: ArchitectureModel = {
   arch: 'arm64',
   stage1Types: STAGE1_TYPES,
@@ -47,7 +53,12 @@ export const arm64: ArchitectureModel = {
     const stage2 = kvmStage2(linuxMapping(attribute, source));
     return strictnessOf(
       STAGE1_TYPES.map((stage1) => ({ stage1: stage1.name, effective: effective(stage1, stage2, platform) })),
-      (type) => type.startsWith('Device-nG'),
+      isStrict,
     );
+  },
+  trapped: {
+    effective: (attribute, source) => linuxMapping(attribute, source).hostVma,
+    predict: predictTrappedArm64,
+    strictness: (attribute, source) => trappedStrictness(linuxMapping(attribute, source).hostVma, isStrict),
   },
 };

@@ -1,5 +1,6 @@
 /** Where an emulator is known to differ from the architecture. Each was seen, and each excuses no more than what was seen. */
 import type { Outcome, ProbeName } from './model.ts';
+import { TRAPPED } from './trapped.ts';
 
 /** One cell, as far as an erratum may look at it. */
 export interface ErratumCheck {
@@ -40,5 +41,11 @@ export const errata: readonly Erratum[] = [
     emulator: QEMU_10,
     text: 'QEMU checks a 128-bit SIMD access to Device memory for an alignment of 8 bytes, where the architecture asks for 16.',
     matches: faultNotRaised('simd-half-aligned'),
+  },
+  {
+    id: 'qemu-device-alignment-trapped',
+    emulator: QEMU_10,
+    text: 'QEMU lets DC ZVA, and a 128-bit access that is aligned to 8 bytes, on Device memory get as far as stage 2, where the architecture has stage 1 fault; where accesses are trapped KVM then ends the VM.',
+    matches: ({ probe, stage2, predicted, observed }) => stage2 === TRAPPED && (probe === 'zero-block' || probe === 'simd-half-aligned') && predicted === 'alignment-fault' && observed === 'vm-killed',
   },
 ];

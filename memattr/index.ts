@@ -11,6 +11,8 @@ export { PROBES } from './model.ts';
 export type { ArchitectureModel, Attribute, MtrrType, Outcome, Platform, Prediction, ProbeName, Source, Stage1Type, Strictness } from './model.ts';
 export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.ts';
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
+export { TRAPPED } from './trapped.ts';
+export type { Access, TrappedModel } from './trapped.ts';
 export { x86 } from './x86.ts';
 export { combineEpt, decodeEpt, encodeEpt } from './x86/ept.ts';
 export type { EptEntry, EptType } from './x86/ept.ts';

@@ -1,4 +1,5 @@
 /** The vocabulary of the model, and what every architecture's model can answer. */
+import type { TrappedModel } from './trapped.ts';
 
 /** What user space asks a window's mapping to be; a `memory type` is what hardware ends up with. */
 export type Attribute = 'default' | 'device' | 'wc';
@@ -98,4 +99,6 @@ export interface ArchitectureModel {
   predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction;
   /** Whether the platform can enforce it. Throws RangeError for an attribute that the source cannot give. */
   strictness(attribute: Attribute, source: Source, platform: Platform): Strictness;
+  /** The same of a window that has no memslot; all of the above is about one that has. */
+  readonly trapped: TrappedModel;
 }

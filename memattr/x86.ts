@@ -1,9 +1,11 @@
 /** The x86 model, of both vendors: what tells them apart is whose nested paging KVM uses, and that is the platform's to say. */
 import type { ArchitectureModel, Attribute, Platform, Prediction, ProbeName, Source, Stage1Type, Strictness } from './model.ts';
 import { strictnessOf } from './strictness.ts';
+import { trappedStrictness } from './trapped.ts';
 import { kvmX86Stage2, linuxX86Mapping } from './x86/linux.ts';
 import { STAGE1_TYPES, decodePat } from './x86/pat.ts';
 import { X86_PROBES, predictX86Cell } from './x86/predict.ts';
+import { hostTypes, predictTrappedX86 } from './x86/trapped.ts';
 import { combineX86, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
 
 function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
@@ -25,10 +27,18 @@ function strictness(attribute: Attribute, source: Source, platform: Platform): S
   const name = nameOfX86Stage2(stage2);
   const found = strictnessOf(
     STAGE1_TYPES.map((stage1) => ({ stage1: stage1.name, effective: effective(stage1, name, platform) })),
-    (type) => type === 'UC' || type === 'CD',
+    isStrict,
   );
   if (found.strict || stage2.paging !== 'npt' || stage2.type !== 'UC') return found;
   return { ...found, why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19). Only accesses that are trapped can be strict` };
+}
+
+function isStrict(type: string): boolean {
+  return type === 'UC' || type === 'CD';
+}
+
+function effectiveTrapped(attribute: Attribute, source: Source, platform: Platform): string {
+  return hostTypes(linuxX86Mapping(attribute, source).hostVma, platform).join(' or ');
 }
 
 export const x86: ArchitectureModel = {
@@ -40,4 +50,9 @@ export const x86: ArchitectureModel = {
   effective,
   predict,
   strictness,
+  trapped: {
+    effective: effectiveTrapped,
+    predict: (probe) => predictTrappedX86(probe),
+    strictness: (attribute, source, platform) => trappedStrictness(effectiveTrapped(attribute, source, platform), isStrict),
+  },
 };

@@ -1,4 +1,4 @@
-import { KVM_RUN, KVM_RUN_LAYOUT } from '../vmm/sys/kvm.ts';
+import { KVM_EXIT, KVM_RUN, KVM_RUN_LAYOUT } from '../vmm/sys/kvm.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import type { ErrnoName, Port } from '../vmm/sys/port.ts';
 import { runVcpu } from '../vmm/kvm/vcpu-loop.ts';
@@ -24,15 +24,19 @@ export interface FakeRun extends VcpuRun {
   readonly console: string;
   /** Entries into the guest. */
   readonly entries: number;
+  /** What the loads that the loop answered gave the guest. */
+  readonly loaded: readonly bigint[];
 }
 
 /** Runs the vCPU loop on a KVM that plays `entries`; the loop must end by the last of them. */
 export function playVcpu(entries: readonly Entry[], change: Partial<RunRequest> = {}, memory: Map<bigint, ArrayBuffer> = new Map()): FakeRun {
   const state = new ArrayBuffer(4096);
+  const loaded: bigint[] = [];
   const underWay = new ArrayBuffer(4);
   memory.set(RUN, state).set(UNDER_WAY, underWay);
   let entered = 0;
   let console = '';
+  let loading = false;
   const fake: FakeVcpu = { memory, setUnderWay: (cell) => void (new Uint32Array(underWay)[0] = cell === null ? 0 : cell + 1) };
   const port: Port = {
     ...stubPort({}).port,
@@ -42,14 +46,20 @@ export function playVcpu(entries: readonly Entry[], change: Partial<RunRequest> 
       const entry = entries[entered++];
       if (entry === undefined) throw new Error('the loop went on after the last exit');
       if (typeof entry === 'string') throw new SysError('ioctl KVM_RUN', ERRNO[entry]);
+      if (loading) loaded.push(new DataView(state).getBigUint64(KVM_RUN_LAYOUT.mmio.data, true));
       new Uint8Array(state).fill(0);
       entry(new DataView(state), fake);
+      loading = isLoad(new DataView(state));
       return 0;
     },
   };
-  const request: RunRequest = { vcpu: 9, runAddress: RUN, runLength: 4096, doorbell: DOORBELL_GPA, exchanges: [], cells: { count: 8, underWay: UNDER_WAY }, ...change };
+  const request: RunRequest = { vcpu: 9, runAddress: RUN, runLength: 4096, doorbell: DOORBELL_GPA, exchanges: [], trapped: [], cells: { count: 8, underWay: UNDER_WAY }, ...change };
   const run = runVcpu(port, request, (text) => void (console += text));
-  return { ...run, console, entries: entered };
+  return { ...run, console, entries: entered, loaded };
+}
+
+function isLoad(state: DataView): boolean {
+  return state.getUint32(KVM_RUN_LAYOUT.exitReason, true) === KVM_EXIT.mmio && state.getUint8(KVM_RUN_LAYOUT.mmio.isWrite) === 0;
 }
 
 /** As the real port: the memory itself, from any address inside of it. */
@@ -68,7 +78,7 @@ export function exitFor(reason: number, fill: (state: DataView) => void = () => 
 
 /** KVM_EXIT_MMIO for a store of `value`, or with null for a load. */
 export function access(address: bigint, length: number, value: bigint | null): Exit {
-  return exitFor(6, (state) => {
+  return exitFor(KVM_EXIT.mmio, (state) => {
     const { mmio } = KVM_RUN_LAYOUT;
     state.setBigUint64(mmio.address, address, true);
     state.setUint32(mmio.length, length, true);

@@ -15,7 +15,7 @@ function emulationFailure({ count, flags, bytes }: { count: number; flags: bigin
   });
 }
 
-function nisv(address: bigint, syndrome: bigint): Entry {
+function nisv(address: bigint, syndrome: bigint): Exit {
   return exitFor(KVM_EXIT.armNisv, (state) => {
     state.setBigUint64(KVM_RUN_LAYOUT.armNisv.syndrome, syndrome, true);
     state.setBigUint64(KVM_RUN_LAYOUT.armNisv.address, address, true);
@@ -85,6 +85,39 @@ describe('a last exit', () => {
   test('believes no size of an instruction that is longer than there is room for', () => {
     const { exit } = playVcpu([emulationFailure({ count: 8, flags: 1n, bytes: Array.from({ length: 200 }, () => 0x90) })]);
     expect(exit.kind === 'not-emulated' && exit.instruction?.split(' ')).toHaveLength(15);
+  });
+});
+
+describe('a trapped window', () => {
+  const GPA = 0x1_0000_0000n;
+  const window = { gpa: GPA, length: 4096n, address: 0x7200_0000_0000n };
+  const play = (...entries: readonly Entry[]) => playVcpu([...entries, DONE], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
+
+  test('gives a load what a store has left there, and counts both', () => {
+    const { exit, loaded, trappedExits } = play(access(GPA + 8n, 8, 0x0123_4567_89ab_cdefn), access(GPA + 8n, 8, null), access(GPA + 12n, 4, null), access(GPA + 15n, 1, null));
+    expect(exit).toEqual({ kind: 'done', status: 0 });
+    expect(loaded).toEqual([0x0123_4567_89ab_cdefn, 0x0123_4567n, 0x01n]);
+    expect(trappedExits).toEqual([4]);
+  });
+
+  test.each<[string, Exit, string]>([
+    ['over its end', access(GPA + 4092n, 8, 1n), 'leaves-window'],
+    ['of more than 8 bytes', access(GPA, 16, null), 'leaves-window'],
+    ['of no bytes', access(GPA, 0, null), 'leaves-window'],
+    ['right behind it', access(GPA + 4096n, 1, null), 'unmapped'],
+    ['right before it', access(GPA - 1n, 1, 1n), 'unmapped'],
+    ['that wraps around', access((1n << 64n) - 4n, 8, 1n), 'unmapped'],
+  ])('makes no access %s', (_name, entry, kind) => {
+    const { exit, trappedExits } = playVcpu([entry], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
+    expect(exit).toMatchObject({ kind });
+    expect(describeExit(exit)).toMatch(/0x/);
+    expect(trappedExits).toEqual([0]);
+  });
+
+  test('is where an access that arm64 cannot describe is one that KVM cannot hand over', () => {
+    const { exit } = playVcpu([nisv(GPA + 64n, 1n << 6n)], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
+    expect(exit).toEqual({ kind: 'not-emulated', instruction: null, address: GPA + 64n });
+    expect(describeExit(exit)).toMatch(/no load or store of one general register.*--enforce/);
   });
 });
 

@@ -12,7 +12,7 @@ import type { BarSource } from '../vmm/vfio/source.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
-const windows = (['device', 'wc', 'default'] as const).map((attribute, index) => ({ bar: 2, offset: BigInt(index) << 20n, length: 1n << 20n, attribute }));
+const windows = (['device', 'wc', 'default'] as const).map((attribute, index) => ({ bar: 2, offset: BigInt(index) << 20n, length: 1n << 20n, attribute, access: 'mapped' as const }));
 
 describe('questions', () => {
   test('are every window, stage-1 type and probe, once', () => {

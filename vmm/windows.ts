@@ -20,6 +20,8 @@ export interface WindowChoice {
   readonly iommu: IommuPath | 'auto';
   /** The texts of --map; empty = a default for the device's largest BAR. */
   readonly maps: readonly string[];
+  /** Trap every access to the windows of the attribute `device`, so that no guest can relax them. */
+  readonly enforce: boolean;
 }
 
 export interface OpenWindow extends Window, GuestWindow {}
@@ -80,11 +82,14 @@ export function openWindows(port: Port, scope: Scope, arch: GuestArchitecture, c
   const source = openSource(port, scope, sourceRequest(port, choice, requests));
   const wanted = requests.length > 0 ? requests : defaultMaps(choice.source, source.regions, pageSize);
   const planned = planWindows(wanted, source.regions, pageSize);
+  if (choice.enforce && !planned.some(({ attribute }) => attribute === 'device')) {
+    throw new WcvmmError('E_USAGE', `--enforce traps windows of the attribute device, and ${requests.length > 0 ? 'no --map asks for one; expected one, as in --map bar2:0-64K=device' : `the source ${choice.source} gives none; expected another --source`}. Or leave out --enforce.`);
+  }
   const placements = placeWindows(planned, { base: arch.windowBase, alignment: WINDOW_ALIGNMENT, limit: arch.gpaLimit });
   const windows = planned.flatMap((window, index): OpenWindow[] => {
     const placement = placements[index];
     if (placement === undefined) return [];
-    return [{ ...window, gpa: placement.gpa, mapping: mapWindow(source, window, placement) }];
+    return [{ ...window, gpa: placement.gpa, mapping: mapWindow(source, window, placement), access: choice.enforce && window.attribute === 'device' ? 'trapped' : 'mapped' }];
   });
   return { source, windows };
 }

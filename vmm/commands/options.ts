@@ -13,6 +13,7 @@ export interface DeviceOptions {
 
 export interface WindowOptions extends DeviceOptions {
   readonly map: readonly string[];
+  readonly enforce?: boolean;
   readonly timeout: number;
 }
 
@@ -36,14 +37,15 @@ export function addDeviceOptions(command: Command): Command {
 export function addWindowOptions(command: Command): Command {
   return addDeviceOptions(command)
     .option('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once (default: all attributes, side by side in the largest BAR)', collect, [])
+    .option('--enforce', 'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each')
     .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
 }
 
-export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps'> {
+export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps' | 'enforce'> {
   if (source === 'memory' && device !== undefined) throw new WcvmmError('E_USAGE', '--source memory needs no device; expected one of the two. Leave out --device, or choose --source cookie.');
   return { source, device: device ?? null, iommu };
 }
 
 export function windowChoice(options: WindowOptions): WindowChoice {
-  return { ...deviceChoice(options), maps: options.map };
+  return { ...deviceChoice(options), maps: options.map, enforce: options.enforce === true };
 }

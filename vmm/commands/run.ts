@@ -32,6 +32,7 @@ const EXAMPLES = `
 Examples:
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc guest.elf
   $ wcvmm run --source memory guest.elf          a machine with KVM and no device
+  $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device --enforce guest.elf
   $ wcvmm run -d 0000:01:00.0 --source sysfs --timeout 5 guest.elf
 
 The guest's console goes to standard output, what KVM made of the windows to standard error.
@@ -87,14 +88,14 @@ function start(port: Port, arch: GuestArchitecture, thread: VcpuThread, { image,
   });
 }
 
-async function tell({ exit, stage2 }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
-  const rows = windows.map(({ bar, offset, length, attribute, gpa }) => {
+async function tell({ exit, stage2, windowExits }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
+  const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
+    const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
     const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
-    return { bar, offset: Number(offset), length: Number(length), attribute, gpa: `0x${gpa.toString(16)}`, stage2: read?.memoryType ?? null, blockSize: read?.blockSize ?? null };
+    return { bar, offset: Number(offset), length: Number(length), attribute, gpa: `0x${gpa.toString(16)}`, stage2: read?.memoryType ?? null, blockSize: read?.blockSize ?? null, ...(trapped && { trapped }) };
   });
   for (const row of rows) {
-    const touched = row.blockSize === null ? 'not touched by the guest' : `stage 2 ${row.stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(row.blockSize))}`;
-    process.stderr.write(`bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${touched}\n`);
+    process.stderr.write(`bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`);
   }
   if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
   if (json !== undefined) {
@@ -108,9 +109,14 @@ async function tell({ exit, stage2 }: GuestLife, windows: readonly OpenWindow[],
   return EXIT.match;
 }
 
+function whatBecameOf({ stage2, blockSize, trapped }: { stage2: string | null; blockSize: number | null; trapped?: { exits: number } }): string {
+  if (trapped !== undefined) return `trapped: no memslot, ${trapped.exits} accesses were exits`;
+  return blockSize === null ? 'not touched by the guest' : `stage 2 ${stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(blockSize))}`;
+}
+
 /** JSON has no bigint. */
 function exitInJson(exit: VcpuExit): object {
-  return exit.kind === 'unmapped' ? { ...exit, address: `0x${exit.address.toString(16)}` } : exit;
+  return Object.fromEntries(Object.entries(exit).map(([name, value]: [string, unknown]) => [name, typeof value === 'bigint' ? `0x${value.toString(16)}` : value]));
 }
 
 function ramLength({ memory }: RunOptions): number {

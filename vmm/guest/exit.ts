@@ -19,8 +19,10 @@ export function describeExit(exit: VcpuExit): string | null {
         : `KVM_RUN failed with errno ${exit.errno}; expected the guest to end by the exit doorbell.`;
     case 'unmapped':
       return `the guest ${exit.isWrite ? 'wrote' : 'read'} ${exit.length === null ? 'something' : `${exit.length} bytes`} at gpa 0x${exit.address.toString(16)}, where there is neither memory nor the doorbell. Check the guest, or map a window there.`;
+    case 'leaves-window':
+      return `the guest ${exit.isWrite ? 'wrote' : 'read'} ${exit.length} bytes at gpa 0x${exit.address.toString(16)}, which leaves the trapped window that they start in; nothing was touched. Expected accesses of up to 8 bytes inside of it.`;
     case 'not-emulated':
-      return `KVM would have had to carry out an instruction for the guest and cannot (${whichInstruction(exit)}). Let the guest use another where there is no memory, or real memory.`;
+      return `KVM would have had to carry out an instruction for the guest and cannot (${whichInstruction(exit)}). In a window that --enforce traps, and where there is no memory, a guest needs plain loads and stores of up to 8 bytes.`;
     case 'shutdown':
       return 'the guest met an exception while it was handling two others (a triple fault), which resets a CPU; expected the exit doorbell. Are its stack and its exception table where it thinks?';
     case 'entry-failed':

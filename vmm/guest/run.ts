@@ -1,5 +1,5 @@
 /** One life of a bare guest: a new VM, its memslots, one vCPU, the records and what KVM programmed, and nothing left. */
-import type { ProbeName } from '../../memattr/index.ts';
+import type { Access, ProbeName } from '../../memattr/index.ts';
 import { Scope } from '../scope.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
@@ -22,6 +22,8 @@ import type { GuestRam } from './ram.ts';
 export interface GuestWindow {
   readonly gpa: bigint;
   readonly mapping: HostMapping;
+  /** `trapped`: no memslot; each of the guest's accesses is an exit, and is made on `mapping`. */
+  readonly access: Access;
 }
 
 export interface GuestJob {
@@ -39,7 +41,9 @@ export interface GuestJob {
   readonly onRam?: (ram: GuestRam) => void;
 }
 
-export interface GuestLife extends Omit<VcpuRun, 'busLocks'> {
+export interface GuestLife extends Omit<VcpuRun, 'busLocks' | 'trappedExits'> {
+  /** Accesses that were exits, by window; 0 for one that is mapped. */
+  readonly windowExits: readonly number[];
   /** null: this KVM does not tell. */
   readonly busLocks: readonly BusLocks[] | null;
   /** The log's bytes, not looked at yet. */
@@ -63,19 +67,22 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
     ram.bytes.set(encodeCells(job.cells), ABI.cellsOffset);
     job.onRam?.(ram);
     machine.addMemslot(arch.ramBase, ram.mapping);
-    for (const { gpa, mapping } of job.windows) machine.addMemslot(gpa, mapping);
+    for (const { gpa, mapping, access } of job.windows) if (access === 'mapped') machine.addMemslot(gpa, mapping);
+    const trapped = job.windows.filter(({ access }) => access === 'trapped');
     const vcpu = addVcpu(port, scope, machine, arch, job.image.entry);
     const { timeoutMs, onConsole, signal } = job;
     const stage2 = arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: await thread.id() });
     const run = await thread.run(port, vcpu, {
       doorbell: arch.doorbell,
       exchanges: exchangesOf(job),
+      trapped: trapped.map(({ gpa, mapping }) => ({ gpa, ...mapping })),
       cells: { count: job.cells.length, underWay: ram.mapping.address + BigInt(ABI.logOffset + LOG_AT.running) },
       timeoutMs,
       ...(onConsole && { onConsole }),
       ...(signal && { signal }),
     });
-    return { ...run, busLocks: exits.busLocks ? run.busLocks : null, log: copyLog(ram), stage2: stage2.read() };
+    const exitsOf = (window: GuestWindow): number => run.trappedExits[trapped.indexOf(window)] ?? 0;
+    return { ...run, busLocks: exits.busLocks ? run.busLocks : null, windowExits: job.windows.map(exitsOf), log: copyLog(ram), stage2: stage2.read() };
   } finally {
     scope.close();
   }

@@ -5,6 +5,7 @@ import { ERRNO, SysError } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { exchange } from './exchange.ts';
 import { readLastExit } from './last-exit.ts';
+import { TrappedWindows } from './trapped.ts';
 import type { BusLocks, HostCheck, RunRequest, VcpuExit, VcpuRun } from './vcpu-protocol.ts';
 
 const PAGE = 4096n;
@@ -14,15 +15,17 @@ const LONGEST_LINE = 1024;
 export function runVcpu(port: Port, request: RunRequest, onConsole: (text: string) => void): VcpuRun {
   const vcpu = new RunningVcpu(port, request, onConsole);
   const exit = vcpu.run();
-  return { exit, hostChecks: vcpu.hostChecks, busLocks: vcpu.busLocks() };
+  return { exit, hostChecks: vcpu.hostChecks, busLocks: vcpu.busLocks(), trappedExits: vcpu.trapped.exits };
 }
 
 class RunningVcpu {
   readonly hostChecks: HostCheck[] = [];
+  readonly trapped: TrappedWindows;
   readonly #port: Port;
   readonly #request: RunRequest;
   readonly #onConsole: (text: string) => void;
   readonly #state: DataView;
+  readonly #data: DataView;
   readonly #underWay: Uint32Array;
   /** By what the guest's log said at the time: a cell's index + 1. */
   readonly #busLocks = new Map<number, number>();
@@ -33,6 +36,8 @@ class RunningVcpu {
     this.#request = request;
     this.#onConsole = onConsole;
     this.#state = new DataView(port.view(request.runAddress, request.runLength));
+    this.trapped = new TrappedWindows(port, request.trapped);
+    this.#data = new DataView(this.#state.buffer, KVM_RUN_LAYOUT.mmio.data, 8);
     this.#underWay = new Uint32Array(port.view(request.cells.underWay, 4));
   }
 
@@ -73,7 +78,7 @@ class RunningVcpu {
       case KVM_EXIT.x86BusLock:
         return null;
       default:
-        return readLastExit(this.#state, () => false);
+        return readLastExit(this.#state, (address) => this.trapped.has(address));
     }
   }
 
@@ -82,8 +87,11 @@ class RunningVcpu {
     const { doorbell } = this.#request;
     const address = this.#state.getBigUint64(mmio.address, true);
     const isWrite = this.#state.getUint8(mmio.isWrite) !== 0;
-    if (isWrite && address >= doorbell && address < doorbell + PAGE) return this.#ring(Number(address - doorbell), this.#state.getUint32(mmio.data, true));
-    return { kind: 'unmapped', address, isWrite, length: this.#state.getUint32(mmio.length, true) };
+    if (isWrite && address >= doorbell && address < doorbell + PAGE) return this.#ring(Number(address - doorbell), this.#data.getUint32(0, true));
+    const length = this.#state.getUint32(mmio.length, true);
+    const served = this.trapped.serve({ address, length, isWrite, data: this.#data });
+    if (served === 'served') return null;
+    return { kind: served === 'leaves' ? 'leaves-window' : 'unmapped', address, isWrite, length };
   }
 
   #ring(register: number, value: number): VcpuExit | null {

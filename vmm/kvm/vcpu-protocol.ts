@@ -18,6 +18,13 @@ export interface HostCheck {
   readonly firstBad: number | null;
 }
 
+/** Guest-physical bytes with no memslot, whose accesses the VMM makes on its own mapping at host-virtual `address`. */
+export interface TrappedWindow {
+  readonly gpa: bigint;
+  readonly length: bigint;
+  readonly address: bigint;
+}
+
 export interface RunRequest {
   readonly vcpu: number;
   /** Where struct kvm_run is mapped, and its length in bytes. */
@@ -26,6 +33,7 @@ export interface RunRequest {
   /** Guest-physical address of the doorbell page. */
   readonly doorbell: bigint;
   readonly exchanges: readonly Exchange[];
+  readonly trapped: readonly TrappedWindow[];
   /** How many the guest was given, and the host-virtual address of the log's 32-bit word that names the one under way. */
   readonly cells: { readonly count: number; readonly underWay: bigint };
 }
@@ -42,8 +50,10 @@ export type VcpuExit =
   | { readonly kind: 'not-emulated'; readonly instruction: string | null; readonly address: bigint | null }
   /** Interrupted from outside: a timeout or Ctrl-C. */
   | { readonly kind: 'interrupted' }
-  /** An access to a guest-physical address that is neither a memslot nor the doorbell; its length, bytes, where KVM knows. */
+  /** An access to a guest-physical address that is no memslot, no trapped window and not the doorbell; its length, bytes, where KVM knows. */
   | { readonly kind: 'unmapped'; readonly address: bigint; readonly isWrite: boolean; readonly length: number | null }
+  /** An access that starts in a trapped window and does not end in it. */
+  | { readonly kind: 'leaves-window'; readonly address: bigint; readonly isWrite: boolean; readonly length: number }
   /** x86: a triple fault. */
   | { readonly kind: 'shutdown' }
   /** The CPU refused the guest's state; the reason is the CPU's own. */
@@ -61,6 +71,8 @@ export interface VcpuRun {
   readonly exit: VcpuExit;
   readonly hostChecks: readonly HostCheck[];
   readonly busLocks: readonly BusLocks[];
+  /** Accesses that were served, by trapped window. */
+  readonly trappedExits: readonly number[];
 }
 
 export type FromVcpu =

@@ -7,7 +7,7 @@ import { MAP_SHARED, PROT_READ, PROT_WRITE, installKick, interruptThread } from 
 import type { Port } from '../sys/port.ts';
 import type { GuestArchitecture } from './arch/arch.ts';
 import type { Machine } from './machine.ts';
-import type { Exchange, FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+import type { Exchange, FromVcpu, RunRequest, TrappedWindow, VcpuRun } from './vcpu-protocol.ts';
 
 export interface Vcpu {
   readonly fd: number;
@@ -28,6 +28,7 @@ export function addVcpu(port: Port, scope: Scope, machine: Machine, arch: GuestA
 export interface RunOptions {
   readonly doorbell: bigint;
   readonly exchanges?: readonly Exchange[];
+  readonly trapped?: readonly TrappedWindow[];
   readonly cells: RunRequest['cells'];
   readonly timeoutMs: number;
   readonly onConsole?: (text: string) => void;
@@ -72,7 +73,7 @@ export class VcpuThread {
    *
    * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts.
    */
-  async run(port: Port, vcpu: Vcpu, { doorbell, exchanges = [], cells, timeoutMs, onConsole, signal }: RunOptions): Promise<VcpuRun> {
+  async run(port: Port, vcpu: Vcpu, { doorbell, exchanges = [], trapped = [], cells, timeoutMs, onConsole, signal }: RunOptions): Promise<VcpuRun> {
     await this.#thread;
     const immediateExit = new Uint8Array(port.view(vcpu.runAddress, vcpu.runLength)).subarray(KVM_RUN_LAYOUT.immediateExit, KVM_RUN_LAYOUT.immediateExit + 1);
     this.#running = { vcpu, immediateExit };
@@ -86,7 +87,7 @@ export class VcpuThread {
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted === true) stop('signal');
     try {
-      const result = await this.#finish({ vcpu: vcpu.fd, runAddress: vcpu.runAddress, runLength: vcpu.runLength, doorbell, exchanges, cells }, onConsole);
+      const result = await this.#finish({ vcpu: vcpu.fd, runAddress: vcpu.runAddress, runLength: vcpu.runLength, doorbell, exchanges, trapped, cells }, onConsole);
       if (result.exit.kind === 'interrupted') throw stopped(stoppedBy, timeoutMs);
       return result;
     } finally {

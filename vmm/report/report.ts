@@ -82,6 +82,11 @@ export interface ReportWindow {
   strictness?: Strictness;
   /** x86: what the host's MTRRs say of the window; null where they differ within or cannot be read. */
   mtrr?: string | null;
+  /**
+   * By --enforce: the window has no memslot, and each access of a guest was an exit of which the VMM made it on its own
+   * mapping. `exits`: how many there were. Absent: the window has a memslot, and an access costs what the device takes.
+   */
+  trapped?: { exits: number };
 }
 
 export interface Check {
@@ -110,7 +115,7 @@ export interface Measurement {
 export type Summary = Record<Verdict, number>;
 
 /** A planned window in the report's numbers. @throws RangeError beyond 2^53 bytes */
-export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr'>): ReportWindow {
+export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr' | 'trapped'>): ReportWindow {
   const [offsetBytes, lengthBytes] = [Number(offset), Number(length)];
   if (!Number.isSafeInteger(offsetBytes + lengthBytes)) throw new RangeError(`a window of BAR ${bar} ends beyond 2^53 bytes`);
   return { bar, offset: offsetBytes, length: lengthBytes, attribute, ...evidence };

@@ -43,6 +43,7 @@ const window = v.looseObject({
   source: v.exactOptional(source),
   strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: line })),
   mtrr: v.exactOptional(v.nullable(line)),
+  trapped: v.exactOptional(v.looseObject({ exits: count })),
 });
 
 const check = v.looseObject({

@@ -36,7 +36,12 @@ export function windowTable({ windows }: Report, style: Style, order: readonly n
     return window ? [{ window, cells: windowCells(index, window, read) }] : [];
   });
   const [top = '', ...lines] = table([head, ...rows.map(({ cells }) => cells)], '  ');
-  return [paint(style, 'dim', top)].concat(lines.map((line, row) => paintWindow(line, rows[row]?.window, style)));
+  return [paint(style, 'dim', top)].concat(lines.map((line, row) => paintWindow(line, rows[row]?.window, style)), rows.flatMap(({ window }, row) => trappedLines(order[row] ?? row, window, style)));
+}
+
+function trappedLines(index: number, { trapped, hostVma }: ReportWindow, style: Style): string[] {
+  if (trapped === undefined) return [];
+  return wrap(`  ${index}  `, `trapped by --enforce: no memslot; each of ${trapped.exits} accesses was an exit, and the VMM made it on its own mapping (${hostVma.programmed ?? hostVma.predicted})`, style.columns);
 }
 
 function windowCells(index: number, window: ReportWindow, read: { hostVma: boolean; stage2: boolean }): string[] {

@@ -1,8 +1,8 @@
 /** Three kinds of evidence, side by side and never mixed: predicted, programmed, observed. */
-import { decodePat, errata } from '../../memattr/index.ts';
+import { TRAPPED, decodePat, errata } from '../../memattr/index.ts';
 import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
 import { readRange } from '../kvm/stage2.ts';
-import type { Stage2Dump } from '../kvm/stage2.ts';
+import type { Stage2Dump, Stage2Reading } from '../kvm/stage2.ts';
 import { reportWindow } from '../report/report.ts';
 import type { Check, ReportWindow } from '../report/report.ts';
 import { judge } from '../report/verdict.ts';
@@ -11,6 +11,7 @@ import type { BarSource } from '../vfio/source.ts';
 import type { OpenWindow } from '../windows.ts';
 import type { HostMappingReading } from './chain.ts';
 import type { Answer, Asked } from './lives.ts';
+import { expectationOf } from './questions.ts';
 import type { Question } from './questions.ts';
 
 export interface Described {
@@ -18,12 +19,15 @@ export interface Described {
   readonly source: BarSource;
   readonly platform: Platform;
   readonly stage2: Stage2Dump;
+  /** As in Interview. */
+  readonly windowExits: readonly number[];
   /** Of the guest's clock, where the guest may not know it; null where the host does not either. */
   readonly ticksPerSecond: number | null;
 }
 
 /** @param host how the host has the window mapped; undefined where nothing shows that */
-export function describeWindow({ model, source, platform, stage2 }: Described, window: OpenWindow, host: HostMappingReading | undefined): ReportWindow {
+export function describeWindow({ model, source, platform, stage2, windowExits }: Described, index: number, window: OpenWindow, host: HostMappingReading | undefined): ReportWindow {
+  const expected = expectationOf(model, platform, source.kind, window);
   const read = stage2.kind === 'read' ? readRange(stage2.ranges, window.gpa, window.length, pageSize()) : null;
   const described = reportWindow(window, {
     hostVma: {
@@ -32,14 +36,21 @@ export function describeWindow({ model, source, platform, stage2 }: Described, w
       ...(host && host.reserved !== null && { reserved: [...host.reserved] }),
     },
     stage2: {
-      predicted: model.stage2(window.attribute, source.kind, platform),
-      programmed: read === null ? null : read.mixed ? 'mixed' : read.memoryType,
+      predicted: expected.stage2,
+      programmed: read === null ? null : programmedIn(read, window),
       blockSize: read?.blockSize ?? null,
     },
-    strictness: { ...model.strictness(window.attribute, source.kind, platform) },
+    strictness: expected.strictness,
+    ...(window.access === 'trapped' && { trapped: { exits: windowExits[index] ?? 0 } }),
     ...(platform.mtrr !== undefined && { mtrr: platform.mtrr }),
   });
   return source.kind === 'memory' ? { ...described, source: 'memory' } : described;
+}
+
+/** The window is not mapped, as it should be, where stage 2 was read and has nothing there. */
+function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access }: OpenWindow): string | null {
+  if (access === 'trapped' && blockSize === null) return TRAPPED;
+  return mixed ? 'mixed' : memoryType;
 }
 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
@@ -57,7 +68,8 @@ export function checkOf({ model, platform, ticksPerSecond }: Described, { questi
       prediction,
       record,
       vmKilled: answer.kind === 'vm-killed',
-      ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
+      // Where accesses are trapped it is exits that were timed: a type that they are like is one by accident.
+      ...(probe === 'timing-class' && record !== null && stage2 !== TRAPPED && { timingLike: patTypeNamed(record.values[0]) }),
       emulator: process.env['WCVMM_TESTBED'] ?? null,
     },
     errata,

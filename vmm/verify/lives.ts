@@ -31,6 +31,8 @@ export interface Interview {
   readonly asked: readonly Asked[];
   /** Of all lives together: their windows are at the same addresses, and one life alone may not have touched them all. */
   readonly stage2: Stage2Dump;
+  /** Accesses that were exits, by window, of all lives together. */
+  readonly windowExits: readonly number[];
 }
 
 export interface Interviewer {
@@ -49,15 +51,17 @@ export interface Interviewer {
 export async function interview(interviewer: Interviewer, questions: readonly Question[]): Promise<Interview> {
   const asked: Asked[] = [];
   const dumps: Stage2Dump[] = [];
+  let windowExits = interviewer.windows.map(() => 0);
   const waiting = [...livesOf(questions)];
   for (let life = waiting.shift(); life !== undefined; life = waiting.shift()) {
-    const { answers, dump } = await live(interviewer, life);
+    const { answers, dump, exits } = await live(interviewer, life);
     asked.push(...answers);
     dumps.push(dump);
+    windowExits = windowExits.map((count, window) => count + (exits[window] ?? 0));
     interviewer.onLife?.(asked.length, questions.length);
     if (answers.length < life.length) waiting.unshift(life.slice(answers.length));
   }
-  return { asked, stage2: together(dumps) };
+  return { asked, stage2: together(dumps), windowExits };
 }
 
 function together(dumps: readonly Stage2Dump[]): Stage2Dump {
@@ -65,14 +69,14 @@ function together(dumps: readonly Stage2Dump[]): Stage2Dump {
   return unavailable ?? { kind: 'read', ranges: dumps.flatMap((dump) => (dump.kind === 'read' ? dump.ranges : [])) };
 }
 
-async function live(interviewer: Interviewer, questions: readonly Question[]): Promise<{ answers: readonly Asked[]; dump: Stage2Dump }> {
+async function live(interviewer: Interviewer, questions: readonly Question[]): Promise<{ answers: readonly Asked[]; dump: Stage2Dump; exits: readonly number[] }> {
   const stage1Types = [...new Set(questions.map(({ stage1 }) => stage1))];
   const life = await runGuest(interviewer.port, interviewer.arch, interviewer.thread, {
     ...interviewer,
     stage1: stage1Types.map(({ encoding }) => encoding),
     cells: questions.map((question) => cellOf(question, stage1Types, freshSeed())),
   });
-  return { answers: await answersOf(life, questions, stage1Types), dump: life.stage2 };
+  return { answers: await answersOf(life, questions, stage1Types), dump: life.stage2, exits: life.windowExits };
 }
 
 function freshSeed(): bigint {

@@ -41,7 +41,7 @@ export interface VerifyRequest {
   readonly signal?: AbortSignal;
 }
 
-const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', maps: ['bar2:0-2M=default'] };
+const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', maps: ['bar2:0-2M=default'], enforce: false };
 
 interface Asking {
   readonly port: Port;
@@ -99,7 +99,7 @@ async function ask({ port, arch, chain, thread, facts, request }: Asking, source
   const predicted = questionsFor(model, platform, source.kind, windows, chain.stage1Types(platform));
   const questions = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
   onPhase?.(what === 'control' ? 'asking a guest on ordinary memory' : `asking guests on the ${source.kind === 'memory' ? 'memory' : 'BAR'}`);
-  const { asked, stage2 } = await interview(
+  const { asked, stage2, windowExits } = await interview(
     {
       port,
       arch,
@@ -115,8 +115,8 @@ async function ask({ port, arch, chain, thread, facts, request }: Asking, source
     questions,
   );
   const hostMappings = chain.readHostMappings(port, source, windows);
-  const described = { model, source, platform, stage2, ticksPerSecond: facts.ticksPerSecond };
-  const reported = windows.map((window, index) => describeWindow(described, window, hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined));
+  const described = { model, source, platform, stage2, windowExits, ticksPerSecond: facts.ticksPerSecond };
+  const reported = windows.map((window, index) => describeWindow(described, index, window, hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined));
   const checks = asked.map((one) => checkOf(described, one, reported[one.question.window]?.stage2.programmed ?? null));
   return { windows: reported, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), stage2, hostMappings };
 }
