@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arm64 } from '../memattr/index.ts';
 import type { Report } from '../vmm/report/report.ts';
 import { parseReport } from '../vmm/report/schema.ts';
+import { publishedFaults } from './report-readers.ts';
 import { inTestbed } from './support.ts';
 import type { Finished } from './support.ts';
 
@@ -14,7 +15,10 @@ afterAll(() => rmSync(folder, { recursive: true }));
 async function verify(name: string, args: readonly string[], request: Partial<Parameters<typeof inTestbed>[0]> = {}): Promise<Finished & { report: Report }> {
   const json = `${name}.json`;
   const done = await inTestbed({ ...request, run: { kind: 'wcvmm', args: [...args, '--json', json] }, outputDir: folder });
-  return { ...done, report: parseReport(readFileSync(join(folder, json), 'utf8')) };
+  const text = readFileSync(join(folder, json), 'utf8');
+  const faults = publishedFaults(JSON.parse(text));
+  if (faults !== null) throw new Error(`the published JSON Schema refuses the report: ${faults}`);
+  return { ...done, report: parseReport(text) };
 }
 
 /** The emulator's version is this machine's own. */

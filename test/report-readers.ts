@@ -1,4 +1,18 @@
 /** Readers of what the reporters write, which take nothing from the writers. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { projectRoot } from '../testbed/paths.ts';
+
+export const PUBLISHED_SCHEMA = join(projectRoot, 'docs/report.schema.json');
+
+let validate: ReturnType<Ajv2020['compile']> | undefined;
+
+/** What the published JSON Schema has against a report; null: nothing. */
+export function publishedFaults(report: unknown): string | null {
+  validate ??= new Ajv2020({ strict: true }).compile(JSON.parse(readFileSync(PUBLISHED_SCHEMA, 'utf8')));
+  return validate(report) ? null : JSON.stringify(validate.errors);
+}
 
 /** What keeps `xml` from being well-formed: elements that do not close in order, attributes without quotes, no characters. */
 export function xmlFault(xml: string): string | null {

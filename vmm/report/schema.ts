@@ -16,7 +16,10 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
  */
 const ONE_LINE = String.raw`^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$`;
 const line = v.pipe(v.string(), v.maxLength(4096), v.regex(new RegExp(ONE_LINE), 'one line without control characters'));
-const evidence = { predicted: line, programmed: v.nullable(line) };
+const evidence = {
+  predicted: v.pipe(line, v.description('memory type, by the model')),
+  programmed: v.pipe(v.nullable(line), v.description('memory type, read back from the kernel; null: it does not tell')),
+};
 
 /** More than any run has: a report's reader must not be made to draw without end. */
 const MAX_WINDOWS = 256;
@@ -25,7 +28,7 @@ const MAX_LINES = 256;
 
 const platform = v.looseObject({
   kind: v.picklist(['testbed', 'native']),
-  emulator: v.nullable(line),
+  emulator: v.pipe(v.nullable(line), v.description('such as qemu-10.0.2; null: real hardware')),
   kernel: line,
   cookies: v.boolean(),
   fwb: v.nullable(v.boolean()),
@@ -35,8 +38,8 @@ const platform = v.looseObject({
 
 const window = v.looseObject({
   bar: v.pipe(count, v.maxValue(5)),
-  offset: count,
-  length: v.pipe(count, v.minValue(1)),
+  offset: v.pipe(count, v.description('bytes')),
+  length: v.pipe(count, v.minValue(1), v.description('bytes')),
   attribute: v.picklist(['default', 'device', 'wc']),
   hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
@@ -47,29 +50,36 @@ const window = v.looseObject({
 });
 
 const check = v.looseObject({
-  window: count,
-  stage1: line,
+  window: v.pipe(count, v.description('index into windows')),
+  stage1: v.pipe(line, v.description('memory type in the tables of the guest')),
   probe,
-  effective: line,
+  effective: v.pipe(line, v.description('memory type that stage 1 and stage 2 combine to, by the model')),
   predicted: v.union([outcome, v.picklist(['any', 'measurement'])]),
-  observed: v.nullable(outcome),
+  observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: it never got there')),
   verdict: v.picklist(VERDICTS),
-  note: v.nullable(line),
+  note: v.pipe(v.nullable(line), v.description('why, where the verdict is not match')),
   measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
   busLocks: v.exactOptional(count),
 });
 
-/** Known fields strictly, added fields kept: `looseObject`, because a newer writer may know more. */
+/**
+ * Known fields strictly, added fields kept: `looseObject`, because a newer writer may know more. docs/report.schema.json is
+ * made of this; `npx vitest run test/report-schema.test.ts -u` makes it again.
+ */
 export const reportSchema = v.looseObject({
   schema: v.literal(SCHEMA),
   command: v.picklist(['run', 'verify', 'compare']),
   arch: v.picklist(['arm64', 'x86']),
   platform,
-  device: v.looseObject({ address: v.nullable(line), id: v.nullable(line), source }),
+  device: v.looseObject({
+    address: v.pipe(v.nullable(line), v.description('PCI address; null: memory stands in for a BAR')),
+    id: v.pipe(v.nullable(line), v.description('PCI vendor:device in hexadecimal')),
+    source,
+  }),
   windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
   checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
-  limits: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))),
-  summary: v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }),
+  limits: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description('what the report does not prove, and why'))),
+  summary: v.pipe(v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }), v.description('of the checks, by verdict')),
 });
 
 /**
