@@ -69,10 +69,15 @@ function attributeRows({ machines, differs, combinedDiffers }: AttributeRow, col
   return [
     { label: 'host mapping', cells: cells(({ hostVma }) => evidenceText(hostVma)), differs: differs.includes('hostVma') },
     { label: 'stage 2', cells: cells(({ stage2 }) => evidenceText(stage2)), differs: differs.includes('stage2') },
-    { label: 'strict', cells: cells(({ strictness }) => (strictness === null ? 'not known' : strictness.strict ? 'yes' : 'no')), differs: differs.includes('strictness') },
+    { label: 'strict', cells: cells(strictText), differs: differs.includes('strictness') },
     ...types.map((pairs, row) => ({ label: row === 0 ? 'asked → got' : '', cells: pairs.map(pairOf), differs: pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1)) })),
     { label: 'checks', cells: cells(({ summary }) => tally(summary)) },
   ];
+}
+
+function strictText({ strictness, trapped }: Side): string {
+  if (strictness === null) return 'not known';
+  return strictness.strict ? `yes${trapped === null ? '' : ', trapped'}` : 'no';
 }
 
 /** Device- goes without saying beside nGnRE. */

@@ -33,6 +33,8 @@ export interface Side {
   stage2: ReportWindow['stage2'];
   /** null: the report does not say. */
   strictness: Strictness | null;
+  /** As the report's window has it; null: it has a memslot. */
+  trapped: { exits: number } | null;
   combined: { stage1: string; effective: string }[];
   summary: Summary;
 }
@@ -68,7 +70,7 @@ function sideOf(report: Report, attribute: Attribute): Side | null {
   const windows = windowsOf(report, attribute);
   const [first] = windows;
   if (first === undefined) return null;
-  const [index, { hostVma, stage2, strictness }] = first;
+  const [index, { hostVma, stage2, strictness, trapped }] = first;
   const indexes = new Set(windows.map(([at]) => at));
   const types = new Map(report.checks.filter(({ window }) => window === index).map(({ stage1, effective }) => [stage1, effective]));
   return {
@@ -76,6 +78,7 @@ function sideOf(report: Report, attribute: Attribute): Side | null {
     hostVma,
     stage2,
     strictness: strictness ?? null,
+    trapped: trapped ?? null,
     combined: [...types].map(([stage1, effective]) => ({ stage1, effective })),
     summary: summarise(report.checks.filter(({ window }) => indexes.has(window))),
   };
