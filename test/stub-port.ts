@@ -59,6 +59,8 @@ export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: M
     removeFolder: (path) => void folders.delete(path),
     list: (path) => stub.folders?.[path] ?? fail(`readdir ${path}`, 'ENOENT'),
     linkName: (path) => stub.links?.[path] ?? null,
+    linkTarget: (path) => stub.links?.[path] ?? null,
+    removeFile: (path) => void written.delete(path),
     exists: (path) => [stub.nodes, stub.texts, stub.links, stub.folders].some((known) => known !== undefined && path in known),
   };
   return { port, open, mapped, written, folders };

@@ -10,6 +10,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   compare: async () => (await import('./commands/compare.ts')).compareCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   report: async () => (await import('./commands/report.ts')).reportCommand(),
+  devices: async () => (await import('./commands/devices.ts')).devicesCommand(),
+  bind: async () => (await import('./commands/bind.ts')).bindCommand(),
+  unbind: async () => (await import('./commands/bind.ts')).unbindCommand(),
   kernel: async () => (await import('./commands/kernel.ts')).kernelCommand(),
   testbed: async () => (await import('./commands/testbed.ts')).testbedCommand(),
 };

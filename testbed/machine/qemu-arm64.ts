@@ -53,6 +53,6 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
     ['-global', 'virtio-mmio.force-legacy=false'],
     channelArguments('device', channels),
     virtioDevices('device', files),
-    passthroughDevices(),
+    passthroughDevices(files),
   ].flat();
 }

@@ -23,7 +23,7 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     ['-append', 'console=ttyS0 loglevel=5 panic=-1'],
     options.iommu ? ['-device', 'intel-iommu,intremap=on'] : [],
-    passthroughDevices(),
+    passthroughDevices(files),
     // The instance's own devices sit on the root bus, so that 01 to 04 hold only what is passed through.
     channelArguments('pci', channels),
     virtioDevices('pci', files),

@@ -26,7 +26,7 @@ export function virtioDevices(bus: VirtioBus, files: BootFiles): string[] {
 }
 
 /** Each behind a root port of its own, so that each has an IOMMU group and a bus number of its own: 01 to 04. */
-export function passthroughDevices(): string[] {
+export function passthroughDevices(files: BootFiles): string[] {
   return [
     ['-object', 'memory-backend-ram,id=small,size=4M,share=on'],
     behindRootPort(1, 'ivshmem-plain,memdev=small'),
@@ -34,7 +34,9 @@ export function passthroughDevices(): string[] {
     // Costs no memory until somebody writes to it.
     ['-object', 'memory-backend-ram,id=large,size=8G,share=on'],
     behindRootPort(3, 'ivshmem-plain,memdev=large'),
-    behindRootPort(4, 'nvme,serial=wcvmm-kernel'),
+    // Something to mount: a second view of the disk with Node.
+    ['-drive', `file=${escaped(files.disk)},format=raw,if=none,id=kernel,readonly=on`],
+    behindRootPort(4, 'nvme,serial=wcvmm-kernel,drive=kernel'),
   ].flat();
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import type koffiModule from 'koffi';
@@ -27,6 +27,7 @@ const sigaction = libc.func('int sigaction(int signal, void *action, void *previ
 /** open(2) flags; O_CLOEXEC is always added. The values are those of arm64 and x86. */
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
+export const O_EXCL = 0o200;
 const O_CLOEXEC = 0o2000000;
 
 export const PROT_NONE = 0;
@@ -52,6 +53,14 @@ function file<T>(call: string, run: () => T): T {
   } catch (error) {
     const errno = error instanceof Error && 'errno' in error ? Number(error.errno) : -ERRNO.EIO;
     throw new SysError(call, Math.abs(errno));
+  }
+}
+
+function linkTarget(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
   }
 }
 
@@ -86,13 +95,12 @@ export const libcPort: Port = {
   makeFolder: (path) => file(`mkdir ${path}`, () => void mkdirSync(path)),
   removeFolder: (path) => file(`rmdir ${path}`, () => rmdirSync(path)),
   list: (path) => file(`readdir ${path}`, () => readdirSync(path)),
+  linkTarget,
   linkName(path) {
-    try {
-      return basename(readlinkSync(path));
-    } catch {
-      return null;
-    }
+    const target = linkTarget(path);
+    return target === null ? null : basename(target);
   },
+  removeFile: (path) => file(`unlink ${path}`, () => unlinkSync(path)),
   exists: existsSync,
 };
 

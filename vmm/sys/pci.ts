@@ -2,9 +2,13 @@
 import type { Port } from './port.ts';
 
 const PCI = '/sys/bus/pci/devices';
+export const PCI_DRIVERS = '/sys/bus/pci/drivers';
+export const PCI_PROBE = '/sys/bus/pci/drivers_probe';
 
 const RESOURCE_IO = 0x100n;
 const RESOURCE_MEMORY = 0x200n;
+const RESOURCE_PREFETCHABLE = 0x2000n;
+const RESOURCE_64_BIT = 0x10_0000n;
 
 export interface PciBar {
   readonly bar: number;
@@ -12,6 +16,9 @@ export interface PciBar {
   /** First byte in the CPU's physical (or port) space. */
   readonly start: bigint;
   readonly size: bigint;
+  readonly prefetchable: boolean;
+  /** Decodes 64-bit addresses, and so takes the next BAR's place too. */
+  readonly is64Bit: boolean;
 }
 
 export interface PciDevice {
@@ -37,7 +44,7 @@ export function normaliseAddress(text: string): string | null {
   return ADDRESS.test(padded) ? padded : null;
 }
 
-/** `resource` holds one line per BAR: first byte, last byte, flags; the first six are the BARs. */
+/** `resource` holds one line per BAR: first byte, last byte, flags (include/linux/ioport.h); the first six are the BARs. */
 export function parseResources(text: string): readonly PciBar[] {
   return text
     .split('\n')
@@ -45,11 +52,32 @@ export function parseResources(text: string): readonly PciBar[] {
     .map((line, bar): PciBar => {
       const match = /^(0x[0-9a-f]+) (0x[0-9a-f]+) (0x[0-9a-f]+)$/.exec(line);
       const [start, last, flags] = match === null ? [0n, 0n, 0n] : match.slice(1).map(BigInt);
-      if (start === undefined || last === undefined || flags === undefined || last <= start) return { bar, kind: 'absent', start: 0n, size: 0n };
-      const size = last - start + 1n;
-      if ((flags & RESOURCE_MEMORY) !== 0n) return { bar, kind: 'memory', start, size };
-      return (flags & RESOURCE_IO) !== 0n ? { bar, kind: 'io', start, size } : { bar, kind: 'absent', start: 0n, size: 0n };
+      const kind = flags === undefined || (last ?? 0n) <= (start ?? 0n) ? 'absent' : (flags & RESOURCE_MEMORY) !== 0n ? 'memory' : (flags & RESOURCE_IO) !== 0n ? 'io' : 'absent';
+      if (kind === 'absent' || start === undefined || last === undefined || flags === undefined) return { bar, kind: 'absent', start: 0n, size: 0n, prefetchable: false, is64Bit: false };
+      return { bar, kind, start, size: last - start + 1n, prefetchable: (flags & RESOURCE_PREFETCHABLE) !== 0n, is64Bit: (flags & RESOURCE_64_BIT) !== 0n };
     });
+}
+
+/** Of every PCI device, in their order. */
+export function pciAddresses(port: Port): readonly string[] {
+  return port.exists(PCI) ? port.list(PCI).toSorted() : [];
+}
+
+export function pciFolder(address: string): string {
+  return `${PCI}/${address}`;
+}
+
+/** The devices that share the IOMMU group, this one included; none without a group. */
+export function groupMembers(port: Port, address: string): readonly string[] {
+  const members = `${PCI}/${address}/iommu_group/devices`;
+  return port.exists(members) ? port.list(members).toSorted() : [];
+}
+
+const BRIDGE = 0x06;
+
+/** Bridges carry other devices; VFIO lets them share a group with any driver. */
+export function isBridge({ classCode }: PciDevice): boolean {
+  return classCode >> 16 === BRIDGE;
 }
 
 /** Null where there is no such device. */

@@ -25,6 +25,9 @@ export interface Port {
   list(path: string): readonly string[];
   /** The last component of the path that a symbolic link holds, or null where there is no such link. */
   linkName(path: string): string | null;
+  /** All that a symbolic link holds, or null where there is no such link. */
+  linkTarget(path: string): string | null;
+  removeFile(path: string): void;
   exists(path: string): boolean;
 }
 

@@ -45,8 +45,7 @@ function requireVfioDriver({ address, driver, iommuGroup }: PciDevice): void {
     throw new WcvmmError('E_NO_IOMMU', `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one. Without one, --source sysfs still maps the BAR.`);
   }
   if (driver === 'vfio-pci' || driver?.endsWith('vfio-pci') === true) return;
-  const mend = `echo vfio-pci > /sys/bus/pci/devices/${address}/driver_override${driver === null ? '' : ` && echo ${address} > /sys/bus/pci/drivers/${driver}/unbind`} && echo ${address} > /sys/bus/pci/drivers_probe`;
-  throw new WcvmmError('E_DEVICE_DRIVER', `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. If nothing uses the device: ${mend}`);
+  throw new WcvmmError('E_DEVICE_DRIVER', `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. "wcvmm bind ${address}" hands it over if nothing uses it.`);
 }
 
 function openCdev(port: Port, scope: Scope, pci: PciDevice, sharedIommufd: number | null): VfioDevice {
