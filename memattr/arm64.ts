@@ -57,6 +57,7 @@ export const arm64: ArchitectureModel = {
     );
   },
   trapped: {
+    probes: ARM64_PROBES,
     effective: (attribute, source) => linuxMapping(attribute, source).hostVma,
     predict: predictTrappedArm64,
     strictness: (attribute, source) => trappedStrictness(linuxMapping(attribute, source).hostVma, isStrict),

@@ -11,9 +11,11 @@ export type Access = 'mapped' | 'trapped';
 export const TRAPPED = 'trapped';
 
 export interface TrappedModel {
+  /** Those that are worth asking. */
+  readonly probes: readonly ProbeName[];
   /** The type of the VMM's accesses. Throws RangeError for an attribute that the source cannot give. */
   effective(attribute: Attribute, source: Source, platform: Platform): string;
-  /** What the guest must see. Throws RangeError for a probe that the architecture does not have. */
+  /** What the guest must see. Throws RangeError for a probe that is not one of `probes`. */
   predict(probe: ProbeName, stage1: Stage1Type, platform: Platform): Prediction;
   strictness(attribute: Attribute, source: Source, platform: Platform): Strictness;
 }

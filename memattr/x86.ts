@@ -5,8 +5,8 @@ import { trappedStrictness } from './trapped.ts';
 import { kvmX86Stage2, linuxX86Mapping } from './x86/linux.ts';
 import { STAGE1_TYPES, decodePat } from './x86/pat.ts';
 import { X86_PROBES, predictX86Cell } from './x86/predict.ts';
-import { hostTypes, predictTrappedX86 } from './x86/trapped.ts';
 import { combineX86, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
+import { TRAPPED_PROBES, hostTypes, predictTrappedX86 } from './x86/trapped.ts';
 
 function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
   const own = decodePat(stage1.encoding);
@@ -51,6 +51,7 @@ export const x86: ArchitectureModel = {
   predict,
   strictness,
   trapped: {
+    probes: TRAPPED_PROBES,
     effective: effectiveTrapped,
     predict: (probe) => predictTrappedX86(probe),
     strictness: (attribute, source, platform) => trappedStrictness(effectiveTrapped(attribute, source, platform), isStrict),

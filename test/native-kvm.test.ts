@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { accessSync, constants, readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import type { Report } from '../vmm/report/report.ts';
 
 const CLI = 'dist/vmm/cli.js';
 const GUESTS = process.arch === 'arm64' ? 'arm64-tests/build' : 'x86-tests/build';
@@ -49,6 +50,25 @@ describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (sk
   ] as const)('%s ends with %s', (guest, code, options) => {
     const { status, stderr } = run(guest, ...options);
     expect(stderr).toContain(`wcvmm: ${code}: `);
+    expect(status).toBe(2);
+  });
+
+  test('answers every question of a trapped window, also where that ends a VM', () => {
+    const { status, stdout } = spawnSync(process.execPath, [CLI, 'verify', '--source', 'memory', '-m', 'bar2:0-64K=device', '--enforce', '--json', '-'], { encoding: 'utf8' });
+    const { windows, checks, summary } = JSON.parse(stdout) as Report;
+    expect(windows.map(({ trapped, stage2 }) => [trapped !== undefined && trapped.exits > 1000, stage2.predicted === 'trapped'])).toEqual([
+      [true, true],
+      [false, false],
+    ]);
+    expect([summary.mismatch, summary.skipped, status]).toEqual([0, 0, 0]);
+    for (const probe of ['data-read', 'data-write', 'unaligned-store']) {
+      expect(checks.filter((check) => check.window === 0 && check.probe === probe && check.verdict === 'match').length).toBeGreaterThanOrEqual(2);
+    }
+  });
+
+  test('refuses to trap where nobody asked for a strict window', () => {
+    const { status, stderr } = run('guest', '-m', 'bar2=wc', '--enforce');
+    expect(stderr).toContain('wcvmm: E_USAGE: --enforce ');
     expect(status).toBe(2);
   });
 

@@ -7,8 +7,8 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Runs a command in a testbed and keeps what it says. */
-export async function inTestbed(request: Omit<TestbedRequest, 'arch' | 'stdout' | 'stderr'>): Promise<Finished> {
+/** Runs a command in a testbed, by default arm64's, and keeps what it says. */
+export async function inTestbed(request: Omit<TestbedRequest, 'arch' | 'stdout' | 'stderr'> & Partial<Pick<TestbedRequest, 'arch'>>): Promise<Finished> {
   const stdout: Uint8Array[] = [];
   const stderr: Uint8Array[] = [];
   const code = await runInTestbed({ arch: 'arm64', ...request, stdout: (chunk) => void stdout.push(chunk), stderr: (chunk) => void stderr.push(chunk) });

@@ -30,6 +30,7 @@ function life(port: Port): void {
     const ram = allocateRam(port, scope);
     ramForDevices(port, devices, ram.mapping, arm64.ramBase);
     const machine = createMachine(port, scope);
+    arm64.enableExits(port, machine);
     machine.addMemslot(arm64.ramBase, ram.mapping);
     for (const { gpa, mapping } of windows) machine.addMemslot(gpa, mapping);
     addVcpu(port, scope, machine, arm64, arm64.ramBase);

@@ -68,8 +68,7 @@ export function checkOf({ model, platform, ticksPerSecond }: Described, { questi
       prediction,
       record,
       vmKilled: answer.kind === 'vm-killed',
-      // Where accesses are trapped it is exits that were timed: a type that they are like is one by accident.
-      ...(probe === 'timing-class' && record !== null && stage2 !== TRAPPED && { timingLike: patTypeNamed(record.values[0]) }),
+      ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
       emulator: process.env['WCVMM_TESTBED'] ?? null,
     },
     errata,

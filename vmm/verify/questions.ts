@@ -19,7 +19,7 @@ export function questionsFor(model: ArchitectureModel, platform: Platform, sourc
   return windows.flatMap((asked, window) => {
     const expected = expectationOf(model, platform, source, asked);
     return stage1Types.flatMap((stage1) =>
-      model.probes.map((probe): Question => ({
+      expected.probes.map((probe): Question => ({
         window,
         stage1,
         probe,
@@ -38,6 +38,7 @@ export interface AskedWindow {
 
 /** What the model says of one window, whichever way a guest reaches it. */
 export interface Expectation {
+  readonly probes: readonly ProbeName[];
   readonly stage2: string;
   readonly strictness: Strictness;
   effective(stage1: Stage1Type): string;
@@ -47,6 +48,7 @@ export interface Expectation {
 export function expectationOf(model: ArchitectureModel, platform: Platform, source: Source, { attribute, access }: AskedWindow): Expectation {
   if (access === 'trapped') {
     return {
+      probes: model.trapped.probes,
       stage2: TRAPPED,
       strictness: model.trapped.strictness(attribute, source, platform),
       effective: () => model.trapped.effective(attribute, source, platform),
@@ -55,6 +57,7 @@ export function expectationOf(model: ArchitectureModel, platform: Platform, sour
   }
   const stage2 = model.stage2(attribute, source, platform);
   return {
+    probes: model.probes,
     stage2,
     strictness: model.strictness(attribute, source, platform),
     effective: (stage1) => model.effective(stage1, stage2, platform),
