@@ -30,7 +30,7 @@ function strictness(attribute: Attribute, source: Source, platform: Platform): S
     isStrict,
   );
   if (found.strict || stage2.paging !== 'npt' || stage2.type !== 'UC') return found;
-  return { ...found, why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19). Only accesses that are trapped can be strict` };
+  return { ...found, why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19)` };
 }
 
 function isStrict(type: string): boolean {

@@ -88,7 +88,7 @@ function start(port: Port, arch: GuestArchitecture, thread: VcpuThread, { image,
   });
 }
 
-async function tell({ exit, stage2, windowExits }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
+async function tell({ exit, stage2, windowExits, busLocks }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
   const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
     const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
     const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
@@ -98,9 +98,11 @@ async function tell({ exit, stage2, windowExits }: GuestLife, windows: readonly 
     process.stderr.write(`bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`);
   }
   if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
+  const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
+  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}, as KVM tells\n`);
   if (json !== undefined) {
     const { writeWhole } = await import('../report/json.ts');
-    const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows }, null, 2)}\n`;
+    const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;
     if (json === '-') process.stdout.write(text);
     else await writeWhole(json, text);
   }

@@ -5,6 +5,7 @@ import { deviceFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, paint, table, wrap } from './terminal.ts';
+import { busLockLines, windowNotes } from './window-notes.ts';
 import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, evidenceText, windowName, windowRange } from './words.ts';
 
 /** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the sum. */
@@ -15,6 +16,7 @@ export function renderReport(report: Report, style: Style): string {
     windowTable(report, style),
     ...(report.checks.length > 0 ? [renderMatrix(report, notes, style), legend(report, style)] : []),
     noteList(notes, style),
+    busLockLines(report, style),
     mismatchList(report, style),
     limitList(report, style),
     summary(report, style),
@@ -28,7 +30,8 @@ export function header(report: Report, style: Style): string[] {
 }
 
 /** @param order indexes of the windows to show; all of them by default */
-export function windowTable({ windows }: Report, style: Style, order: readonly number[] = [...windows.keys()]): string[] {
+export function windowTable(report: Report, style: Style, order: readonly number[] = [...report.windows.keys()]): string[] {
+  const { windows } = report;
   const read = { hostVma: windows.some(({ hostVma }) => hostVma.programmed !== null), stage2: windows.some(({ stage2 }) => stage2.programmed !== null) };
   const head = ['', 'window', 'attribute', columnHead('host mapping', read.hostVma), columnHead('stage 2', read.stage2), 'block'];
   const rows = order.flatMap((index) => {
@@ -36,12 +39,7 @@ export function windowTable({ windows }: Report, style: Style, order: readonly n
     return window ? [{ window, cells: windowCells(index, window, read) }] : [];
   });
   const [top = '', ...lines] = table([head, ...rows.map(({ cells }) => cells)], '  ');
-  return [paint(style, 'dim', top)].concat(lines.map((line, row) => paintWindow(line, rows[row]?.window, style)), rows.flatMap(({ window }, row) => trappedLines(order[row] ?? row, window, style)));
-}
-
-function trappedLines(index: number, { trapped, hostVma }: ReportWindow, style: Style): string[] {
-  if (trapped === undefined) return [];
-  return wrap(`  ${index}  `, `trapped by --enforce: no memslot; each of ${trapped.exits} accesses was an exit, and the VMM made it on its own mapping (${hostVma.programmed ?? hostVma.predicted})`, style.columns);
+  return [paint(style, 'dim', top)].concat(lines.map((line, row) => paintWindow(line, rows[row]?.window, style)), windowNotes(report, style, order));
 }
 
 function windowCells(index: number, window: ReportWindow, read: { hostVma: boolean; stage2: boolean }): string[] {
