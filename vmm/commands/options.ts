@@ -17,8 +17,13 @@ export interface WindowOptions extends DeviceOptions {
   readonly timeout: number;
 }
 
-export function collect(value: string, previous: readonly string[]): readonly string[] {
+function collect(value: string, previous: readonly string[]): readonly string[] {
   return [...previous, value];
+}
+
+/** An option that may be given more than once; help says `otherwise` of its absence. */
+export function repeatable(flags: string, description: string, otherwise = 'none'): Option {
+  return new Option(flags, description).argParser(collect).default([], otherwise);
 }
 
 export function seconds(text: string): number {
@@ -36,7 +41,7 @@ export function addDeviceOptions(command: Command): Command {
 
 export function addWindowOptions(command: Command): Command {
   return addDeviceOptions(command)
-    .option('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once (default: all attributes, side by side in the largest BAR)', collect, [])
+    .addOption(repeatable('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once', 'all attributes, side by side in the largest BAR'))
     .option('--enforce', 'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each')
     .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
 }

@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { nameMachines } from '../report/machine.ts';
 import { exitCodeOf } from '../report/report.ts';
-import { collect } from './options.ts';
+import { repeatable } from './options.ts';
 import type { WindowOptions } from './options.ts';
 import { addOutputOptions, checkOutputs, tell } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
@@ -23,7 +23,7 @@ export function addReportOptions(command: Command): Command {
   return addOutputOptions(command)
     .option('--guest <image>', 'ask this guest instead of the built one')
     .option('--allow-writes', 'the probes may store to BARs that wcvmm does not know as plain memory')
-    .option('--predict <row>', 'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught', collect, [])
+    .addOption(repeatable('--predict <row>', 'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught'))
     .option('--guest-console', 'show what the guest prints')
     .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(['arm64', 'x86-amd', 'x86-intel']))
     .option('--stock', "with --testbed: a kernel without the project's patches")

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import { interruptible } from '../../testbed/interrupt.ts';
 import { EXIT, WcvmmError } from '../errors.ts';
 import { parseElf } from '../guest/elf.ts';
@@ -19,7 +19,7 @@ import type { Port } from '../sys/port.ts';
 import { attachForDma, ramForDevices } from '../vfio/share.ts';
 import { openWindows } from '../windows.ts';
 import type { OpenWindow, OpenWindows } from '../windows.ts';
-import { addWindowOptions, collect, windowChoice } from './options.ts';
+import { addWindowOptions, repeatable, windowChoice } from './options.ts';
 import type { WindowOptions } from './options.ts';
 
 interface RunOptions extends WindowOptions {
@@ -42,7 +42,7 @@ export function runCommand(): Command {
   return addWindowOptions(new Command('run').description('Run a bare guest with windows of a BAR'))
     .argument('<image>', 'an ELF executable, linked as vmm/guest/abi.h says')
     .option('--memory <size>', 'guest RAM', '4M')
-    .addOption(new Option('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once').argParser(collect).default([]))
+    .addOption(repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once'))
     .option('--json <file>', 'also write what happened to a file ("-" = standard output)')
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, options: RunOptions) => {

@@ -1,0 +1,30 @@
+import { Argument, Command } from 'commander';
+import type { CommandDefinition } from '../help/definitions.ts';
+
+type Shell = 'bash' | 'zsh' | 'fish';
+
+const SHELLS: Readonly<Record<Shell, () => Promise<(program: CommandDefinition) => string>>> = {
+  bash: async () => (await import('../help/bash.ts')).bashCompletion,
+  zsh: async () => (await import('../help/zsh.ts')).zshCompletion,
+  fish: async () => (await import('../help/fish.ts')).fishCompletion,
+};
+
+const EXAMPLES = `
+Examples:
+  $ source <(wcvmm completion bash)
+  $ wcvmm completion zsh > "\${fpath[1]}/_wcvmm"
+  $ wcvmm completion fish > ~/.config/fish/completions/wcvmm.fish
+
+Exit codes: 0 written, 2 no such shell.`;
+
+export function completionCommand(): Command {
+  return new Command('completion')
+    .description("Write a shell's completion script to standard output")
+    .addArgument(new Argument('<shell>', 'whose').choices(Object.keys(SHELLS)))
+    .addHelpText('after', EXAMPLES)
+    .action(async (shell: Shell, _options: unknown, command: Command) => {
+      const { defineCommand } = await import('../help/definitions.ts');
+      const write = await SHELLS[shell]();
+      process.stdout.write(write(defineCommand(command.parent ?? command)));
+    });
+}
