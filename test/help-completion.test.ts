@@ -52,10 +52,12 @@ const CASES: readonly (readonly [string, readonly string[]])[] = [
   ['wcvmm nonsense --so', []],
 ];
 
-describe.each(['bash', 'fish'] as const)('%s', (name) => {
-  test.skipIf(!installed(name)).each(CASES)(`%s (needs ${name})`, (line, offered) => {
-    expect([...SHELLS[name](line)].toSorted()).toEqual(offered);
-  });
+test.each(CASES)('bash completes "%s"', (line, offered) => {
+  expect([...SHELLS.bash(line)].toSorted()).toEqual(offered);
+});
+
+test.skipIf(!installed('fish'))('fish offers the same (needs fish)', () => {
+  expect(CASES.map(([line]) => [line, [...SHELLS.fish(line)].toSorted()])).toEqual(CASES);
 });
 
 test('bash replaces only what follows the last colon of an address', () => {

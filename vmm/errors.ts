@@ -1,40 +1,44 @@
 /**
  * The one error type of wcvmm. `code` never changes once published; `message` is one sentence that says
  * what happened, what was expected and what to do. The system's own error, where there is one, is `cause`.
+ * docs/errors.md tells each code at length.
  */
-export type ErrorCode =
-  | 'E_USAGE'
-  | 'E_MAP_SYNTAX'
-  | 'E_MAP_OVERLAP'
-  | 'E_MAP_ALIGNMENT'
-  | 'E_MAP_RANGE'
-  | 'E_MAP_REGION'
-  | 'E_ATTRIBUTE'
-  | 'E_CACHEABLE'
-  | 'E_COOKIE_UNSUPPORTED'
-  | 'E_COOKIE_REFUSED'
-  | 'E_COOKIE_EXHAUSTED'
-  | 'E_SOURCE'
-  | 'E_DEVICE_ABSENT'
-  | 'E_DEVICE_DRIVER'
-  | 'E_DEVICE_IN_USE'
-  | 'E_DEVICE_WRITES'
-  | 'E_BIND'
-  | 'E_NO_IOMMU'
-  | 'E_NO_KVM'
-  | 'E_PERMISSION'
-  | 'E_SYSCALL'
-  | 'E_IOVA'
-  | 'E_GUEST_IMAGE'
-  | 'E_GUEST_TIMEOUT'
-  | 'E_GUEST_RECORDS'
-  | 'E_GUEST_EXIT'
-  | 'E_REPORT'
-  | 'E_SETUP'
-  | 'E_KERNEL_SOURCE'
-  | 'E_KERNEL_BUILD'
-  | 'E_TESTBED'
-  | 'E_INTERRUPTED';
+export const ERROR_CODES = [
+  'E_USAGE',
+  'E_MAP_SYNTAX',
+  'E_MAP_OVERLAP',
+  'E_MAP_ALIGNMENT',
+  'E_MAP_RANGE',
+  'E_MAP_REGION',
+  'E_ATTRIBUTE',
+  'E_CACHEABLE',
+  'E_COOKIE_UNSUPPORTED',
+  'E_COOKIE_REFUSED',
+  'E_COOKIE_EXHAUSTED',
+  'E_SOURCE',
+  'E_DEVICE_ABSENT',
+  'E_DEVICE_DRIVER',
+  'E_DEVICE_IN_USE',
+  'E_DEVICE_WRITES',
+  'E_BIND',
+  'E_NO_IOMMU',
+  'E_NO_KVM',
+  'E_PERMISSION',
+  'E_SYSCALL',
+  'E_IOVA',
+  'E_GUEST_IMAGE',
+  'E_GUEST_TIMEOUT',
+  'E_GUEST_RECORDS',
+  'E_GUEST_EXIT',
+  'E_REPORT',
+  'E_SETUP',
+  'E_KERNEL_SOURCE',
+  'E_KERNEL_BUILD',
+  'E_TESTBED',
+  'E_INTERRUPTED',
+] as const;
+
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 export class WcvmmError extends Error {
   readonly code: ErrorCode;
