@@ -17,9 +17,9 @@ export function variantOf(options: { stock?: true; wrongType?: true }): KernelVa
   return options.wrongType === true ? 'wrong-type' : 'patched';
 }
 
-/** `wcvmm kernel`: the testbed's kernels. */
+/** `wcvmm kernel`: the testbed's kernels, and the patches in them. */
 export function kernelCommand(): Command {
-  return new Command('kernel').description('build the kernels of the testbed').addCommand(buildCommand());
+  return new Command('kernel').description('build the kernels of the testbed, check their patches').addCommand(buildCommand()).addCommand(checkCommand());
 }
 
 function buildCommand(): Command {
@@ -38,4 +38,25 @@ function buildCommand(): Command {
       const images = await buildKernels({ arch: options.arch, variants, linuxSource: options.linuxSource, outputDir: options.output });
       process.stdout.write(`${images.join('\n')}\n`);
     });
+}
+
+function checkCommand(): Command {
+  return new Command('check')
+    .description("do with the patch series what a reviewer's robots do: checkpatch, sparse, every patch compiled")
+    .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
+    .addHelpText('after', '\nTakes an hour the first time; stopped, it goes on where it was.\n\nExit codes: 0 nothing to complain about, 1 something, 2 could not check.')
+    .action(async ({ linuxSource }: { linuxSource?: string }) => {
+      const { checkSeries } = await import('../../testbed/check/index.ts');
+      const { lines, seconds } = await checkSeries(linuxSource);
+      for (const { what, result, problems } of lines) {
+        process.stdout.write(`${problems.length === 0 ? 'ok  ' : 'FAIL'} ${what.padEnd(24)} ${result}\n`);
+        for (const problem of problems) process.stdout.write(`       ${problem.replaceAll('\n', '\n       ')}\n`);
+      }
+      process.stdout.write(`${minutes(seconds.all)} in all, ${minutes(seconds.now)} of it now\n`);
+      if (lines.some(({ problems }) => problems.length > 0)) process.exitCode = 1;
+    });
+}
+
+function minutes(seconds: number): string {
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

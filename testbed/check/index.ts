@@ -1,0 +1,205 @@
+import { spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WcvmmError } from '../../vmm/errors.ts';
+import { cacheRoot, contentKey, exists } from '../cache.ts';
+import { interruptible } from '../interrupt.ts';
+import { readSeries, type Patch } from '../kernel/series.ts';
+import { fetchSource, sourceAtHand, type KernelSource } from '../kernel/source.ts';
+import { KernelTree } from '../kernel/tree.ts';
+import { withLock } from '../lock.ts';
+import { progressOn, type Progress } from '../progress.ts';
+import { runProgram } from '../program.ts';
+import { Objects } from './compile.ts';
+import { CheckRecord, type Done } from './record.ts';
+import { arm64, complaints, i386, makeTargets, sourceFiles, sparseTargets, x86, type CheckArch } from './targets.ts';
+
+/** One line of the summary: what was checked, how it came out, and everything that is wrong. */
+export interface CheckLine {
+  what: string;
+  result: string;
+  problems: readonly string[];
+}
+
+export interface CheckReport {
+  lines: readonly CheckLine[];
+  /** Of all steps, and of those that this run did itself: the others' results were on record. */
+  seconds: { all: number; now: number };
+}
+
+const architectures: readonly CheckArch[] = [arm64, x86];
+
+/**
+ * Does with the patch series what its reviewers will do. Takes an hour the first time; goes on where it was
+ * stopped. Throws E_SETUP without sparse or perl, E_KERNEL_SOURCE for a patch that does not apply,
+ * E_KERNEL_BUILD for an unpatched tree that does not compile.
+ */
+export async function checkSeries(linuxSource: string | undefined): Promise<CheckReport> {
+  for (const [program, debian] of [['sparse', 'sparse'], ['perl', 'perl']] as const)
+    if (spawnSync(program, ['--version']).status !== 0) throw new WcvmmError('E_SETUP', `${program} is not installed; "testbed/apt install ${debian}" gets it.`);
+  const progress = progressOn(process.stderr);
+  return interruptible(async (signal) => {
+    try {
+      const lock = join(cacheRoot(), 'locks', 'kernel-check');
+      return await withLock(
+        lock,
+        async () => {
+          const source = (await sourceAtHand(linuxSource)) ?? (await fetchSource(progress, signal));
+          return new Check(source, await readSeries(), progress, signal).run();
+        },
+        { signal, onWait: () => progress.phase('waiting for another check') },
+      );
+    } finally {
+      progress.done();
+    }
+  });
+}
+
+class Check {
+  readonly #source: KernelSource;
+  readonly #series: readonly Patch[];
+  readonly #progress: Progress;
+  readonly #signal: AbortSignal;
+  readonly #tree: KernelTree;
+  readonly #folder = join(cacheRoot(), 'kernel-check');
+  readonly #record = new CheckRecord(join(cacheRoot(), 'kernel-check.json'));
+  readonly #seconds = { all: 0, now: 0 };
+
+  constructor(source: KernelSource, series: readonly Patch[], progress: Progress, signal: AbortSignal) {
+    this.#source = source;
+    this.#series = series;
+    this.#progress = progress;
+    this.#signal = signal;
+    this.#tree = new KernelTree(this.#folder);
+  }
+
+  async run(): Promise<CheckReport> {
+    const all = this.#series.length;
+    // First what is quick to fail.
+    await this.#step('series', all, [], async () => {
+      await this.#bringTo(all);
+      return [];
+    });
+    const lines: CheckLine[] = [{ what: 'series', result: `${all} patches apply to ${this.#source.identity}, without fuzz`, problems: [] }];
+    lines.push(await this.#checkpatch());
+
+    const stock = new Map<string, { gcc: string[]; sparse: string[] }>();
+    const stockI386 = await this.#compile(0, i386);
+    for (const arch of architectures) stock.set(arch.arch, { gcc: await this.#compile(0, arch), sparse: await this.#sparse(0, arch) });
+    for (let count = 1; count <= all; count += 1) for (const arch of architectures) await this.#compilesOrSaysWhy(count, arch);
+    for (const arch of architectures) lines.push(await this.#everyPatch(arch, stock.get(arch.arch)?.gcc ?? []));
+    const found32 = await this.#compilesOrSaysWhy(all, i386);
+    lines.push({ what: 'compile W=1, i386', result: `${i386.folders.join(' ')} with all patches`, problems: found32.filter((text) => !stockI386.includes(text)) });
+    for (const arch of architectures) {
+      const known = stock.get(arch.arch)?.sparse ?? [];
+      const found = await this.#sparse(all, arch);
+      lines.push({
+        what: `sparse, ${arch.arch}`,
+        result: `${sourceFiles(this.#series, arch).length} files; warnings: ${known.length} in stock, ${found.length} now`,
+        problems: found.filter((text) => !known.includes(text)),
+      });
+    }
+    return { lines, seconds: this.#seconds };
+  }
+
+  async #checkpatch(): Promise<CheckLine> {
+    const problems: string[] = [];
+    for (const [index, patch] of this.#series.entries()) {
+      const { output } = await this.#step(`checkpatch of patch ${index + 1} of ${this.#series.length}`, index + 1, [], async () => {
+        if (!(await exists(this.#tree.path))) await this.#bringTo(this.#series.length);
+        const file = join(this.#folder, 'checked.patch');
+        await writeFile(file, patch.text);
+        const lines: string[] = [];
+        // FILE_PATH_CHANGES asks for a MAINTAINERS entry for each new file, whether or not its folder has one.
+        const args = ['scripts/checkpatch.pl', '--strict', '--terse', '--no-summary', '--ignore', 'FILE_PATH_CHANGES', file];
+        // It ends with 1 if it found something. What it found is all that it writes in this form.
+        await runProgram('perl', args, { signal: this.#signal, cwd: this.#tree.path, onLine: (line) => lines.push(line), failure: checkpatchFailure }).catch((error: unknown) => {
+          if (!lines.some((line) => isFinding(line))) throw error;
+        });
+        return lines.filter((line) => isFinding(line)).map((line) => line.replace(/^.*checked\.patch:/, `${patch.name}:`));
+      });
+      problems.push(...output);
+    }
+    return { what: 'checkpatch --strict', result: `${this.#series.length} patches`, problems };
+  }
+
+  /** Every patch compiles on its own, and brings no warning at W=1 that an unpatched tree does not have. */
+  async #everyPatch(arch: CheckArch, known: readonly string[]): Promise<CheckLine> {
+    const problems: string[] = [];
+    for (const [index, patch] of this.#series.entries()) {
+      const found = await this.#compilesOrSaysWhy(index + 1, arch);
+      problems.push(...found.filter((text) => !known.includes(text)).map((text) => `${patch.name}: ${text}`));
+    }
+    return { what: `compile W=1, ${arch.arch}`, result: `each of ${this.#series.length} patches; stock has ${known.length} warnings there`, problems };
+  }
+
+  async #compilesOrSaysWhy(count: number, arch: CheckArch): Promise<string[]> {
+    return this.#compile(count, arch).catch((error: unknown) => {
+      if (error instanceof WcvmmError && error.code === 'E_KERNEL_BUILD') return [error.message];
+      throw error;
+    });
+  }
+
+  /** The complaints of a compile with the first `count` patches; of what had not been compiled before. */
+  async #compile(count: number, arch: CheckArch): Promise<string[]> {
+    const what = `${count === 0 ? 'stock' : `patch ${count} of ${this.#series.length}`}: compiling for ${arch.arch}`;
+    const { output } = await this.#step(what, count, [arch.arch, ...arch.folders], async () => {
+      await this.#bringTo(count);
+      return complaints(await this.#objects(arch).make(makeTargets(await this.#existing(arch), arch), (files) => this.#progress.update(`${files} files`)));
+    });
+    return output;
+  }
+
+  async #sparse(count: number, arch: CheckArch): Promise<string[]> {
+    const files = sourceFiles(this.#series, arch);
+    const { output } = await this.#step(`sparse, ${arch.arch}, ${count === 0 ? 'stock' : 'patched'}`, count, files, async () => {
+      await this.#bringTo(count);
+      const objects = this.#objects(arch);
+      const here = await this.#existing(arch);
+      await objects.make(makeTargets(here, arch), (done) => this.#progress.update(`${done} files`));
+      return complaints(await objects.sparse(sparseTargets(here, arch), (done) => this.#progress.update(`${done} files`)));
+    });
+    return output;
+  }
+
+  #objects(arch: CheckArch): Objects {
+    return new Objects(this.#tree.path, join(this.#folder, arch.arch), arch, this.#signal);
+  }
+
+  /** The files of the series that the tree has as it is. */
+  async #existing(arch: CheckArch): Promise<string[]> {
+    const files: string[] = [];
+    for (const file of sourceFiles(this.#series, arch)) if (await exists(join(this.#tree.path, file))) files.push(file);
+    return files;
+  }
+
+  async #bringTo(count: number): Promise<void> {
+    await this.#tree.bringTo(this.#source, this.#series.slice(0, count), this.#progress, this.#signal);
+  }
+
+  /** Does a step that depends on the first `count` patches and on `more`, unless its result is on record. */
+  async #step(what: string, count: number, more: readonly string[], body: () => Promise<string[]>): Promise<Done> {
+    const key = contentKey(what.replace(/ \d+ of \d+/, ''), this.#source.identity, ...more, ...this.#series.slice(0, count).map(({ text }) => text));
+    const known = await this.#record.find(key);
+    if (known !== null) {
+      this.#seconds.all += known.seconds;
+      return known;
+    }
+    this.#progress[what.startsWith('checkpatch') ? 'moment' : 'phase'](what);
+    const began = process.hrtime.bigint();
+    const output = await body();
+    const done: Done = { output, seconds: Number((process.hrtime.bigint() - began) / 1_000_000_000n) };
+    this.#seconds.all += done.seconds;
+    this.#seconds.now += done.seconds;
+    await this.#record.add(key, done);
+    return done;
+  }
+}
+
+function isFinding(line: string): boolean {
+  return /checked\.patch:\d+: (?:ERROR|WARNING|CHECK):/.test(line);
+}
+
+function checkpatchFailure(tail: string, cause: unknown): WcvmmError {
+  return new WcvmmError('E_SETUP', `checkpatch.pl did not run.\n${tail}`, { cause });
+}
