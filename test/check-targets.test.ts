@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { CheckRecord } from '../testbed/check/record.ts';
+import { arm64, complaints, i386, makeTargets, sourceFiles, sparseTargets, x86 } from '../testbed/check/targets.ts';
+import type { Patch } from '../testbed/kernel/series.ts';
+
+function patchOf(...files: string[]): Patch {
+  return { name: 'p', text: files.map((file) => `--- a/${file}\n+++ b/${file}\n@@ -1 +1 @@\n-a\n+b\n`).join('') };
+}
+
+describe('what is compiled', () => {
+  const series = [
+    patchOf('mm/memory.c', 'include/linux/mm.h', 'arch/arm64/kvm/mmu.c', 'arch/x86/kvm/mmu/spte.c'),
+    patchOf('mm/memory.c', 'virt/kvm/kvm_main.c', 'drivers/gpu/drm/i915/gvt/kvmgt.c', 'tools/testing/selftests/vfio/a.c'),
+  ];
+
+  it('is every C file of the series once, where its architecture has it', () => {
+    expect(sourceFiles(series, arm64)).toEqual(['arch/arm64/kvm/mmu.c', 'mm/memory.c', 'virt/kvm/kvm_main.c']);
+    expect(sourceFiles(series, x86)).toEqual(['arch/x86/kvm/mmu/spte.c', 'drivers/gpu/drm/i915/gvt/kvmgt.c', 'mm/memory.c', 'virt/kvm/kvm_main.c']);
+  });
+
+  it('is the folders that use changed headers, and the files outside of them', () => {
+    expect(makeTargets(sourceFiles(series, arm64), arm64)).toEqual(['drivers/vfio/', 'samples/vfio-mdev/', 'arch/arm64/kvm/', 'mm/memory.o']);
+    expect(makeTargets(sourceFiles(series, i386), i386)).toEqual(i386.folders);
+    expect(sparseTargets(sourceFiles(series, x86), x86)).toEqual(['arch/x86/kvm/', 'drivers/gpu/drm/i915/gvt/kvmgt.o', 'mm/memory.o']);
+  });
+});
+
+describe('complaints', () => {
+  it('are those of gcc, sparse and kernel-doc, whatever the line and however often', () => {
+    const output = [
+      '  CC      mm/memory.o',
+      '../mm/memory.c:12:3: warning: unused variable ‘a’ [-Wunused-variable]',
+      'mm/memory.c:13:3: warning: unused variable ‘a’ [-Wunused-variable]',
+      'mm/memory.c:13:3: note: declared here',
+      "Warning: mm/gup.c:7 function parameter 'x' not described",
+      'mm/rmap.c:1:1: error: no such thing',
+    ];
+    expect(complaints(output)).toEqual(["mm/gup.c: function parameter 'x' not described", 'mm/memory.c: unused variable ‘a’ [-Wunused-variable]', 'mm/rmap.c: no such thing']);
+  });
+});
+
+it('remembers the result of a step for the next run, and starts empty from a broken file', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
+  try {
+    const path = join(folder, 'record.json');
+    const done = { output: ['a'], seconds: 3 };
+    await new CheckRecord(path).add('key', done);
+    expect([await new CheckRecord(path).find('key'), await new CheckRecord(path).find('other')]).toEqual([done, null]);
+    expect(await new CheckRecord(folder).find('key')).toBeNull();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
