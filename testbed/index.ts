@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WcvmmError } from '../vmm/errors.ts';
+import { notInstalled } from './emulator.ts';
 import { interruptible } from './interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
 import { kernelOf, kernelVariants, machineOf } from './machine/index.ts';
-import type { KernelVariant } from './machine/machine.ts';
+import type { EmulatorProgram, KernelVariant } from './machine/machine.ts';
 import { insideRoot } from './rootfs/app.ts';
 import { ensureRootfs } from './rootfs/index.ts';
 import { progressOn } from './progress.ts';
@@ -30,7 +30,7 @@ export interface TestbedRequest {
   cpu?: string | undefined;
   /** Default: true. */
   iommu?: boolean | undefined;
-  /** MiB; default 1024. */
+  /** MiB; default: the machine's own. */
   memory?: number | undefined;
   env?: Readonly<Record<string, string>> | undefined;
   /** Take the command's output as it comes; default: this process's own streams. */
@@ -39,7 +39,6 @@ export interface TestbedRequest {
 }
 
 const defaultTimeout = 120;
-const defaultMemory = 1024;
 
 /**
  * Makes sure of a kernel and a root file system, boots an emulated instance and runs one command in it.
@@ -61,7 +60,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
       };
       return await runSession({
         machine,
-        options: { cpu: request.cpu ?? null, iommu: request.iommu ?? true, memory: request.memory ?? defaultMemory },
+        options: { cpu: request.cpu ?? null, iommu: request.iommu ?? true, memory: request.memory ?? machine.defaultMemory },
         files: { kernel, ...rootfs },
         command: {
           args: commandLine(request.run),
@@ -135,9 +134,9 @@ function commandLine(run: TestbedRequest['run']): readonly string[] {
 }
 
 /** "qemu-10.0.2". Throws E_SETUP without an emulator. */
-function emulatorName(program: string): string {
-  const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
-  const version = /version (\d[\w.]*)/.exec(stdout ?? '')?.[1];
-  if (version === undefined) throw new WcvmmError('E_SETUP', `${program} is not installed; testbed/setup installs it.`);
-  return `qemu-${version}`;
+function emulatorName({ name, program, versionArguments, version }: EmulatorProgram): string {
+  const { stdout, stderr } = spawnSync(program, versionArguments, { encoding: 'utf8' });
+  const found = version.exec(`${stdout}${stderr}`)?.[1];
+  if (found === undefined) throw notInstalled(program);
+  return `${name}-${found}`;
 }

@@ -1,6 +1,6 @@
 import { WcvmmError } from '../vmm/errors.ts';
 import { consoleTail, isPanic, keepConsole } from './console.ts';
-import { channels, startEmulator, type Ended } from './emulator.ts';
+import { isUp, type Ended } from './emulator.ts';
 import type { BootFiles, Machine, MachineOptions } from './machine/machine.ts';
 import { collectOutput, prepareShare, removeShare, type Command } from './share.ts';
 
@@ -40,18 +40,17 @@ export async function runSession(session: SessionOptions): Promise<number> {
 
 async function boot(session: SessionOptions, share: string): Promise<number> {
   session.signal.throwIfAborted();
-  const { interactive } = session.command;
-  const args = session.machine.emulatorArguments({ ...session.files, share }, { ...channels, console: interactive ? null : channels.console }, session.options);
+  const { machine, files, command, options, signal } = session;
   let up = false;
-  const emulator = startEmulator(session.machine.emulator, args, interactive, {
-    stdout: session.stdout,
-    stderr: session.stderr,
-    control: (text) => {
-      if (up || !text.startsWith('up\n')) return;
-      up = true;
-      session.onUp?.();
-    },
-  });
+  const control = (text: string): void => {
+    if (up || !isUp(text)) return;
+    up = true;
+    session.onUp?.();
+  };
+  const listeners = { stdout: session.stdout, stderr: session.stderr, control };
+  const emulator = await machine.start({ files: { ...files, share }, command, options, listeners, signal });
+  // Nobody listened while it was being prepared.
+  if (signal.aborted) emulator.kill();
   let late = false;
   const onTimeout = (): void => {
     late = true;

@@ -1,3 +1,6 @@
+import type { Emulator, Listeners } from '../emulator.ts';
+import type { Command } from '../share.ts';
+
 /** What the user may change of an emulated instance. */
 export interface MachineOptions {
   /** The emulator's name of a CPU model; null = the most capable one. */
@@ -7,21 +10,31 @@ export interface MachineOptions {
   memory: number;
 }
 
-/** Channels of the instance, each a file descriptor that the emulator inherits; `console` null = this terminal. */
-export interface Channels {
-  stdout: number;
-  stderr: number;
-  control: number;
-  console: number | null;
-}
-
 export interface BootFiles {
   kernel: string;
   initramfs: string;
   /** An ext4 image, never written to. */
   disk: string;
-  /** The folder that the instance mounts as /session. */
+  /** The folder that the instance gets as /session. */
   share: string;
+}
+
+/** One power-on. */
+export interface Boot {
+  files: BootFiles;
+  command: Command;
+  options: MachineOptions;
+  listeners: Listeners;
+  signal: AbortSignal;
+}
+
+export interface EmulatorProgram {
+  /** "qemu", as in the instance's WCVMM_TESTBED=qemu-10.0.2. */
+  readonly name: string;
+  readonly program: string;
+  /** Makes it say its version, which `version` finds in what it says. */
+  readonly versionArguments: readonly string[];
+  readonly version: RegExp;
 }
 
 /**
@@ -62,8 +75,15 @@ export interface Machine {
     /** The bare guest's image, below the project's folder. */
     readonly guestImage: string;
   };
-  readonly emulator: string;
   /** The PCI address of a device with a BAR of plain memory, bound to vfio-pci. */
   readonly memoryDevice: string;
-  emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[];
+  /** The first process: a script in testbed/rootfs. */
+  readonly init: string;
+  /** What it needs beside busybox: C sources in testbed/rootfs, each a program of that name in /bin. */
+  readonly helpers: readonly string[];
+  /** MiB of memory unless the user says otherwise. */
+  readonly defaultMemory: number;
+  readonly emulator: EmulatorProgram;
+  /** Rejects if the instance cannot even be prepared; the emulator's own end is in what it resolves to. */
+  start(boot: Boot): Promise<Emulator>;
 }

@@ -1,5 +1,5 @@
-import type { Machine, BootFiles, Channels, MachineOptions } from './machine.ts';
-import { channelArguments, passthroughDevices, quiet, virtioDevices } from './qemu.ts';
+import type { BootFiles, Machine, MachineOptions } from './machine.ts';
+import { channelArguments, passthroughDevices, qemuMachine, quiet, virtioDevices, type Channels } from './qemu.ts';
 
 /**
  * An arm64 instance with EL2, GICv3 with ITS and an SMMUv3, emulated by QEMU's TCG.
@@ -34,9 +34,8 @@ export const arm64: Machine = {
     strip: 'aarch64-linux-gnu-strip',
     guestImage: 'arm64-tests/build/guest.elf',
   },
-  emulator: 'qemu-system-aarch64',
   memoryDevice: '0000:01:00.0',
-  emulatorArguments,
+  ...qemuMachine('qemu-system-aarch64', emulatorArguments),
 };
 
 function emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[] {

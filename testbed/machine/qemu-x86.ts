@@ -1,5 +1,5 @@
-import type { BootFiles, Channels, Machine, MachineOptions } from './machine.ts';
-import { channelArguments, passthroughDevices, quiet, virtioDevices } from './qemu.ts';
+import type { BootFiles, Machine, MachineOptions } from './machine.ts';
+import { channelArguments, passthroughDevices, qemuMachine, quiet, virtioDevices, type Channels } from './qemu.ts';
 import { x86Kernel, x86Userland } from './x86.ts';
 
 /**
@@ -10,9 +10,8 @@ export const x86Amd: Machine = {
   arch: 'x86-amd',
   kernel: x86Kernel,
   userland: x86Userland,
-  emulator: 'qemu-system-x86_64',
   memoryDevice: '0000:01:00.0',
-  emulatorArguments,
+  ...qemuMachine('qemu-system-x86_64', emulatorArguments),
 };
 
 function emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[] {

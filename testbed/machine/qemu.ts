@@ -1,4 +1,26 @@
-import type { BootFiles, Channels } from './machine.ts';
+import type { Boot, BootFiles, EmulatorProgram, Machine, MachineOptions } from './machine.ts';
+import { channels, startQemu } from './qemu-process.ts';
+
+/** Channels of the instance, each a file descriptor that QEMU inherits; `console` null = this terminal. */
+export interface Channels {
+  stdout: number;
+  stderr: number;
+  control: number;
+  console: number | null;
+}
+
+/** What is alike in all machines that QEMU emulates. */
+export function qemuMachine(program: string, emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[]): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'emulator' | 'start'> {
+  const emulator: EmulatorProgram = { name: 'qemu', program, versionArguments: ['--version'], version: /version (\d[\w.]*)/ };
+  return {
+    init: 'init',
+    helpers: [],
+    defaultMemory: 1024,
+    emulator,
+    start: ({ files, command: { interactive }, options, listeners }: Boot) =>
+      Promise.resolve(startQemu(program, emulatorArguments(files, { ...channels, console: interactive ? null : channels.console }, options), interactive, listeners)),
+  };
+}
 
 /** QEMU's names for its virtio devices end with the bus that they sit on. */
 type VirtioBus = 'device' | 'pci';

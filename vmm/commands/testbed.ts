@@ -70,7 +70,7 @@ function machineOptions(command: Command): Command {
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
     .option('--no-iommu', 'an instance without an IOMMU')
-    .option('--memory <MiB>', 'memory of the instance (default: 1024)', positive);
+    .option('--memory <MiB>', 'memory of the instance', positive);
 }
 
 function positive(text: string): number {
