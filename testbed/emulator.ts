@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { WcvmmError } from '../vmm/errors.ts';
+import type { EmulatorProgram } from './machine/machine.ts';
 
 export interface Listeners {
   stdout: (chunk: Uint8Array) => void;
@@ -40,4 +42,12 @@ export function confined(program: string, network: 'none' | 'best-effort'): [str
 
 export function notInstalled(program: string, cause?: unknown): WcvmmError {
   return new WcvmmError('E_SETUP', `${program} could not be started; testbed/setup installs it.`, { cause });
+}
+
+/** "10.0.2". Throws E_SETUP where it is not installed. */
+export function emulatorVersion({ program, versionArguments, version }: EmulatorProgram): string {
+  const { stdout, stderr } = spawnSync(program, versionArguments, { encoding: 'utf8' });
+  const found = version.exec(`${stdout}${stderr}`)?.[1];
+  if (found === undefined) throw notInstalled(program);
+  return found;
 }

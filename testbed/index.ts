@@ -1,12 +1,11 @@
-import { spawnSync } from 'node:child_process';
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { notInstalled } from './emulator.ts';
+import { emulatorVersion } from './emulator.ts';
 import { interruptible } from './interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
 import { kernelOf, kernelVariants, machineOf } from './machine/index.ts';
-import type { EmulatorProgram, KernelVariant } from './machine/machine.ts';
-import { insideRoot } from './rootfs/app.ts';
+import type { KernelVariant } from './machine/machine.ts';
+import { insideCli } from './rootfs/app.ts';
 import { ensureRootfs } from './rootfs/index.ts';
 import { progressOn } from './progress.ts';
 import { runSession } from './session.ts';
@@ -49,7 +48,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
   const progress = progressOn(process.stderr);
   return interruptible(async (signal) => {
     try {
-      const emulator = emulatorName(machine.emulator);
+      const emulator = `${machine.emulator.name}-${emulatorVersion(machine.emulator)}`;
       const kernel = await ensureKernel({ target: machine.kernel, variant: request.kernel ?? 'patched', source: request.linuxSource, progress, signal });
       const rootfs = await ensureRootfs(machine, progress, signal);
       progress.moment(`booting an emulated ${machine.arch} instance on ${emulator}`);
@@ -125,18 +124,10 @@ async function copyTo(folder: string, name: string, image: string): Promise<stri
 function commandLine(run: TestbedRequest['run']): readonly string[] {
   switch (run.kind) {
     case 'wcvmm':
-      return ['node', `${insideRoot}/dist/vmm/cli.js`, ...run.args];
+      return ['node', insideCli, ...run.args];
     case 'program':
       return run.args;
     case 'shell':
       return [];
   }
-}
-
-/** "qemu-10.0.2". Throws E_SETUP without an emulator. */
-function emulatorName({ name, program, versionArguments, version }: EmulatorProgram): string {
-  const { stdout, stderr } = spawnSync(program, versionArguments, { encoding: 'utf8' });
-  const found = version.exec(`${stdout}${stderr}`)?.[1];
-  if (found === undefined) throw notInstalled(program);
-  return `${name}-${found}`;
 }

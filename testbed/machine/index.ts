@@ -1,9 +1,10 @@
 import { WcvmmError } from '../../vmm/errors.ts';
+import { x86Intel } from './bochs-x86.ts';
 import type { KernelTarget, KernelVariant, Machine } from './machine.ts';
 import { arm64 } from './qemu-arm64.ts';
 import { x86Amd } from './qemu-x86.ts';
 
-const machines: readonly Machine[] = [arm64, x86Amd];
+const machines: readonly Machine[] = [arm64, x86Amd, x86Intel];
 
 export const architectures: readonly string[] = machines.map((machine) => machine.arch);
 

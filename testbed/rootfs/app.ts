@@ -10,7 +10,10 @@ import { unpackNpmPackage } from './base.ts';
 import type { CpioEntry } from './cpio.ts';
 
 /** Where the project stands inside the instance. */
-export const insideRoot = '/wcvmm';
+const insideRoot = '/wcvmm';
+
+/** The compiled command line, there. */
+export const insideCli = `${insideRoot}/dist/vmm/cli.js`;
 
 /** Dependencies that only the host's side of the testbed needs. */
 const hostOnly = new Set(['execa']);

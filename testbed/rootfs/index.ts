@@ -4,9 +4,12 @@ import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts'
 import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
 import type { Progress } from '../progress.ts';
+import { compileC } from '../compile.ts';
 import { appEntries } from './app.ts';
 import { ensureBase } from './base.ts';
 import { packCpio, type CpioEntry } from './cpio.ts';
+
+const here = join(projectRoot, 'testbed/rootfs');
 
 const mountPoints = ['bin', 'dev', 'proc', 'root', 'session', 'sys', 'tmp', 'usr'];
 
@@ -24,7 +27,9 @@ export async function ensureRootfs(machine: Machine, progress: Progress, signal:
     // Where x86-64's programs look for their dynamic loader.
     { kind: 'symlink', path: 'lib64', target: 'usr/lib' },
     { kind: 'file', path: 'bin/busybox', mode: 0o755, data: await readFile(base.busybox) },
-    { kind: 'file', path: 'init', mode: 0o755, data: await readFile(join(projectRoot, 'testbed/rootfs/init')) },
+    { kind: 'file', path: 'init', mode: 0o755, data: await readFile(join(here, machine.init)) },
+    { kind: 'file', path: 'mounts', mode: 0o644, data: await readFile(join(here, 'mounts')) },
+    ...(await Promise.all(machine.helpers.map((name) => helper(machine, name, signal)))),
     ...(await appEntries(machine, progress, signal)),
   ];
   const archive = Buffer.concat([...packCpio(entries)]);
@@ -35,4 +40,11 @@ export async function ensureRootfs(machine: Machine, progress: Progress, signal:
     await sweepCache(folder, 10);
   }
   return { initramfs, disk: base.disk };
+}
+
+/** A program for inside; static, so that it needs nothing of what the disk has. */
+async function helper(machine: Machine, name: string, signal: AbortSignal): Promise<CpioEntry> {
+  const compiler = `${machine.kernel.crossCompile}gcc`;
+  const program = await compileC({ compiler, source: join(here, `${name}.c`), flags: ['-static', '-s'], signal });
+  return { kind: 'file', path: `bin/${name}`, mode: 0o755, data: await readFile(program) };
 }

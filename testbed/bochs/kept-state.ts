@@ -1,0 +1,55 @@
+/**
+ * The state of an instance that has booted and loaded wcvmm, kept in the cache: a session that begins there takes
+ * seconds instead of a whole boot. Nothing depends on it; without one, and if one does not work, the instance boots.
+ */
+import { mkdir, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WcvmmError } from '../../vmm/errors.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
+import { withSerial, type SerialPort } from './configuration.ts';
+import type { BochsDebugger } from './debugger.ts';
+
+/** Each takes about as much disk as the instance used memory: 100 MB. */
+const mostStates = 4;
+
+/** What Bochs calls the content of the order's disk in a state. */
+const orderImage = 'hard_drive.1.drive0.image';
+
+const states = (): string => join(cacheRoot(), 'bochs-state');
+
+/** `of`: everything that the state was made from. */
+export function stateFolder(...of: readonly (string | Uint8Array)[]): string {
+  return join(states(), contentKey(...of));
+}
+
+/**
+ * Makes `into` a copy of the kept state that has another order on its disk and its console where this session wants
+ * it. Returns false if there is none.
+ */
+export async function openState(kept: string, into: string, order: Uint8Array, serial: SerialPort): Promise<boolean> {
+  const names = await readdir(kept).catch(() => null);
+  if (names === null) return false;
+  // The youngest are kept, by when they were last of use.
+  await utimes(kept, new Date(), new Date());
+  await mkdir(into);
+  for (const name of names) if (name !== 'config') await symlink(join(kept, name), join(into, name));
+  await writeFile(join(into, 'config'), withSerial(await readFile(join(kept, 'config'), 'utf8'), serial));
+  await writeFile(join(into, orderImage), order);
+  return true;
+}
+
+/** Keeps the state of a stopped instance. One that cannot be kept is no loss but of time. */
+export async function keepState(kept: string, from: BochsDebugger): Promise<void> {
+  if (await exists(kept)) return;
+  await publish(kept, async (temporary) => {
+    await mkdir(temporary);
+    const said = await from.ask(`save-state ${temporary}`);
+    if (!/^state saved$/m.test(said)) throw new WcvmmError('E_TESTBED', `Bochs did not keep its state: ${said.trim()}`);
+    await rm(join(temporary, orderImage));
+  }).catch(() => {});
+  await sweepCache(states(), mostStates).catch(() => {});
+}
+
+export async function dropState(kept: string): Promise<void> {
+  await rm(kept, { recursive: true, force: true });
+}

@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { insideCli } from '../rootfs/app.ts';
+import { packCpio, type CpioEntry } from '../rootfs/cpio.ts';
+import type { Command } from '../share.ts';
+
+/** Bytes. Part of a kept state, so that there are few sizes: this one, doubled until the order fits. */
+const smallestDisk = 4 << 20;
+
+/** The disk on which an instance finds what it is to do: an archive of the session's folder, read by testbed/rootfs/init-bochs. */
+export async function packOrder(share: string, command: Command): Promise<Uint8Array> {
+  const entries: CpioEntry[] = [
+    file('now', `${Math.floor(Date.now() / 1000)}\n`),
+    file('seed', randomBytes(64)),
+    file('command', await readFile(join(share, 'command'))),
+    { kind: 'directory', path: 'work', mode: 0o755 },
+  ];
+  for (const name of await readdir(join(share, 'work'))) entries.push(file(`work/${name}`, await readFile(join(share, 'work', name))));
+  if (command.interactive) entries.push(file('interactive', ''));
+  const ready = orderForReady(command);
+  if (ready !== null) entries.push(file('wcvmm', ready));
+  const archive = Buffer.concat([...packCpio(entries)]);
+  let size = smallestDisk;
+  while (size < archive.length) size *= 2;
+  return Buffer.concat([archive], size);
+}
+
+/** A wcvmm command line goes to the one that is loaded already (testbed/rootfs/ready.ts); null for anything else. */
+function orderForReady({ args, env }: Command): string | null {
+  const [program, script, ...rest] = args;
+  return program === 'node' && script === insideCli ? JSON.stringify({ args: rest, env }) : null;
+}
+
+function file(path: string, data: string | Uint8Array): CpioEntry {
+  return { kind: 'file', path, mode: 0o755, data: typeof data === 'string' ? Buffer.from(data) : data };
+}

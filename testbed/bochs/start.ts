@@ -1,0 +1,116 @@
+import { mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { compileC } from '../compile.ts';
+import type { Emulator } from '../emulator.ts';
+import type { Boot } from '../machine/machine.ts';
+import { projectRoot } from '../paths.ts';
+import { runProgram } from '../program.ts';
+import { WcvmmError } from '../../vmm/errors.ts';
+import { ensureBootCd } from './boot-cd.ts';
+import { configuration, sessionFiles, type SerialPort } from './configuration.ts';
+import { askedToStop, type BochsDebugger } from './debugger.ts';
+import { dropState, keepState, openState, stateFolder } from './kept-state.ts';
+import { packOrder } from './order.ts';
+import { runBochs, type BochsEnded, type BochsProcess } from './process.ts';
+
+const sources = join(projectRoot, 'testbed/bochs');
+
+export interface BochsMachine {
+  /** The CPU model unless the user says otherwise. */
+  cpu: string;
+  /** The kernel's command line. */
+  append: string;
+  /** Bochs' version: states are of no use to another. */
+  version: string;
+}
+
+/** Starts an instance on Bochs, from a kept state if there is one. */
+export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emulator> {
+  const { files, command, options, signal, listeners } = boot;
+  const folder = join(files.share, 'bochs');
+  await mkdir(folder);
+  const saver = await compileC({ compiler: 'gcc', source: join(sources, 'save-state.c'), flags: ['-shared', '-fPIC'], signal });
+  const cd = await ensureBootCd({ kernel: files.kernel, initramfs: files.initramfs, append: machine.append }, signal);
+  await symlink(cd, join(folder, sessionFiles.cd));
+  await symlink(files.disk, join(folder, sessionFiles.disk));
+  const order = await packOrder(files.share, command);
+  const serial: SerialPort = command.interactive ? { kind: 'terminal', path: readlinkSync('/proc/self/fd/0') } : { kind: 'file' };
+  const bochsOptions = { cpu: options.cpu ?? machine.cpu, memory: options.memory };
+  // Every file of the cache has its content in its name.
+  const kept = stateFolder(machine.version, configuration({ ...bochsOptions, serial: { kind: 'file' } }), cd, files.disk, `${order.length}`, await readFile(saver));
+
+  let current: BochsProcess | null = null;
+  let killed = false;
+  const run = (args: readonly string[], drive: (debug: BochsDebugger) => Promise<void>): Promise<BochsEnded> => {
+    current = runBochs({ args, folder, saver, listeners, drive });
+    return current.ended;
+  };
+
+  const fromState = async (): Promise<BochsEnded | null> => {
+    if (!(await openState(kept, join(folder, 'state'), order, serial))) return null;
+    await emptyDisk(join(folder, sessionFiles.order), order.length);
+    const ended = await run(['-r', 'state'], async (debug) => {
+      if ((await debug.stopped()) === null) return;
+      debug.go();
+      await keepGoing(debug);
+    });
+    if (ended.up || killed) return ended;
+    await dropState(kept);
+    return null;
+  };
+
+  const fromPowerOn = async (): Promise<BochsEnded> => {
+    await writeFile(join(folder, sessionFiles.order), order);
+    await writeFile(join(folder, 'bochsrc'), configuration({ ...bochsOptions, serial }));
+    return run(['-f', 'bochsrc'], async (debug) => {
+      if ((await debug.stopped()) === null) return;
+      debug.go();
+      const said = await debug.stopped();
+      if (said === null) return;
+      if (askedToStop(said) && !command.interactive) await keepState(kept, debug);
+      debug.go();
+      await keepGoing(debug);
+    });
+  };
+
+  const session = async (): Promise<BochsEnded> => {
+    const ended = (await fromState()) ?? (await fromPowerOn());
+    if (ended.files.length > 0) await unpackFiles(files.share, ended.files);
+    return ended;
+  };
+
+  return {
+    ended: session(),
+    kill: () => {
+      killed = true;
+      current?.kill();
+    },
+  };
+}
+
+/** A stop that nobody waits for must not hold the instance up. */
+async function keepGoing(debug: BochsDebugger): Promise<void> {
+  for (let said = await debug.stopped(); said !== null; said = await debug.stopped()) {
+    if (askedToStop(said)) debug.go();
+    else debug.quit();
+  }
+}
+
+/** A disk that Bochs can open before it fills it from the state. */
+async function emptyDisk(path: string, size: number): Promise<void> {
+  await writeFile(path, '');
+  await truncate(path, size);
+}
+
+/** What came back replaces the working directory: inputs that the command left alone did not come. */
+async function unpackFiles(share: string, archive: Uint8Array): Promise<void> {
+  const work = join(share, 'work');
+  const path = join(share, 'files.tar');
+  await writeFile(path, archive);
+  await rm(work, { recursive: true });
+  await mkdir(work);
+  await runProgram('tar', ['-x', '-f', path, '-C', work, '--no-same-owner'], {
+    failure: (tail, cause) => new WcvmmError('E_TESTBED', `The files that the command wrote could not be brought back.\n${tail}`, { cause }),
+  });
+}
