@@ -13,7 +13,7 @@ export interface Channels {
 export function qemuMachine(program: string, emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[]): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'emulator' | 'start'> {
   const emulator: EmulatorProgram = { name: 'qemu', program, versionArguments: ['--version'], version: /version (\d[\w.]*)/ };
   return {
-    init: 'init',
+    init: 'init-qemu',
     helpers: [],
     defaultMemory: 1024,
     emulator,
