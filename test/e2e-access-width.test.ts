@@ -20,8 +20,8 @@ async function traced(arch: string): Promise<{ stdout: string; trace: string }> 
   const file = join(folder, `${arch}.trace`);
   const stdout: Uint8Array[] = [];
   await runSession({
-    machine: { ...machine, emulatorArguments: (...all) => [...machine.emulatorArguments(...all), '-trace', `enable=memory_region_ops_*,file=${file}`] },
-    options: { cpu: null, iommu: true, memory: 1024 },
+    machine,
+    options: { cpu: null, iommu: true, memory: 1024, extra: ['-trace', `enable=memory_region_ops_*,file=${file}`] },
     files: {
       kernel: await ensureKernel({ target: machine.kernel, variant: 'patched', source: undefined, progress: silent, signal }),
       ...(await ensureRootfs(machine, silent, signal)),

@@ -43,7 +43,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
   let current: BochsProcess | null = null;
   let killed = false;
   const run = (args: readonly string[], drive: (debug: BochsDebugger) => Promise<void>): Promise<BochsEnded> => {
-    current = runBochs({ args, folder, saver, listeners, drive });
+    current = runBochs({ args: [...args, ...(options.extra ?? [])], folder, saver, listeners, drive });
     return current.ended;
   };
 

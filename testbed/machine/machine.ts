@@ -8,6 +8,8 @@ export interface MachineOptions {
   iommu: boolean;
   /** Memory of the instance in MiB. */
   memory: number;
+  /** More for the emulator's command line, for a look into it. */
+  extra?: readonly string[];
 }
 
 export interface BootFiles {

@@ -17,8 +17,10 @@ export function qemuMachine(program: string, emulatorArguments: (files: BootFile
     helpers: [],
     defaultMemory: 1024,
     emulator,
-    start: ({ files, command: { interactive }, options, listeners }: Boot) =>
-      Promise.resolve(startQemu(program, emulatorArguments(files, { ...channels, console: interactive ? null : channels.console }, options), interactive, listeners)),
+    start: ({ files, command: { interactive }, options, listeners }: Boot) => {
+      const args = emulatorArguments(files, { ...channels, console: interactive ? null : channels.console }, options);
+      return Promise.resolve(startQemu(program, [...args, ...(options.extra ?? [])], interactive, listeners));
+    },
   };
 }
 
