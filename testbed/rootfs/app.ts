@@ -1,5 +1,5 @@
 import { readFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { WcvmmError } from '../../vmm/errors.ts';
 import { cacheRoot, exists, publish } from '../cache.ts';
@@ -35,7 +35,7 @@ export async function appEntries(machine: Machine, progress: Progress, signal: A
     }
   };
   await add(join(projectRoot, 'dist'), 'dist', isCode);
-  for (const name of await neededPackages()) await add(join(projectRoot, 'node_modules', name), join('node_modules', name), isCode);
+  for (const name of await neededPackages()) await add(await packageFolder(name), join('node_modules', name), isCode);
   const koffi = machine.userland.koffi;
   await add(await koffiFolder(machine, progress, signal), join('node_modules', koffi), (name) => isCode(name) || name.endsWith('.node'));
   files.set('package.json', await readFile(join(projectRoot, 'package.json')));
@@ -61,6 +61,21 @@ export function withFolders(root: string, files: ReadonlyMap<string, Uint8Array>
   return [...entries.values()];
 }
 
+/** Where npm put a dependency: beside the project's code, or further up where the project is one itself. */
+async function packageFolder(name: string): Promise<string> {
+  for (let folder = projectRoot; ; folder = dirname(folder)) {
+    const candidate = join(folder, 'node_modules', name);
+    if (await exists(join(candidate, 'package.json'))) return candidate;
+    if (folder === dirname(folder)) throw new WcvmmError('E_TESTBED', `The npm package ${name}, which the instance needs, is not installed. Run \`npm install\` and try again.`);
+  }
+}
+
+/** npm publishes no package-lock.json at a package's root, so a packed project has it in dist. */
+async function lockPath(): Promise<string> {
+  const own = join(projectRoot, 'package-lock.json');
+  return (await exists(own)) ? own : join(projectRoot, 'dist/package-lock.json');
+}
+
 /** The project's dependencies and theirs, by name, as npm laid them out: flat. */
 async function neededPackages(): Promise<string[]> {
   const needed = new Set<string>();
@@ -69,7 +84,7 @@ async function neededPackages(): Promise<string[]> {
     for (const name of Object.keys(dependencies)) {
       if (needed.has(name) || hostOnly.has(name)) continue;
       needed.add(name);
-      await visit(join(projectRoot, 'node_modules', name));
+      await visit(await packageFolder(name));
     }
   };
   await visit(projectRoot);
@@ -78,7 +93,7 @@ async function neededPackages(): Promise<string[]> {
 
 async function koffiFolder(machine: Machine, progress: Progress, signal: AbortSignal): Promise<string> {
   const name = machine.userland.koffi;
-  const { packages } = v.parse(lockFile, JSON.parse(await readFile(join(projectRoot, 'package-lock.json'), 'utf8')));
+  const { packages } = v.parse(lockFile, JSON.parse(await readFile(await lockPath(), 'utf8')));
   const locked = packages[`node_modules/${name}`];
   if (locked?.version === undefined || locked.integrity === undefined)
     throw new WcvmmError('E_TESTBED', `package-lock.json does not hold ${name}, which the instance needs. Restore it from the project.`);

@@ -1,10 +1,7 @@
 /** Asks this machine's guests. */
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { interruptible } from '../../testbed/interrupt.ts';
 import { progressOn } from '../../testbed/progress.ts';
-import { WcvmmError } from '../errors.ts';
-import { parseElf } from '../guest/elf.ts';
+import { loadGuest } from '../guest/image.ts';
 import { requireArchitecture } from '../kvm/arch/arch.ts';
 import type { Report } from '../report/report.ts';
 import { libcPort } from '../sys/libc.ts';
@@ -16,7 +13,7 @@ import type { Kind, ReportOptions } from './report-options.ts';
 export async function askHere(kind: Kind, options: ReportOptions): Promise<{ readonly report: Report }> {
   const progress = progressOn(process.stderr);
   const arch = requireArchitecture();
-  const image = parseElf(await readGuest(arch.name, options.guest), arch.name);
+  const image = await loadGuest(arch.name, options.guest);
   const overrides = options.predict.map(parseOverride);
   const report = await interruptible((signal) =>
     verify(libcPort, arch, {
@@ -33,17 +30,4 @@ export async function askHere(kind: Kind, options: ReportOptions): Promise<{ rea
     }),
   ).finally(() => progress.done());
   return { report };
-}
-
-/** The bare guest that `make -C arm64-tests` or `make -C x86-tests` builds, seen from dist/vmm/commands. */
-function builtGuest(arch: string): string {
-  return fileURLToPath(new URL(`../../../${arch}-tests/build/guest.elf`, import.meta.url));
-}
-
-async function readGuest(arch: string, path: string = builtGuest(arch)): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable. "make -C ${arch}-tests" builds the project's own.`, { cause: error });
-  }
 }
