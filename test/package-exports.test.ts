@@ -60,6 +60,7 @@ describe('the package', () => {
     expect(files.filter((name) => /(?:^|\/)test\/|\.test\.|\.o$|\.d$|bad-|node_modules|tsbuildinfo/.test(name))).toEqual([]);
   });
 
+  // A new command wants its page in package.json: npm takes no folder of manual pages from an archive.
   test('lists every manual page for npm to install', () => {
     const { man } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Manifest;
     expect(man.toSorted()).toEqual(readdirSync(join(installed, 'dist/man')).map((name) => `./dist/man/${name}`).toSorted());
