@@ -24,7 +24,9 @@ interface Cell {
 export function renderMatrix(report: Report, notes: readonly Note[], style: Style): string[] {
   const probes = PROBES.filter((probe) => report.checks.some((check) => check.probe === probe));
   const numberOf = new Map(notes.flatMap(({ number, checks }) => checks.map((check) => [check, number] as const)));
-  const lines: Line[] = [{ label: '  stage 1', cells: probes.map((probe) => ({ text: PROBE_SHORT[probe], colour: 'dim' })), colour: 'dim' }];
+  const types = isBlind(report);
+  const head = probes.map((probe): Cell => ({ text: PROBE_SHORT[probe], colour: 'dim' }));
+  const lines: Line[] = [{ label: '  stage 1', cells: types ? [{ text: 'gets', colour: 'dim' }, ...head] : head, colour: 'dim' }];
   for (const [index, window] of report.windows.entries()) {
     const checks = report.checks.filter((check) => check.window === index);
     if (checks.length === 0) continue;
@@ -32,10 +34,16 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
     lines.push({ label: `${index} ${what}, stage 2 ${window.stage2.programmed ?? window.stage2.predicted}`, cells: [], colour: 'bold' });
     for (const stage1 of new Set(checks.map((check) => check.stage1))) {
       const cells = probes.map((probe) => cellOf(checks.find((check) => check.stage1 === stage1 && check.probe === probe), numberOf));
-      lines.push({ label: `  ${stage1}`, cells, colour: null });
+      const gets = checks.find((check) => check.stage1 === stage1)?.effective ?? '';
+      lines.push({ label: `  ${stage1}`, cells: types ? [{ text: gets, colour: null }, ...cells] : cells, colour: null });
     }
   }
   return layOut(lines, style);
+}
+
+/** Where no outcome but `ok` is ever predicted, outcomes tell nothing of types, and what a guest gets must be said. */
+function isBlind({ checks }: Report): boolean {
+  return checks.every(({ predicted }) => predicted === 'ok' || predicted === 'any' || predicted === 'measurement');
 }
 
 function cellOf(check: Check | undefined, numberOf: ReadonlyMap<Check, number>): Cell {
