@@ -14,7 +14,7 @@ Examples:
   $ wcvmm compare --testbed arm64
   $ wcvmm compare -d 0000:01:00.0 --json compare.json
   $ wcvmm compare graviton.json epyc.json xeon.json      reports of three machines, side by side
-  $ wcvmm compare before.json after.json --json - | jq .differences
+  $ wcvmm compare before.json after.json --html machines.html
 
 Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run. With reports: the worst of theirs; that
 machines differ is no mismatch.`;

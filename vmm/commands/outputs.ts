@@ -1,4 +1,4 @@
-/** --json, --junit and --tap: where what a command found is written, beside the text for a person. */
+/** --json, --junit, --tap and --html: where what a command found is written, beside the text for a person. */
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';

@@ -27,7 +27,7 @@ Examples:
   $ wcvmm verify -d 0000:01:00.0 --json report.json      this machine's device
   $ wcvmm compare --testbed arm64                        wc, default and device side by side
   $ wcvmm compare here.json there.json                   reports of two machines
-  $ wcvmm report report.json --junit report.xml          a report in another form
+  $ wcvmm report report.json --html report.html          a report in another form
   $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf
 
 Exit codes: 0 every check matched, 1 a mismatch, 2 could not run.`;

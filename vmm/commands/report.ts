@@ -8,7 +8,7 @@ import { renderAs } from './report-text.ts';
 const EXAMPLES = `
 Examples:
   $ wcvmm report report.json
-  $ wcvmm report report.json --junit report.xml
+  $ wcvmm report report.json --html report.html --junit report.xml
   $ wcvmm verify --testbed arm64 --json - | wcvmm report - --tap -
 
 Exit code: what the report's own run ended with: 0 when every check matched, 1 on a mismatch; 2 when it cannot be read.`;

@@ -4,7 +4,7 @@ import { addWindowOptions } from './options.ts';
 
 const EXAMPLES = `
 Examples:
-  $ wcvmm verify --testbed arm64 --json report.json
+  $ wcvmm verify --testbed arm64 --json report.json --html report.html
   $ wcvmm verify -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc
   $ wcvmm verify -d 0000:01:00.0 --source sysfs          a stock kernel, no IOMMU
   $ wcvmm verify -d 0000:01:00.0 --predict unaligned-load@Device-nGnRnE=ok

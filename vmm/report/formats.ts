@@ -1,7 +1,7 @@
 /** What reports can be written as. Each writer is loaded when it is asked for: a run that only prints pays for none. */
 import type { NamedReport } from './machine.ts';
 
-export type Format = 'json' | 'junit' | 'tap';
+export type Format = 'json' | 'junit' | 'tap' | 'html';
 
 interface Writer {
   /** For --help. */
@@ -22,6 +22,7 @@ export const FORMATS: Readonly<Record<Format, Writer>> = {
   },
   junit: { what: 'JUnit XML', write: async (reports) => (await import('./junit.ts')).formatJunit(reports) },
   tap: { what: 'TAP 14', write: async (reports) => (await import('./tap.ts')).formatTap(reports) },
+  html: { what: 'one HTML page, complete in itself', write: async (reports) => (await import('./html/page.ts')).formatHtml(reports) },
 };
 
 export const FORMAT_NAMES = Object.keys(FORMATS) as readonly Format[];

@@ -60,6 +60,8 @@ export interface ReportDevice {
   /** PCI vendor:device in hexadecimal. */
   id: string | null;
   source: Source;
+  /** The BARs that have windows, with their sizes in bytes. */
+  bars?: { bar: number; size: number }[];
 }
 
 export interface Evidence {

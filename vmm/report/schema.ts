@@ -10,6 +10,7 @@ const outcome = v.picklist([...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).f
 const probe = v.picklist(PROBES);
 const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const bar = v.pipe(count, v.maxValue(5));
 /**
  * One line of text that can move neither a terminal's cursor nor the direction of what stands beside it: no C0, C1,
  * line separators, directional marks. Written so that a JSON Schema can have the same.
@@ -37,7 +38,7 @@ const platform = v.looseObject({
 });
 
 const window = v.looseObject({
-  bar: v.pipe(count, v.maxValue(5)),
+  bar,
   offset: v.pipe(count, v.description('bytes')),
   length: v.pipe(count, v.minValue(1), v.description('bytes')),
   attribute: v.picklist(['default', 'device', 'wc']),
@@ -75,6 +76,7 @@ export const reportSchema = v.looseObject({
     address: v.pipe(v.nullable(line), v.description('PCI address; null: memory stands in for a BAR')),
     id: v.pipe(v.nullable(line), v.description('PCI vendor:device in hexadecimal')),
     source,
+    bars: v.exactOptional(v.pipe(v.array(v.looseObject({ bar, size: v.pipe(count, v.description('bytes')) })), v.maxLength(6))),
   }),
   windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
   checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),

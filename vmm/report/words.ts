@@ -71,6 +71,12 @@ export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: st
 
 export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = { match: 'match', mismatch: 'mismatch', unobservable: 'not observable', erratum: 'erratum', skipped: 'skipped' };
 
+/** `22 errata`, `1 mismatch`. */
+export function verdictCount(verdict: Verdict, count: number): string {
+  const plural = { ...VERDICT_WORDS, mismatch: 'mismatches', erratum: 'errata', match: 'match' };
+  return `${count} ${(count === 1 ? VERDICT_WORDS : plural)[verdict]}`;
+}
+
 /** As the user would write it, `bar2:64K-128K`; ordinary memory has no BAR to name. */
 export function windowRange({ bar, offset, length, source }: ReportWindow): string {
   if (source === 'memory') return `memory, ${formatSize(BigInt(length))}`;

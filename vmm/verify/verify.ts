@@ -81,7 +81,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
       command: request.command,
       arch: arch.name,
       platform: reported,
-      device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind },
+      device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind, bars: barsOf(source, windows) },
       windows: [...result.windows, ...controlResult.windows],
       checks,
       limits: limitsOf(source.kind, result.stage2, result.hostMappings, chain.blindness(reported.emulator, source.kind)),
@@ -91,6 +91,10 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
     await thread.close();
     scope.close();
   }
+}
+
+function barsOf({ regions }: BarSource, windows: readonly OpenWindow[]): { bar: number; size: number }[] {
+  return regions.filter((region) => windows.some(({ bar }) => bar === region.bar)).map(({ bar, size }) => ({ bar, size: Number(size) }));
 }
 
 async function ask({ port, arch, chain, thread, facts, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {

@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { kindOfOutcome, kindOfStage2, kindOfType } from '../vmm/report/html/kind.ts';
+import { html } from '../vmm/report/html/markup.ts';
+import { formatHtml } from '../vmm/report/html/page.ts';
+import { nameMachines } from '../vmm/report/machine.ts';
+import type { Report } from '../vmm/report/report.ts';
+import { changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
+
+const sample = sampleReport();
+const pageOf = (...reports: readonly Report[]): string => formatHtml(nameMachines(reports.map((report, index) => ({ path: `r${index}.json`, report }))));
+const broken = changeChecks(sample, ({ probe, window }) => (probe === 'unaligned-store' && window === 0 ? { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' } : undefined));
+const PAGES: readonly (readonly [string, string])[] = [
+  ['one report', pageOf(sample)],
+  ['a broken one', pageOf(broken)],
+  ['three machines', pageOf(sample, x86Report('npt'), x86Report('ept'))],
+  ['nothing asked', pageOf(sampleReport({ checks: [], windows: [] }))],
+];
+
+const tagsOf = (page: string): string[] => page.match(/<[^>]*>/g) ?? [];
+const idsOf = (page: string): string[] => [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id ?? '');
+
+describe('markup', () => {
+  it('escapes what is put in, and leaves markup as it is', () => {
+    expect(html`<b title="${'"<&'}">${['x', html`<i>${'<'}</i>`, null]}${null}${5}</b>`.text).toBe('<b title="&quot;&lt;&amp;">x<i>&lt;</i>5</b>');
+  });
+});
+
+describe.each(PAGES)('the page of %s', (_, page) => {
+  it('is complete in itself, and says so to the browser', () => {
+    const [, style = ''] = /<style>([^]*?)<\/style>/.exec(page) ?? [];
+    const hash = createHash('sha256').update(style).digest('base64');
+    expect(page).toContain(`content="default-src &#39;none&#39;; style-src &#39;sha256-${hash}&#39;; base-uri &#39;none&#39;; form-action &#39;none&#39;"`);
+    for (const tag of tagsOf(page)) {
+      expect(tag).not.toMatch(/^<(script|link|img|iframe|object|embed|base|form|image|use)\b/);
+      expect(tag).not.toMatch(/\s(on\w+|style|src|srcset|action|xlink:href)=/);
+      expect(/href="([^#"]*)/.exec(tag)?.[1] ?? '').toBe('');
+      expect(/url\(([^#)]*)/.exec(tag)?.[1] ?? '').toBe('');
+    }
+    expect(style).not.toMatch(/url\(|@import|https?:/);
+  });
+
+  it('closes its elements in order, and has each id once', () => {
+    const open: string[] = [];
+    const closed: string[] = [];
+    for (const tag of tagsOf(page).slice(1)) {
+      const [, close, name = ''] = /^<(\/?)([a-z0-9]+)/i.exec(tag) ?? [];
+      if (close === '/') closed.push(`${open.pop() ?? ''} ${name}`);
+      else if (!tag.endsWith('/>') && name !== 'meta' && name !== 'br') open.push(name);
+    }
+    expect(open).toEqual([]);
+    expect(closed.filter((pair) => pair.split(' ')[0] !== pair.split(' ')[1])).toEqual([]);
+    const ids = idsOf(page);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('leads nowhere that is not there', () => {
+    const ids = new Set(idsOf(page));
+    const targets = [...page.matchAll(/(?:href="#|url\(#|aria-labelledby=")([^")]*)/g)].map(([, id]) => id ?? '');
+    expect(targets.filter((id) => !ids.has(id))).toEqual([]);
+  });
+});
+
+/** The elements of a page whose every text is this one. */
+function skeleton(text: string): string[] {
+  const everywhere = { ...sample, platform: { ...sample.platform, kernel: text, emulator: text }, device: { ...sample.device, id: text }, limits: [text] };
+  const report = changeChecks(everywhere, ({ window }) => (window === 0 ? { note: text, effective: text } : undefined));
+  return tagsOf(pageOf(report)).map((tag) => /^<\/?[a-z0-9!]*/i.exec(tag)?.[0] ?? '');
+}
+
+describe('what the page says', () => {
+  it('of a run that holds, and one that does not', () => {
+    expect(pageOf(sample)).toContain('Everything that could be told is as the model predicts.');
+    const page = pageOf(broken);
+    expect(page).toContain('5 checks are not as predicted.');
+    expect(page).toContain('href="#m0-mismatches"');
+    expect(page).toContain('Device memory requires alignment');
+  });
+
+  it('draws the BAR to scale, and magnifies windows in a small part of it', () => {
+    const bars = [{ bar: 2, size: 0x40_0000 }];
+    const page = pageOf(sampleReport({ device: { ...sample.device, bars } }));
+    expect(page).toMatch(/<rect class="fill" x="50\.000%" y="2" width="50\.000%"/);
+    expect(page).not.toContain('magnified');
+    const large = pageOf(sampleReport({ device: { ...sample.device, bars: [{ bar: 2, size: 2 ** 33 }] } }));
+    expect(large).toContain('BAR 2</b>, 8G');
+    expect(large).toContain('magnified');
+    expect(pageOf(sample)).toContain('the report does not say how large it is');
+  });
+
+  it('of an emulator that no timing is real', () => {
+    expect(pageOf(sample)).toContain('<b>Emulated</b> by qemu-10.0.2');
+    expect(pageOf(x86Report('npt'))).not.toContain('Emulated');
+  });
+
+  it('of what nobody could tell, and of what is not as predicted', () => {
+    const unread = sampleReport({ windows: sample.windows.map((window) => ({ ...window, stage2: { ...window.stage2, programmed: null, blockSize: null } })) });
+    expect(pageOf(unread)).toContain('not told');
+    const [, ...rest] = sample.windows;
+    const wrong = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null } }, ...rest] });
+    expect(pageOf(wrong)).toContain('1 window was not made as predicted.');
+    expect(pageOf(wrong)).toContain('✗ not Device-nGnRE');
+    const trapped = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), trapped: { exits: 12 } }, ...rest] });
+    expect(pageOf(trapped)).toContain('each of 12 accesses was an exit');
+  });
+
+  it('is text, whatever it is made of', () => {
+    const texts = fc.oneof(fc.string(), fc.constantFrom('</style><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', '<!--', ']]>', '\u0000\uD800', '&lt;'));
+    const usual = skeleton('usual');
+    fc.assert(
+      fc.property(texts, (text) => {
+        fc.pre(text.trim() !== '' && !/^(usual| or )/.test(text));
+        expect(skeleton(text)).toEqual(usual);
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
+
+describe('kinds', () => {
+  it('of types, of both architectures, are as relaxed as the most relaxed that is possible', () => {
+    expect(['Device-nGnRnE', 'Device-nGRE', 'UC', 'UC-', 'UC or CD'].map(kindOfType)).toEqual(['strict', 'strict', 'strict', 'strict', 'strict']);
+    expect(['Device-GRE', 'Normal-NC', 'WC', 'WC+', 'UC or WC'].map(kindOfType)).toEqual(['combining', 'combining', 'combining', 'combining', 'combining']);
+    expect(['Normal-WB', 'Normal-Tagged', 'WB', 'UC or WB'].map(kindOfType)).toEqual(['cached', 'cached', 'cached', 'cached']);
+    expect(['', 'unknown', 'mixed'].map(kindOfType)).toEqual(['unknown', 'unknown', 'unknown']);
+    expect(['EPT UC IPAT', 'NPT WC', 'EPT WB'].map(kindOfStage2)).toEqual(['strict', 'combining', 'cached']);
+  });
+
+  it('of outcomes', () => {
+    expect((['ok', 'alignment-fault', 'vm-killed', 'wrong-data', 'not-present', null] as const).map(kindOfOutcome)).toEqual(['worked', 'fault', 'lost', 'lost', 'none', 'none']);
+  });
+});
