@@ -62,7 +62,7 @@ test('resource lines become BARs: memory, I/O, absent', () => {
 describe('a device that cannot be opened', () => {
   const nodes = { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok' } as const;
   test.each<[string, Stub, string]>([
-    ['no IOMMU group', { ...stubDevice('vfio-pci', null), nodes }, 'E_NO_IOMMU'],
+    ['no IOMMU group', { ...stubDevice('vfio-pci', null), folders: {}, nodes }, 'E_NO_IOMMU'],
     ['another driver', { ...stubDevice('nvme', '5'), nodes }, 'E_DEVICE_DRIVER'],
     ['no driver', { ...stubDevice(null, '5'), nodes }, 'E_DEVICE_DRIVER'],
     ['no permission', { ...stubDevice('vfio-pci', '5'), nodes: { ...nodes, '/dev/vfio/devices/vfio0': 'EACCES' } }, 'E_PERMISSION'],

@@ -93,11 +93,11 @@ static int enable_display(void)
 		{ 4, 0 },	/* off, to change the rest */
 		{ 1, 1024 },	/* width */
 		{ 2, 768 },	/* height */
-		{ 3, 32 },	/* bits per pixel */
+		{ 3, 8 },	/* bits per pixel: as many as the VNC display takes */
 		{ 4, 0x41 },	/* on, with a linear frame buffer */
 	};
 
-	if (ioperm(0x1ce, 2, 1))
+	if (ioperm(0x1ce, 3, 1))
 		fail("ioperm");
 	for (size_t i = 0; i < sizeof(mode) / sizeof(*mode); i++) {
 		outw(mode[i].index, 0x1ce);

@@ -119,7 +119,7 @@ function virtualFunctions(port: Port, address: string): readonly string[] {
 
 /** Processes that have the device or its group open through VFIO: unbinding would wait for them. */
 function vfioUses(port: Port, { vfioCdev, iommuGroup }: PciDevice): readonly string[] {
-  const nodes = new Set([...(vfioCdev === null ? [] : [`/dev/vfio/devices/${vfioCdev}`]), ...(iommuGroup === null ? [] : [`/dev/vfio/${iommuGroup}`])]);
+  const nodes = new Set([...(vfioCdev === null ? [] : [`/dev/vfio/devices/${vfioCdev}`]), ...(iommuGroup === null ? [] : [`/dev/vfio/${iommuGroup}`, `/dev/vfio/noiommu-${iommuGroup}`])]);
   if (nodes.size === 0) return [];
   return listOr(port, '/proc').flatMap((pid): string[] => {
     if (!/^\d+$/.test(pid)) return [];

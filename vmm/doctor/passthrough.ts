@@ -30,7 +30,9 @@ function needsVfio(source: Source): boolean {
 
 export function iommu(port: Port, { source }: Way): Finding {
   const groups = attempt(() => port.list(GROUPS)) ?? [];
-  if (groups.length > 0) return ok('iommu', `${groups.length} IOMMU groups`);
+  const isReal = (group: string): boolean => attempt(() => port.readText(`${GROUPS}/${group}/name`).trim()) !== 'vfio-noiommu';
+  if (groups.some(isReal)) return ok('iommu', `${groups.filter(isReal).length} IOMMU groups`);
+  if (groups.length > 0) return note('iommu', "none, and VFIO's no-IOMMU mode is on: BARs can be mapped, and a device cannot reach guest RAM");
   return missing('iommu', 'no IOMMU group', 'switch the IOMMU on in the firmware (VT-d, AMD-Vi, SMMU) and boot with intel_iommu=on where the kernel wants it; --source sysfs needs none', needsVfio(source));
 }
 
@@ -63,6 +65,8 @@ export function vfioPci(port: Port, { source }: Way): Finding {
   return missing('vfio-pci', 'the driver is not loaded', 'modprobe vfio-pci', needsVfio(source));
 }
 
+const WAY = { ioas: 'iommufd', container: 'the container', none: "VFIO's no-IOMMU mode: no DMA" } as const;
+
 /** The device that is named, else the first that vfio-pci holds. */
 function chosen(port: Port, { device }: Way): string | null {
   if (device !== null) return device;
@@ -84,7 +88,7 @@ export function deviceAndCookies(port: Port, way: Way): readonly Finding[] {
     const pci = findDevice(port, address);
     if (source === 'sysfs') return [sysfsDevice(pci)];
     const device = openVfioDevice(port, scope, pci, { iommu: way.iommu });
-    return [ok('device', `${pci.address} (${pci.id}) opens through ${device.dma.kind === 'ioas' ? 'iommufd' : 'the container'}`), cookies(port, device, source)];
+    return [ok('device', `${pci.address} (${pci.id}) opens through ${WAY[device.dma.kind]}`), cookies(port, device, source)];
   } catch (error) {
     if (!(error instanceof WcvmmError) && !(error instanceof SysError)) throw error;
     if (error instanceof WcvmmError && error.code === 'E_USAGE') throw error;

@@ -41,7 +41,7 @@ function isUnique(names: readonly string[], name: string): boolean {
 
 /** The facts of a machine in a line: `arm64 emulated by qemu-10.0.2, Linux 7.3.4, mmap cookies, FWB`. */
 export function machineFacts({ arch, platform }: Pick<Report, 'arch' | 'platform'>): string {
-  const { emulator, kernel, cookies, fwb, nestedPaging } = platform;
+  const { emulator, kernel, cookies, fwb, nestedPaging, iommu } = platform;
   const vendor = vendorOf(platform);
   return [
     emulator === null ? arch : `${arch} emulated by ${emulator}`,
@@ -49,6 +49,7 @@ export function machineFacts({ arch, platform }: Pick<Report, 'arch' | 'platform
     cookies ? 'mmap cookies' : 'no mmap cookies',
     ...(fwb === null ? [] : [fwb ? 'FWB' : 'no FWB']),
     ...(vendor === undefined && nestedPaging === undefined ? [] : [`${vendor === undefined ? '' : `${vendor} with `}${nestedPaging?.toUpperCase() ?? 'no nested paging'}`]),
+    ...(iommu === false ? ['no IOMMU'] : []),
   ].join(', ');
 }
 

@@ -52,6 +52,8 @@ export interface ReportPlatform {
   vendor?: string;
   /** x86: what pages guests; null: shadow page tables, or unknown. */
   nestedPaging?: 'ept' | 'npt' | null;
+  /** False: VFIO holds the device in its no-IOMMU mode, so that it cannot reach guest RAM. */
+  iommu?: boolean;
 }
 
 export interface ReportDevice {

@@ -35,6 +35,7 @@ const platform = v.looseObject({
   fwb: v.nullable(v.boolean()),
   vendor: v.exactOptional(line),
   nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
+  iommu: v.exactOptional(v.pipe(v.boolean(), v.description('false: VFIO is in its no-IOMMU mode, and the device cannot reach guest RAM'))),
 });
 
 const window = v.looseObject({

@@ -20,6 +20,7 @@ const VFIO_DEVICE_ATTACH_IOMMUFD_PT = 0x3b77;
 
 export const VFIO_API_VERSION = 0;
 export const VFIO_TYPE1V2_IOMMU = 3;
+export const VFIO_NOIOMMU_IOMMU = 8;
 export const VFIO_GROUP_FLAGS_VIABLE = 1;
 
 export const VFIO_PCI = { barCount: 6, romRegion: 6, configRegion: 7 } as const;

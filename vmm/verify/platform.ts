@@ -6,6 +6,8 @@ import type { Port } from '../sys/port.ts';
 import type { GuestArchitecture, KvmFacts } from '../kvm/arch/arch.ts';
 import { createMachine } from '../kvm/machine.ts';
 import { addVcpu } from '../kvm/vcpu.ts';
+import { hasMmapCookies } from '../vfio/cookie.ts';
+import type { VfioDevice } from '../vfio/device.ts';
 
 export function kvmFacts(port: Port, arch: GuestArchitecture): KvmFacts {
   const scope = new Scope();
@@ -18,14 +20,15 @@ export function kvmFacts(port: Port, arch: GuestArchitecture): KvmFacts {
   }
 }
 
-export function reportPlatform(facts: KvmFacts, cookies: boolean): ReportPlatform {
+export function reportPlatform(port: Port, facts: KvmFacts, device: VfioDevice | null): ReportPlatform {
   const emulator = process.env['WCVMM_TESTBED'] ?? null;
   return {
     kind: emulator === null ? 'native' : 'testbed',
     emulator,
     kernel: release(),
-    cookies,
+    cookies: device !== null && hasMmapCookies(port, device.fd),
     fwb: facts.fwb,
     ...(facts.vendor !== null && { vendor: facts.vendor, nestedPaging: facts.nestedPaging }),
+    ...(device !== null && { iommu: device.dma.kind !== 'none' }),
   };
 }

@@ -12,7 +12,6 @@ import type { Check, Report, ReportWindow } from '../report/report.ts';
 import { Scope } from '../scope.ts';
 import { pageSize } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
-import { hasMmapCookies } from '../vfio/cookie.ts';
 import type { BarSource } from '../vfio/source.ts';
 import { openWindows } from '../windows.ts';
 import type { OpenWindow, WindowChoice } from '../windows.ts';
@@ -75,7 +74,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
     const result = await ask(asking, source, windows, platform, 'device');
     const shift = windows.length;
     const checks = [...result.checks, ...controlResult.checks.map((check) => ({ ...check, window: check.window + shift }))];
-    const reported = reportPlatform(facts, source.device !== null && hasMmapCookies(port, source.device.fd));
+    const reported = reportPlatform(port, facts, source.device);
     return {
       schema: 'wcvmm.report/1',
       command: request.command,

@@ -5,7 +5,8 @@
  *   iommufd    /dev/vfio/devices/vfioN --bind--> /dev/iommu --attach--> an IOAS
  *   container  /dev/vfio/vfio <--set-- /dev/vfio/GROUP --get device fd--> the same file operations
  *
- * Debian's own kernels have no iommufd, so the container is not a relic: "auto" takes whichever is there.
+ * Debian's own kernels have no iommufd, so the container is not a relic: "auto" takes whichever is there. Both ways also
+ * lead to a device without an IOMMU (no-iommu.ts).
  */
 import { WcvmmError } from '../errors.ts';
 import { guarded } from '../scope.ts';
@@ -15,19 +16,20 @@ import type { PciDevice } from '../sys/pci.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import {
-  VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_PCI, VFIO_TYPE1V2_IOMMU, attachPageTable, bindIommufd, containerHas, containerVersion,
-  getRegionInfo, groupDeviceFd, groupFlags, groupSetContainer, setIommu,
+  VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_NOIOMMU_IOMMU, VFIO_PCI, VFIO_TYPE1V2_IOMMU, attachPageTable, bindIommufd, containerHas,
+  containerVersion, getRegionInfo, groupDeviceFd, groupFlags, groupSetContainer, setIommu,
 } from '../sys/vfio.ts';
 import { openNode } from './access.ts';
 import { newIoas } from './dma.ts';
-import type { DmaSpace } from './dma.ts';
+import type { Dma } from './dma.ts';
+import { groupNode, isNoIommu, rawIoNeeded } from './no-iommu.ts';
 
 export type IommuPath = 'iommufd' | 'container';
 
 export interface VfioDevice {
   readonly pci: PciDevice;
   readonly fd: number;
-  readonly dma: DmaSpace;
+  readonly dma: Dma;
 }
 
 /** Throws E_USAGE for a text that is no PCI address, E_DEVICE_ABSENT where sysfs has no such device. */
@@ -40,9 +42,9 @@ export function findDevice(port: Port, text: string): PciDevice {
 }
 
 /** Refuses a device that VFIO does not hold, and says how to hand it over. */
-function requireVfioDriver({ address, driver, iommuGroup }: PciDevice): void {
-  if (iommuGroup === null) {
-    throw new WcvmmError('E_NO_IOMMU', `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one. Without one, --source sysfs still maps the BAR.`);
+function requireVfioDriver({ address, driver, iommuGroup, vfioCdev }: PciDevice): void {
+  if (iommuGroup === null && vfioCdev === null) {
+    throw new WcvmmError('E_NO_IOMMU', `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one, or its unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1 before the device is bound). Without either, --source sysfs still maps the BAR.`);
   }
   if (driver === 'vfio-pci' || driver?.endsWith('vfio-pci') === true) return;
   throw new WcvmmError('E_DEVICE_DRIVER', `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. "wcvmm bind ${address}" hands it over if nothing uses it.`);
@@ -50,29 +52,34 @@ function requireVfioDriver({ address, driver, iommuGroup }: PciDevice): void {
 
 function openCdev(port: Port, scope: Scope, pci: PciDevice, sharedIommufd: number | null): VfioDevice {
   const node = `/dev/vfio/devices/${pci.vfioCdev}`;
-  const fd = openNode(port, scope, node, new WcvmmError('E_DEVICE_ABSENT', `${node} is missing though sysfs names it; is devtmpfs mounted on /dev?`));
+  const noIommu = isNoIommu(port, pci);
+  const fd = rawIoNeeded(noIommu, node, () => openNode(port, scope, node, new WcvmmError('E_DEVICE_ABSENT', `${node} is missing though sysfs names it; is devtmpfs mounted on /dev?`)));
   const iommufd = sharedIommufd ?? openNode(port, scope, '/dev/iommu', new WcvmmError('E_NO_IOMMU', '/dev/iommu is missing: this kernel has no iommufd. Use --iommu container.'));
   bindBusy(pci, () => bindIommufd(port, fd, iommufd));
+  if (noIommu) return { pci, fd, dma: { kind: 'none' } };
   const dma = newIoas(port, iommufd);
   attachPageTable(port, fd, dma.ioas);
   return { pci, fd, dma };
 }
 
 function openGroup(port: Port, scope: Scope, pci: PciDevice): VfioDevice {
+  const noIommu = isNoIommu(port, pci);
   const container = openNode(port, scope, '/dev/vfio/vfio', new WcvmmError('E_NO_IOMMU', '/dev/vfio/vfio is missing: this kernel has no VFIO container. Load the module vfio, or use --iommu iommufd.'));
-  if (containerVersion(port, container) !== VFIO_API_VERSION || !containerHas(port, container, VFIO_TYPE1V2_IOMMU)) {
+  // The no-IOMMU type can be asked for only once the container has a group.
+  if (containerVersion(port, container) !== VFIO_API_VERSION || (!noIommu && !containerHas(port, container, VFIO_TYPE1V2_IOMMU))) {
     throw new WcvmmError('E_NO_IOMMU', 'the VFIO container has no type1v2 IOMMU; load the module vfio_iommu_type1.');
   }
-  const node = `/dev/vfio/${pci.iommuGroup}`;
-  const group = bindBusy(pci, () => openNode(port, scope, node, new WcvmmError('E_DEVICE_ABSENT', `${node} is missing; is another device of IOMMU group ${pci.iommuGroup} still bound to its driver?`)));
+  const node = groupNode(pci, noIommu);
+  const absent = new WcvmmError('E_DEVICE_ABSENT', `${node} is missing; is another device of IOMMU group ${pci.iommuGroup} still bound to its driver?`);
+  const group = rawIoNeeded(noIommu, node, () => bindBusy(pci, () => openNode(port, scope, node, absent)));
   if ((groupFlags(port, group) & VFIO_GROUP_FLAGS_VIABLE) === 0) {
     throw new WcvmmError('E_DEVICE_DRIVER', `IOMMU group ${pci.iommuGroup} of ${pci.address} is not viable: another device in it is bound to a driver. Bind every device of the group to vfio-pci.`);
   }
   groupSetContainer(port, group, container);
-  setIommu(port, container, VFIO_TYPE1V2_IOMMU);
+  setIommu(port, container, noIommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1V2_IOMMU);
   const fd = groupDeviceFd(port, group, pci.address);
   scope.defer(() => port.close(fd));
-  return { pci, fd, dma: { kind: 'container', container } };
+  return { pci, fd, dma: noIommu ? { kind: 'none' } : { kind: 'container', container } };
 }
 
 function bindBusy<T>(pci: PciDevice, run: () => T): T {
@@ -85,14 +92,19 @@ function bindBusy<T>(pci: PciDevice, run: () => T): T {
 }
 
 const COMMAND_REGISTER = 4n;
-const COMMAND_MEMORY_AND_MASTER = 6;
+const COMMAND_MEMORY = 2;
+const COMMAND_MASTER = 4;
 
-/** A device whose memory decoding is off answers a mapping's touch with SIGBUS, so it is switched on first. */
-export function enableMemory(port: Port, { fd }: VfioDevice): void {
+/**
+ * A device whose memory decoding is off answers a mapping's touch with SIGBUS, so it is switched on first. It may start
+ * transfers of its own only where an IOMMU stands between it and memory.
+ */
+export function enableMemory(port: Port, { fd, dma }: VfioDevice): void {
   const { offset } = getRegionInfo(port, fd, VFIO_PCI.configRegion);
   const command = new Uint8Array(2);
   port.pread(fd, command, offset + COMMAND_REGISTER);
-  command[0] = (command[0] ?? 0) | COMMAND_MEMORY_AND_MASTER;
+  const wanted = (command[0] ?? 0) | COMMAND_MEMORY;
+  command[0] = dma.kind === 'none' ? wanted & ~COMMAND_MASTER : wanted | COMMAND_MASTER;
   port.pwrite(fd, command, offset + COMMAND_REGISTER);
 }
 

@@ -11,10 +11,11 @@ import type { Port } from '../sys/port.ts';
 import type { HostMapping } from './mapping.ts';
 import { containerIovaRanges } from './capabilities.ts';
 
-/** One IO address space; `kind` says whose. */
-export type DmaSpace =
-  | { readonly kind: 'ioas'; readonly iommufd: number; readonly ioas: number }
-  | { readonly kind: 'container'; readonly container: number };
+/** An IO address space; `kind` says whose. */
+export type DmaSpace = { readonly kind: 'ioas'; readonly iommufd: number; readonly ioas: number } | { readonly kind: 'container'; readonly container: number };
+
+/** What stands between a device and memory; nothing does in VFIO's no-IOMMU mode, and then it must not reach memory at all. */
+export type Dma = DmaSpace | { readonly kind: 'none' };
 
 export interface DmaRam {
   readonly space: DmaSpace;

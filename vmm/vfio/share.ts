@@ -10,6 +10,7 @@ import type { VfioDevice } from './device.ts';
 import { mapRam, shareRam } from './dma.ts';
 import type { DmaRam } from './dma.ts';
 import type { HostMapping } from './mapping.ts';
+import { isNoIommu } from './no-iommu.ts';
 
 /** The devices that shall reach guest RAM: the one that the windows are of, if VFIO has it, and `more` by their addresses. */
 export function attachForDma(port: Port, scope: Scope, first: VfioDevice | null, more: readonly string[]): readonly VfioDevice[] {
@@ -17,7 +18,9 @@ export function attachForDma(port: Port, scope: Scope, first: VfioDevice | null,
   for (const text of more) {
     const pci = findDevice(port, text);
     const [leader] = devices;
-    if (leader === undefined) {
+    if (isNoIommu(port, pci) || leader?.dma.kind === 'none') {
+      throw new WcvmmError('E_NO_IOMMU', `--dma-device ${text}: there is no IOMMU, so a device would reach the host's memory by its physical addresses instead of guest RAM. Leave --dma-device out: windows of the BAR need no DMA.`);
+    } else if (leader === undefined) {
       devices.push(openVfioDevice(port, scope, pci));
     } else if (leader.dma.kind === 'ioas') {
       devices.push(openVfioDevice(port, scope, pci, { iommu: 'iommufd', shared: leader.dma.iommufd }));
@@ -31,7 +34,7 @@ export function attachForDma(port: Port, scope: Scope, first: VfioDevice | null,
 /** Maps guest RAM for every device. All are attached by now, so the ranges that each allows are as narrow as they get. */
 export function ramForDevices(port: Port, devices: readonly VfioDevice[], ram: HostMapping, gpa: bigint): readonly DmaRam[] {
   const [leader, ...others] = devices;
-  if (leader === undefined) return [];
+  if (leader === undefined || leader.dma.kind === 'none') return [];
   const first = mapRam(port, leader.dma, ram, gpa);
   const { space } = first;
   if (space.kind === 'container') return [first];
