@@ -51,6 +51,7 @@ export class FaultyPort {
       },
       pread: (fd, into, offset) => (step('pread'), real.pread(fd, into, offset)),
       pwrite: (fd, from, offset) => (step('pwrite'), real.pwrite(fd, from, offset)),
+      makeFolder: (path) => (step('makeFolder'), real.makeFolder(path)),
       readText: (path) => (step('readText'), real.readText(path)),
       writeText: (path, text) => {
         // Switching a device off again is giving back.
