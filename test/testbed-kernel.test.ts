@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WcvmmError } from '../vmm/errors.ts';
 import { unmetOptions } from '../testbed/kernel/config.ts';
 import { ensureKernel } from '../testbed/kernel/index.ts';
-import { parseSeries, patchesOf, readSeries, touchedFiles, type Patch } from '../testbed/kernel/series.ts';
+import { diffOf, parseSeries, patchesOf, readSeries, touchedFiles, type Patch } from '../testbed/kernel/series.ts';
 import { sourceAtHand, type KernelSource } from '../testbed/kernel/source.ts';
 import { KernelTree } from '../testbed/kernel/tree.ts';
 import { kernelOf, kernelVariants, machineOf } from '../testbed/machine/index.ts';
@@ -37,6 +37,10 @@ describe('the configuration', () => {
   });
 });
 
+function mail(number: string): Patch {
+  return { name: 'p', text: `Date: ${number}\nSubject: [PATCH ${number}] a\n\n---\n a.c | 2\n\ndiff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n` };
+}
+
 describe('the series', () => {
   it('is a list of names with comments', () => {
     expect(parseSeries('# cover\n0001-a.patch\n\n0002-b.patch # why\n')).toEqual(['0001-a.patch', '0002-b.patch']);
@@ -46,6 +50,11 @@ describe('the series', () => {
     const series = await readSeries();
     expect(series.length).toBeGreaterThan(0);
     expect(series.filter(({ text }) => touchedFiles(text).length === 0).map(({ name }) => name)).toEqual([]);
+  });
+
+  it('gives the same kernel under another number and date', () => {
+    expect(diffOf(mail('1/2'))).toBe(diffOf(mail('2/3')));
+    expect(diffOf(mail('1/2'))).toContain('+++ b/a.c');
   });
 
   it('is what the patched kernel has; the one that must fail has one patch more, of KVM alone, and only on x86', async () => {

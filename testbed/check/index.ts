@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
 import { cacheRoot, contentKey, exists } from '../cache.ts';
 import { interruptible } from '../interrupt.ts';
-import { readSeries, type Patch } from '../kernel/series.ts';
+import { diffOf, readSeries, type Patch } from '../kernel/series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from '../kernel/source.ts';
 import { KernelTree } from '../kernel/tree.ts';
 import { withLock } from '../lock.ts';
@@ -105,7 +105,8 @@ class Check {
   async #checkpatch(): Promise<CheckLine> {
     const problems: string[] = [];
     for (const [index, patch] of this.#series.entries()) {
-      const { output } = await this.#step(`checkpatch of patch ${index + 1} of ${this.#series.length}`, index + 1, [], async () => {
+      const message = patch.text.replace(/^Subject: \[PATCH \d+\/\d+\]/m, '');
+      const { output } = await this.#step(`checkpatch of patch ${index + 1} of ${this.#series.length}`, index + 1, [message], async () => {
         if (!(await exists(this.#tree.path))) await this.#bringTo(this.#series.length);
         const file = join(this.#folder, 'checked.patch');
         await writeFile(file, patch.text);
@@ -177,9 +178,11 @@ class Check {
     await this.#tree.bringTo(this.#source, this.#series.slice(0, count), this.#progress, this.#signal);
   }
 
-  /** Does a step that depends on the first `count` patches and on `more`, unless its result is on record. */
+  /**
+   * Does a step that depends on what the first `count` patches do, and on `more`, unless its result is on record.
+   */
   async #step(what: string, count: number, more: readonly string[], body: () => Promise<string[]>): Promise<Done> {
-    const key = contentKey(what.replace(/ \d+ of \d+/, ''), this.#source.identity, ...more, ...this.#series.slice(0, count).map(({ text }) => text));
+    const key = contentKey(what.replace(/ \d+ of \d+/, ''), this.#source.identity, ...more, ...this.#series.slice(0, count).map(diffOf));
     const known = await this.#record.find(key);
     if (known !== null) {
       this.#seconds.all += known.seconds;

@@ -8,7 +8,7 @@ import { kernelVariants } from '../machine/index.ts';
 import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
 import type { Progress } from '../progress.ts';
 import { buildKernel } from './build.ts';
-import { patchesFolder, patchesOf, type Patch } from './series.ts';
+import { diffOf, patchesFolder, patchesOf, type Patch } from './series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';
 import { KernelTree } from './tree.ts';
 
@@ -27,17 +27,20 @@ export interface KernelRequest {
  */
 export async function ensureKernel(request: KernelRequest): Promise<string> {
   const { target, variant } = request;
-  const fragment = await readFile(join(patchesFolder, target.config), 'utf8');
+  const fragments = variant === 'debug' ? [target.config, 'configs/debug.config'] : [target.config];
+  const fragment = (await Promise.all(fragments.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join('\n');
   const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
   const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
-    join(images, `${contentKey(source.identity, fragment, toolchain(target), ...with_.map((patch) => patch.text))}.Image`);
+    join(images, `${contentKey(source.identity, fragment, toolchain(target), ...with_.map(diffOf))}.Image`);
 
   const known = await sourceAtHand(request.source);
   if (known !== null && (await exists(imageOf(known, patches)))) return imageOf(known, patches);
 
-  const treeFolder = join(cacheRoot(), 'kernel-tree', target.arch);
-  const lock = join(cacheRoot(), 'locks', `kernel-${target.arch}`);
+  // Everything is compiled in another way for `debug`: in a tree of its own, neither has to be done again.
+  const treeName = variant === 'debug' ? `${target.arch}-debug` : target.arch;
+  const treeFolder = join(cacheRoot(), 'kernel-tree', treeName);
+  const lock = join(cacheRoot(), 'locks', `kernel-${treeName}`);
   return withLock(
     lock,
     async () => {
@@ -57,7 +60,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
       };
       // One after the other, whatever was asked: each build then compiles only what its patches touch, and the
       // tree never has to go back.
-      const order = kernelVariants(target);
+      const order = variant === 'debug' ? [variant] : kernelVariants(target);
       let image = '';
       for (const kind of order.slice(0, order.indexOf(variant) + 1)) image = await make(kind, await patchesOf(kind, target));
       return image;
@@ -66,7 +69,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
 }
 
-const localVersions: Readonly<Record<KernelVariant, string>> = { stock: '', patched: '-wcvmm', 'wrong-type': '-wcvmm-wrong-type' };
+const localVersions: Readonly<Record<KernelVariant, string>> = { stock: '', patched: '-wcvmm', 'wrong-type': '-wcvmm-wrong-type', debug: '-wcvmm-debug' };
 
 function toolchain(target: KernelTarget): string {
   const compiler = `${target.crossCompile}gcc`;

@@ -28,7 +28,7 @@ export async function readSeries(): Promise<Patch[]> {
 export async function patchesOf(variant: KernelVariant, target: KernelTarget): Promise<Patch[]> {
   if (variant === 'stock') return [];
   const series = await readSeries();
-  if (variant === 'patched') return series;
+  if (variant !== 'wrong-type') return series;
   const name = target.wrongType;
   if (name === null) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
   return [...series, await readPatch(name)];
@@ -44,6 +44,11 @@ export function parseSeries(text: string): string[] {
     .split('\n')
     .map((line) => line.replace(/#.*/, '').trim())
     .filter((line) => line !== '');
+}
+
+/** What a patch does to the tree: all of it but the message, whose number and date change with the series. */
+export function diffOf(patch: Patch): string {
+  return patch.text.slice(Math.max(0, patch.text.indexOf('\ndiff --git ')));
 }
 
 /** The files of the tree that a patch changes, adds or removes. */

@@ -11,7 +11,10 @@ export const architectures: readonly string[] = machines.map((machine) => machin
 /** The architectures that kernels are built for: fewer than machines. */
 export const kernelArchitectures: readonly string[] = [...new Set(machines.map((machine) => machine.kernel.arch))];
 
-/** The variants that a kernel has, each built from the one before by as little as possible. */
+/** Every variant that some architecture has. */
+export const allVariants: readonly KernelVariant[] = ['stock', 'patched', 'wrong-type', 'debug'];
+
+/** The variants that tests need, each built from the one before by as little as possible: all but `debug`. */
 export function kernelVariants(target: KernelTarget): readonly KernelVariant[] {
   return target.wrongType === null ? ['stock', 'patched'] : ['stock', 'patched', 'wrong-type'];
 }

@@ -41,9 +41,9 @@ export interface EmulatorProgram {
 
 /**
  * `stock` is Linux as it is, `patched` has the series, and `wrong-type` has a fault on top of that which the
- * project's own checks must find.
+ * project's own checks must find. `debug` is `patched` with the kernel's own checkers compiled in.
  */
-export type KernelVariant = 'stock' | 'patched' | 'wrong-type';
+export type KernelVariant = 'stock' | 'patched' | 'wrong-type' | 'debug';
 
 /** A kernel; machines of one architecture share it. */
 export interface KernelTarget {

@@ -1,20 +1,25 @@
 import { Command, Option } from 'commander';
-import { kernelArchitectures } from '../../testbed/machine/index.ts';
+import { allVariants, kernelArchitectures } from '../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../testbed/machine/machine.ts';
 
 interface BuildOptions {
   arch: string;
   stock?: true;
-  wrongType?: true;
+  kernel?: KernelVariant;
   all?: true;
   linuxSource?: string;
   output?: string;
 }
 
-/** The kernel that `--stock` and `--wrong-type` choose. */
-export function variantOf(options: { stock?: true; wrongType?: true }): KernelVariant {
-  if (options.stock === true) return 'stock';
-  return options.wrongType === true ? 'wrong-type' : 'patched';
+/** `--kernel`, and `--stock` for the most common of its values; ask `variantOf` which one it is. */
+export function addKernelOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--kernel <variant>', 'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. debug: KASAN, lockdep and the like').choices(allVariants).default('patched', 'patched'))
+    .addOption(new Option('--stock', 'the same as --kernel stock').conflicts('kernel'));
+}
+
+export function variantOf(options: { stock?: true; kernel?: KernelVariant }): KernelVariant {
+  return options.stock === true ? 'stock' : (options.kernel ?? 'patched');
 }
 
 /** `wcvmm kernel`: the testbed's kernels, and the patches in them. */
@@ -23,15 +28,13 @@ export function kernelCommand(): Command {
 }
 
 function buildCommand(): Command {
-  return new Command('build')
+  return addKernelOptions(new Command('build'))
     .description('build a kernel into the cache, unless it is there, and print the path of its image')
     .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(kernelArchitectures).default(kernelArchitectures[0]))
-    .addOption(new Option('--stock', 'without the patches').conflicts(['all', 'wrongType']))
-    .addOption(new Option('--wrong-type', 'x86: with a fault that the checks must find: KVM swaps UC and WC').conflicts('all'))
-    .option('--all', 'all of them, one path a line: stock, patched, and on x86 wrong-type')
+    .addOption(new Option('--all', 'those that the tests need, one path a line: stock, patched, and on x86 wrong-type').conflicts(['kernel', 'stock']))
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
     .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and so on')
-    .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
+    .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --kernel wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
     .action(async (options: BuildOptions) => {
       const { buildKernels } = await import('../../testbed/index.ts');
       const variants = options.all === true ? undefined : [variantOf(options)];

@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TestbedRequest } from '../../testbed/index.ts';
 import { architectures } from '../../testbed/machine/index.ts';
-import { variantOf } from './kernel.ts';
+import type { KernelVariant } from '../../testbed/machine/machine.ts';
+import { addKernelOptions, variantOf } from './kernel.ts';
 
 /** `wcvmm testbed`: anything, run inside an emulated instance with the project's kernel. */
 export function testbedCommand(): Command {
@@ -16,7 +17,7 @@ export function testbedCommand(): Command {
 interface SharedOptions {
   arch: string;
   stock?: true;
-  wrongType?: true;
+  kernel?: KernelVariant;
   linuxSource?: string;
   cpu?: string;
   iommu: boolean;
@@ -63,10 +64,8 @@ function batchCommand(name: string, description: string, args: string): Command 
 }
 
 function machineOptions(command: Command): Command {
-  return command
+  return addKernelOptions(command)
     .addOption(new Option('--arch <architecture>', 'the architecture of the instance').choices(architectures).default(architectures[0]))
-    .addOption(new Option('--stock', 'the kernel without the patches').conflicts('wrongType'))
-    .option('--wrong-type', 'x86: a kernel with a fault that the checks must find: KVM swaps UC and WC')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
     .option('--no-iommu', 'an instance without an IOMMU')

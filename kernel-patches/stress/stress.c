@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Does to VFIO's mmap cookies, from many threads, what can be done to them: they are created, mapped, touched by
+ * the process, a child and a guest, while the device is reset, put to sleep and its memory switched off; files are
+ * closed while their mappings live. Then, one allocation after the other, lets each that these paths make fail.
+ *
+ *	stress ROUNDS BDF...
+ *
+ * It checks that every answer is one that the uAPI allows; what it is really for is the log of a kernel with KASAN,
+ * UBSAN, lockdep and the VM's own checks, in which nothing may appear. Exit code 0: every answer was allowed.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/vfio.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Newer than the headers of the machine that compiles this. */
+struct bind_iommufd { uint32_t argsz, flags; int32_t iommufd; uint32_t devid; };
+struct attach_ioas { uint32_t argsz, flags, ioas; };
+struct ioas_alloc { uint32_t size, flags, ioas; };
+#define BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
+#define ATTACH_IOAS _IO(VFIO_TYPE, VFIO_BASE + 19)
+#define IOAS_ALLOC _IO(';', 0x81)
+struct cookie { uint32_t argsz, flags, region, attribute; uint64_t offset, size; };
+#define FEATURE_MMAP_COOKIE 14
+#define FEATURE_LOW_POWER_ENTRY 3
+#define FEATURE_LOW_POWER_EXIT 5
+struct pre_fault { uint64_t gpa, size, flags, padding[5]; };
+#define PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct pre_fault)
+
+#define REGIONS 9
+#define ATTRIBUTES 4
+#define LIMIT (2ul << 20)
+
+struct device {
+	int fd;
+	uint64_t config;
+	uint64_t offset[REGIONS][ATTRIBUTES], size[REGIONS];
+	atomic_bool stop;
+};
+
+static atomic_long counts[6];
+enum { COOKIES, MAPPINGS, TOUCHES, BUS_ERRORS, GUEST_FAULTS, INJECTED };
+static atomic_int wrong;
+
+#define ALLOWED(what, condition) \
+	do { if (!(condition)) { atomic_fetch_add(&wrong, 1); fprintf(stderr, "%s:%d: %s: errno %d\n", __FILE__, __LINE__, what, errno); } } while (0)
+
+static __thread sigjmp_buf escape;
+static __thread volatile sig_atomic_t armed;
+
+static void on_bus_error(int number)
+{
+	if (!armed) {
+		signal(number, SIG_DFL);
+		raise(number);
+	}
+	siglongjmp(escape, 1);
+}
+
+/* 0 = the memory was there. The device's memory may be off: a bus error is as good an answer. */
+static int touch(volatile uint32_t *at)
+{
+	if (sigsetjmp(escape, 1)) {
+		armed = 0;
+		atomic_fetch_add(&counts[BUS_ERRORS], 1);
+		return -1;
+	}
+	armed = 1;
+	*at = *at + 1;
+	armed = 0;
+	atomic_fetch_add(&counts[TOUCHES], 1);
+	return 0;
+}
+
+/* xorshift: each thread has its own, so that a seed always gives the same requests. */
+static uint32_t next(uint32_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+static int get_cookie(int fd, uint32_t region, uint32_t attribute, struct cookie *cookie)
+{
+	*cookie = (struct cookie){ sizeof(*cookie), VFIO_DEVICE_FEATURE_GET | FEATURE_MMAP_COOKIE, region, attribute, 0, 0 };
+	return ioctl(fd, VFIO_DEVICE_FEATURE, cookie);
+}
+
+static int feature(int fd, uint32_t flags)
+{
+	struct vfio_device_feature request = { sizeof(request), flags };
+
+	return ioctl(fd, VFIO_DEVICE_FEATURE, &request);
+}
+
+/* A device file with access granted, or -1 and errno. */
+static int open_device(const char *bdf, int iommufd)
+{
+	struct ioas_alloc ioas = { sizeof(ioas), 0, 0 };
+	struct bind_iommufd bind = { sizeof(bind), 0, iommufd, 0 };
+	char path[128], node[400] = "";
+	struct dirent *entry;
+	DIR *folder;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
+	folder = opendir(path);
+	if (!folder)
+		return -1;
+	while ((entry = readdir(folder)))
+		if (entry->d_name[0] == 'v')
+			snprintf(node, sizeof(node), "/dev/vfio/devices/%s", entry->d_name);
+	closedir(folder);
+	fd = open(node, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, BIND_IOMMUFD, &bind) || ioctl(iommufd, IOAS_ALLOC, &ioas) ||
+	    ioctl(fd, ATTACH_IOAS, &(struct attach_ioas){ sizeof(struct attach_ioas), 0, ioas.ioas })) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+static int learn(struct device *device)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info), .index = VFIO_PCI_CONFIG_REGION_INDEX };
+	struct cookie cookie;
+
+	if (ioctl(device->fd, VFIO_DEVICE_GET_REGION_INFO, &info))
+		return -1;
+	device->config = info.offset;
+	memset(device->size, 0, sizeof(device->size));
+	for (uint32_t region = 0; region < VFIO_PCI_ROM_REGION_INDEX; region++)
+		for (uint32_t attribute = 0; attribute < 3; attribute++)
+			if (!get_cookie(device->fd, region, attribute, &cookie)) {
+				device->offset[region][attribute] = cookie.offset;
+				device->size[region] = cookie.size < LIMIT ? cookie.size : LIMIT;
+			}
+	return 0;
+}
+
+/* A random slice of a random BAR; NULL if the kernel refused it as it may. */
+static void *map_slice(struct device *device, uint32_t *random, size_t *length)
+{
+	uint32_t region = next(random) % VFIO_PCI_ROM_REGION_INDEX, attribute = next(random) % 3;
+	size_t page = sysconf(_SC_PAGESIZE), pages, first;
+	void *at;
+
+	while (!device->size[region])
+		region = (region + 1) % VFIO_PCI_ROM_REGION_INDEX;
+	pages = device->size[region] / page;
+	first = next(random) % pages;
+	*length = (1 + next(random) % (pages - first)) * page;
+	at = mmap(NULL, *length, PROT_READ | PROT_WRITE, MAP_SHARED, device->fd, device->offset[region][attribute] + first * page);
+	if (at == MAP_FAILED) {
+		/* x86: WC beside something else */
+		ALLOWED("mmap", errno == EBUSY || errno == ENOMEM);
+		return NULL;
+	}
+	atomic_fetch_add(&counts[MAPPINGS], 1);
+	return at;
+}
+
+static void *ask(void *argument)
+{
+	struct device *device = argument;
+	uint32_t random = 0x1234567;
+	struct cookie cookie;
+
+	while (!device->stop) {
+		uint32_t region = next(&random) % (REGIONS + 2), attribute = next(&random) % (ATTRIBUTES + 2);
+
+		if (get_cookie(device->fd, region, attribute, &cookie))
+			ALLOWED("cookie", errno == EINVAL || errno == EOPNOTSUPP);
+		else
+			ALLOWED("cookie changed", region < REGIONS && attribute < ATTRIBUTES && cookie.offset == device->offset[region][attribute]);
+		atomic_fetch_add(&counts[COOKIES], 1);
+	}
+	return NULL;
+}
+
+static void *use(void *argument)
+{
+	struct device *device = argument;
+	uint32_t random = 0x89abcdef ^ (uint32_t)(uintptr_t)&random;
+	size_t page = sysconf(_SC_PAGESIZE), length;
+	char *at, *moved;
+
+	while (!device->stop) {
+		at = map_slice(device, &random, &length);
+		if (!at)
+			continue;
+		for (size_t offset = 0; offset < length; offset += (1 + next(&random) % 8) * page)
+			touch((uint32_t *)(at + offset));
+		if (length > 4 * page) {
+			munmap(at + page, page);
+			moved = mremap(at + 2 * page, length - 2 * page, length - 2 * page, MREMAP_MAYMOVE);
+			ALLOWED("mremap", moved != MAP_FAILED);
+			mprotect(moved, page, PROT_READ);
+			mprotect(moved, page, PROT_READ | PROT_WRITE);
+			touch((uint32_t *)moved);
+			munmap(moved, length - 2 * page);
+			length = page;
+		}
+		if (next(&random) % 16 == 0) {
+			pid_t child = fork();
+
+			if (!child) {
+				touch((uint32_t *)at);
+				_exit(0);
+			}
+			ALLOWED("child", child > 0 && waitpid(child, NULL, 0) == child);
+		}
+		munmap(at, length);
+	}
+	return NULL;
+}
+
+static void *disturb(void *argument)
+{
+	struct device *device = argument;
+	uint32_t random = 0xfeedbeef;
+	uint16_t command;
+
+	while (!device->stop) {
+		switch (next(&random) % 3) {
+		case 0:
+			ALLOWED("reset", !ioctl(device->fd, VFIO_DEVICE_RESET) || errno == EINVAL);
+			break;
+		case 1:
+			if (!feature(device->fd, VFIO_DEVICE_FEATURE_SET | FEATURE_LOW_POWER_ENTRY))
+				ALLOWED("wake", !feature(device->fd, VFIO_DEVICE_FEATURE_SET | FEATURE_LOW_POWER_EXIT));
+			break;
+		case 2:
+			if (pread(device->fd, &command, 2, device->config + 4) != 2)
+				break;
+			command &= ~2;
+			pwrite(device->fd, &command, 2, device->config + 4);
+			break;
+		}
+		command = 7;
+		ALLOWED("memory on", pwrite(device->fd, &command, 2, device->config + 4) == 2);
+	}
+	return NULL;
+}
+
+/* Memslots of slices, and stage 2 faults on them without a guest's code: KVM can be asked to take them. */
+static void *guest(void *argument)
+{
+	struct device *device = argument;
+	uint32_t random = 0xc0ffee;
+	size_t page = sysconf(_SC_PAGESIZE), length;
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, vcpu;
+	char *at;
+
+	vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+	vcpu = vm < 0 ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0);
+	while (vcpu >= 0 && !device->stop) {
+		struct kvm_userspace_memory_region slot = { .guest_phys_addr = 1 << 30 };
+
+		at = map_slice(device, &random, &length);
+		if (!at)
+			continue;
+		slot.userspace_addr = (uintptr_t)at;
+		slot.memory_size = length;
+		if (!ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot)) {
+			struct pre_fault range = { .gpa = slot.guest_phys_addr, .size = length };
+
+			if (!ioctl(vcpu, PRE_FAULT_MEMORY, &range))
+				atomic_fetch_add(&counts[GUEST_FAULTS], length / page);
+			slot.memory_size = 0;
+			ALLOWED("memslot", !ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot));
+		}
+		munmap(at, length);
+	}
+	close(vcpu);
+	close(vm);
+	close(kvm);
+	return NULL;
+}
+
+static int stress(const char *bdf, int rounds)
+{
+	void *(*const threads[])(void *) = { ask, ask, use, use, disturb, guest };
+	pthread_t started[sizeof(threads) / sizeof(threads[0])];
+	uint32_t random = 0x5eed;
+	size_t length;
+
+	for (int round = 0; round < rounds; round++) {
+		int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+		struct device device = { .fd = open_device(bdf, iommufd) };
+		char *kept;
+
+		if (device.fd < 0 || learn(&device)) {
+			perror(bdf);
+			return 1;
+		}
+		for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+			pthread_create(&started[i], NULL, threads[i], &device);
+		/* This thread's share of the work is the round's length. */
+		for (int i = 0; i < 200; i++) {
+			char *at = map_slice(&device, &random, &length);
+
+			if (at) {
+				touch((uint32_t *)at);
+				munmap(at, length);
+			}
+		}
+		device.stop = 1;
+		for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+			pthread_join(started[i], NULL);
+		kept = map_slice(&device, &random, &length);
+		/* The mapping keeps the device open, but not what the iommufd gives it. */
+		close(device.fd);
+		if (round % 2)
+			close(iommufd);
+		if (kept) {
+			touch((uint32_t *)kept);
+			munmap(kept, length);
+		}
+		if (!(round % 2))
+			close(iommufd);
+	}
+	return 0;
+}
+
+/*
+ * Makes this thread's Nth allocation from here on fail; 0 = none. Returns what the last call's number has become: 0
+ * if that allocation was reached. The file stays open, since opening it allocates too.
+ */
+static int fail_nth(int nth)
+{
+	static int fd = -2;
+	char text[16] = "";
+	int was;
+
+	if (fd == -2)
+		fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fd < 0 || pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return -1;
+	was = atoi(text);
+	snprintf(text, sizeof(text), "%d", nth);
+	return pwrite(fd, text, strlen(text), 0) < 0 ? -1 : was;
+}
+
+static void inject(const char *bdf)
+{
+	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC), vm, vcpu, kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	size_t page = sysconf(_SC_PAGESIZE);
+	int left[4] = { 1, 1, 1, 1 };
+
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	for (int nth = 1; left[0] || left[1] || left[2] || left[3]; nth++) {
+		struct device device = { 0 };
+		struct cookie cookie;
+		char *at = MAP_FAILED;
+
+		/* open and bind: the objects at the old offsets */
+		fail_nth(left[0] ? nth : 0);
+		device.fd = open_device(bdf, iommufd);
+		left[0] = left[0] && fail_nth(0) == 0;
+		ALLOWED("open", device.fd >= 0 || left[0]);
+		if (device.fd < 0)
+			device.fd = open_device(bdf, iommufd);
+
+		fail_nth(left[1] ? nth : 0);
+		if (get_cookie(device.fd, 2, 2, &cookie)) {
+			int error = errno;
+
+			left[1] = left[1] && fail_nth(0) == 0;
+			ALLOWED("cookie", left[1] && error == ENOMEM);
+		} else {
+			left[1] = left[1] && fail_nth(0) == 0;
+		}
+		if (get_cookie(device.fd, 2, 2, &cookie))
+			ALLOWED("cookie again", 0);
+
+		fail_nth(left[2] ? nth : 0);
+		at = mmap(NULL, 16 * page, PROT_READ | PROT_WRITE, MAP_SHARED, device.fd, cookie.offset);
+		if (at != MAP_FAILED)
+			touch((uint32_t *)at);
+		left[2] = left[2] && fail_nth(0) == 0;
+		ALLOWED("mmap", at != MAP_FAILED || left[2]);
+		if (at == MAP_FAILED)
+			at = mmap(NULL, 16 * page, PROT_READ | PROT_WRITE, MAP_SHARED, device.fd, cookie.offset);
+
+		fail_nth(left[3] ? nth : 0);
+		if (vcpu >= 0 && at != MAP_FAILED) {
+			struct kvm_userspace_memory_region slot = { 0, 0, 1 << 30, 16 * page, (uintptr_t)at };
+			struct pre_fault range = { .gpa = slot.guest_phys_addr, .size = slot.memory_size };
+
+			if (!ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot))
+				ioctl(vcpu, PRE_FAULT_MEMORY, &range);
+			left[3] = left[3] && fail_nth(0) == 0;
+			slot.memory_size = 0;
+			ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot);
+		} else {
+			left[3] = 0;
+			fail_nth(0);
+		}
+		for (int i = 0; i < 4; i++)
+			atomic_fetch_add(&counts[INJECTED], left[i]);
+		munmap(at, 16 * page);
+		close(device.fd);
+	}
+	close(vcpu);
+	close(vm);
+	close(kvm);
+	close(iommufd);
+}
+
+int main(int count, char **arguments)
+{
+	int failed = 0, status;
+
+	if (count < 3) {
+		fprintf(stderr, "stress ROUNDS BDF...\n");
+		return 2;
+	}
+	signal(SIGBUS, on_bus_error);
+	for (int i = 2; i < count; i++)
+		if (!fork()) {
+			failed = stress(arguments[i], atoi(arguments[1]));
+			if (fail_nth(0) >= 0)
+				inject(arguments[i]);
+			printf("%s: %ld cookies, %ld mappings, %ld touches, %ld bus errors, %ld pages faulted for a guest, %ld failed allocations, %d wrong answers\n",
+			       arguments[i], counts[COOKIES], counts[MAPPINGS], counts[TOUCHES], counts[BUS_ERRORS], counts[GUEST_FAULTS], counts[INJECTED], wrong);
+			return failed || wrong;
+		}
+	while (wait(&status) > 0)
+		failed |= status;
+	return failed != 0;
+}
