@@ -21,6 +21,12 @@ const broken = changeChecks(sample, ({ probe, window, stage1 }) =>
   probe.startsWith('unaligned-store') && window === 0 && stage1 === 'Normal-NC' ? { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' } : undefined,
 );
 
+/** The answers that a report gives once for all cells. */
+function alikeIn(text: string): readonly string[] {
+  const [, list = ''] = /^ {2}everywhere: (.*(?:\n {14}.*)*)$/m.exec(text) ?? [];
+  return list === '' ? [] : list.replaceAll(/\s+/g, ' ').split(', ');
+}
+
 describe('terminal', () => {
   it.each([
     [{ isTTY: true, columns: 120 }, {}, { columns: 120, color: true }],
@@ -53,13 +59,27 @@ describe('renderReport', () => {
   it('shows every stage-1 type with every probe, in every window', () => {
     const rows = text.split('\n').filter((line) => STAGE1.some((stage1) => line.startsWith(`  ${stage1} `)));
     expect(rows).toHaveLength(3 * STAGE1.length);
-    for (const row of rows) expect(row.trim().split(/\s+/)).toHaveLength(1 + arm64.probes.length);
+    for (const row of rows) expect(row.trim().split(/\s+/)).toHaveLength(1 + arm64.probes.length - alikeIn(text).length);
+  });
+
+  it('says once what is the same everywhere, and gives it no column', () => {
+    const alike = alikeIn(text);
+    expect(alike).toContain('self ok');
+    const head = text.split('\n').find((line) => line.startsWith('  stage 1 ')) ?? '';
+    for (const answer of alike) expect(head.split(/\s+/)).not.toContain(answer.split(' ')[0]);
+  });
+
+  it('shows what guests get where every answer is the same', () => {
+    const shown = renderReport(changeChecks(sample, () => ({ predicted: 'ok', observed: 'ok', verdict: 'match', note: null })), plain);
+    expect(alikeIn(shown)).toHaveLength(arm64.probes.length);
+    expect(shown).toMatch(/^ {2}a guest that asks for +Device-nGnRnE +Device-nGnRE /m);
+    expect(shown).toMatch(/^0 device, stage 2 Device-nGnRE, gets +Device-nGnRnE +Device-nGnRE +Device-nGnRE/m);
   });
 
   it('loses no cell where the matrix does not fit', () => {
     const narrow = renderReport(sample, { columns: 60, color: false });
     const cells = narrow.split('\n').filter((line) => line.startsWith('  Normal-NC ')).flatMap((line) => line.trim().split(/\s+/).slice(1));
-    expect(cells).toHaveLength(3 * arm64.probes.length);
+    expect(cells).toHaveLength(3 * (arm64.probes.length - alikeIn(narrow).length));
   });
 
   it('has no colour unless asked, and the same text with it', () => {
@@ -96,7 +116,7 @@ describe('renderReport', () => {
       '  observed    ok',
       '  why         Device memory requires alignment',
     ]);
-    expect(lines.find((line) => line.startsWith('  Normal-NC '))).toMatch(/ok +aln ok✗ +aln ok✗ +aln ok✗/);
+    expect(lines.find((line) => line.startsWith('  Normal-NC '))).toMatch(/aln ok✗ +aln ok✗ +aln ok✗/);
     expect(lines.at(-2)).toMatch(/^✗ 163 of 255 checks match, 3 mismatches/);
   });
 

@@ -1,7 +1,7 @@
 import { PROBES } from '../../memattr/index.ts';
 import type { Note } from './notes.ts';
-import { type Check, type Report, type Verdict, isControl } from './report.ts';
-import { type Colour, type Style, paint } from './terminal.ts';
+import { type Check, type Report, type ReportWindow, type Verdict, isControl } from './report.ts';
+import { type Colour, type Style, paint, wrap } from './terminal.ts';
 import { OUTCOME_WORDS, PROBE_SHORT } from './words.ts';
 
 /** A match has no mark: what is as it should be must not compete with what is not. */
@@ -20,10 +20,17 @@ interface Cell {
   colour: Colour | null;
 }
 
-/** Stage-1 types down, probes across, one block of lines per window; a cell is what the guest saw, a mark and its note. */
+/**
+ * Stage-1 types down, probes across, one block of lines per window; a cell is what the guest saw, a mark and its note. A probe
+ * with the same answer everywhere needs no column.
+ */
 export function renderMatrix(report: Report, notes: readonly Note[], style: Style): string[] {
-  const probes = PROBES.filter((probe) => report.checks.some((check) => check.probe === probe));
+  const asked = PROBES.filter((probe) => report.checks.some((check) => check.probe === probe));
   const numberOf = new Map(notes.flatMap(({ number, checks }) => checks.map((check) => [check, number] as const)));
+  const answers = new Map(asked.map((probe) => [probe, new Set(report.checks.filter((check) => check.probe === probe).map((check) => cellOf(check, numberOf).text))]));
+  const probes = asked.filter((probe) => answers.get(probe)?.size !== 1);
+  const alike = asked.filter((probe) => !probes.includes(probe)).map((probe) => `${PROBE_SHORT[probe]} ${[...(answers.get(probe) ?? [])].join('')}`);
+  if (probes.length === 0) return layOut(effectiveTypes(report), style).concat(everywhere(alike, style));
   const types = isBlind(report);
   const head = probes.map((probe): Cell => ({ text: PROBE_SHORT[probe], colour: 'dim' }));
   const lines: Line[] = [{ label: '  stage 1', cells: types ? [{ text: 'gets', colour: 'dim' }, ...head] : head, colour: 'dim' }];
@@ -38,7 +45,27 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
       lines.push({ label: `  ${stage1}`, cells: types ? [{ text: gets, colour: null }, ...cells] : cells, colour: null });
     }
   }
-  return layOut(lines, style);
+  return layOut(lines, style).concat(everywhere(alike, style));
+}
+
+function everywhere(alike: readonly string[], style: Style): string[] {
+  return alike.length > 0 ? wrap('  everywhere: ', alike.join(', '), style.columns) : [];
+}
+
+/** Where every answer is the same, what differs is what the guest gets: windows down, stage-1 types across. */
+function effectiveTypes({ windows, checks }: Report): readonly Line[] {
+  const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
+  const rows = windows.map((window, index): Line => ({
+    label: `${index} ${titleOf(window)}`,
+    cells: stage1Types.map((stage1) => ({ text: checks.find((check) => check.window === index && check.stage1 === stage1)?.effective ?? '', colour: null })),
+    colour: 'bold',
+  }));
+  return [{ label: '  a guest that asks for', cells: stage1Types.map((text) => ({ text, colour: 'dim' })), colour: 'dim' }, ...rows];
+}
+
+function titleOf(window: ReportWindow): string {
+  const { programmed, predicted } = window.stage2;
+  return `${window.source === 'memory' ? 'memory' : window.attribute}, stage 2 ${programmed ?? predicted}, gets`;
 }
 
 /** Where no outcome but `ok` is ever predicted, outcomes tell nothing of types, and what a guest gets must be said. */
