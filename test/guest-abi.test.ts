@@ -8,6 +8,7 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROBES } from '../memattr/index.ts';
 import { ABI, CELL_AT, DOORBELL, LOG_AT, OUTCOME_NUMBER, PARAMS_AT, PROBE_NUMBER, RECORD_AT, SIZE_OF, STATUS, encodeCells, encodeParams, outcomeName, wcvmmPattern } from '../vmm/guest/abi.ts';
+import { MEASURE, measureArgument } from '../vmm/guest/measure.ts';
 
 const run = promisify(execFile);
 const header = fileURLToPath(new URL('../vmm/guest/abi.h', import.meta.url));
@@ -34,6 +35,7 @@ function expectations(): Map<string, bigint> {
   for (const [name, value] of Object.entries(ABI)) all.set(`WCVMM_${constant[name as keyof typeof ABI]}`, BigInt(value));
   for (const [name, value] of Object.entries(DOORBELL)) all.set(`WCVMM_DOORBELL_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(STATUS)) all.set(`WCVMM_STATUS_${snake(name).toUpperCase()}`, BigInt(value));
+  for (const [name, value] of Object.entries(MEASURE)) all.set(`WCVMM_MEASURE_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(PROBE_NUMBER)) all.set(`WCVMM_PROBE_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(OUTCOME_NUMBER)) all.set(`WCVMM_OUTCOME_${upper(name)}`, BigInt(value));
   const { logHeader, ...sizes } = SIZE_OF;
@@ -47,6 +49,24 @@ function expectations(): Map<string, bigint> {
   }
   return all;
 }
+
+describe('measureArgument', () => {
+  it('has a place for each field', () => {
+    expect(measureArgument({ repetitions: 3, size: 4096, stride: 64 })).toBe(0x0040_1000_0000_0003n);
+    expect(measureArgument({ repetitions: 1, size: 8, stride: 8, storeFirst: true })).toBe(0x0008_0008_8000_0001n);
+  });
+
+  it.each([
+    { repetitions: 0, size: 64, stride: 8 },
+    { repetitions: 0x10_0001, size: 64, stride: 8 },
+    { repetitions: 1.5, size: 64, stride: 8 },
+    { repetitions: 1, size: 4104, stride: 8 },
+    { repetitions: 1, size: 12, stride: 8 },
+    { repetitions: 1, size: 64, stride: 0 },
+  ])('refuses %j, as the guest would', (measure) => {
+    expect(() => measureArgument(measure)).toThrow(RangeError);
+  });
+});
 
 describe('abi.ts against abi.h', () => {
   let directory = '';

@@ -10,7 +10,7 @@ import { formatHtml } from '../vmm/report/html/page.ts';
 import { formatJunit } from '../vmm/report/junit.ts';
 import { nameMachines } from '../vmm/report/machine.ts';
 import type { Report } from '../vmm/report/report.ts';
-import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
+import { benchReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
 /** Debian's, as testbed/setup --tests installs it. */
 const BROWSER = '/usr/bin/chromium';
@@ -21,6 +21,7 @@ const broken = changeChecks(sampleReport(), ({ probe, window }) => (probe === 'u
 const PAGES: readonly (readonly [string, readonly Report[]])[] = [
   ['one report', [sampleReport()]],
   ['a broken one', [broken]],
+  ['measurements', [benchReport('measured in an emulator')]],
   ['three machines', [sampleReport(), x86Report('npt'), x86Report('ept')]],
 ];
 

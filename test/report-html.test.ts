@@ -3,10 +3,11 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { kindOfOutcome, kindOfStage2, kindOfType } from '../vmm/report/html/kind.ts';
 import { html } from '../vmm/report/html/markup.ts';
+import { rangeOf } from '../vmm/report/html/plot.ts';
 import { formatHtml } from '../vmm/report/html/page.ts';
 import { nameMachines } from '../vmm/report/machine.ts';
-import type { Report } from '../vmm/report/report.ts';
-import { changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
+import type { Figure, Report } from '../vmm/report/report.ts';
+import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
 
 const sample = sampleReport();
 const pageOf = (...reports: readonly Report[]): string => formatHtml(nameMachines(reports.map((report, index) => ({ path: `r${index}.json`, report }))));
@@ -15,6 +16,8 @@ const PAGES: readonly (readonly [string, string])[] = [
   ['one report', pageOf(sample)],
   ['a broken one', pageOf(broken)],
   ['three machines', pageOf(sample, x86Report('npt'), x86Report('ept'))],
+  ['measurements', pageOf(benchReport('measured in an emulator'))],
+  ['measurements and checks', pageOf(benchReport(), sample)],
   ['nothing asked', pageOf(sampleReport({ checks: [], windows: [] }))],
 ];
 
@@ -94,6 +97,20 @@ describe('what the page says', () => {
     expect(pageOf(x86Report('npt'))).not.toContain('Emulated');
   });
 
+  it('of an emulator on its measurements too, over each plot', () => {
+    const page = pageOf(benchReport('measured in an emulator'));
+    expect(page).toContain('<b>Not a hardware figure:</b> measured in an emulator.');
+    expect(page.match(/class="watermark"/g)).toHaveLength(3);
+    expect(pageOf(benchReport())).not.toMatch(/watermark"|Not a hardware/);
+  });
+
+  it('of measurements in the checks of a verification', () => {
+    const measured = { amount: 4096, ticks: 100, ticksPerSecond: 25_000_000 };
+    const page = pageOf(changeChecks(sample, ({ predicted }) => (predicted === 'measurement' ? { measured } : undefined)));
+    expect(page).toContain('1024 MB/s');
+    expect(page).toContain('Not a hardware figure');
+  });
+
   it('of what nobody could tell, and of what is not as predicted', () => {
     const unread = sampleReport({ windows: sample.windows.map((window) => ({ ...window, stage2: { ...window.stage2, programmed: null, blockSize: null } })) });
     expect(pageOf(unread)).toContain('not told');
@@ -129,5 +146,19 @@ describe('kinds', () => {
 
   it('of outcomes', () => {
     expect((['ok', 'alignment-fault', 'vm-killed', 'wrong-data', 'not-present', null] as const).map(kindOfOutcome)).toEqual(['worked', 'fault', 'lost', 'lost', 'none', 'none']);
+  });
+});
+
+function figures(...values: readonly number[]): Figure[] {
+  return (benchReport().bench?.figures ?? []).slice(0, values.length).map((figure, index) => Object.assign({}, figure, { low: values[index], high: values[index] }));
+}
+
+describe('rangeOf', () => {
+  it('holds every figure, in whole decades', () => {
+    expect(rangeOf(figures(12, 25_600))).toEqual({ bottom: 1, top: 5 });
+    expect(rangeOf(figures(900, 950))).toEqual({ bottom: 0, top: 3 });
+    expect(rangeOf(figures(0, 0))).toEqual({ bottom: 0, top: 3 });
+    expect(rangeOf([])).toEqual({ bottom: 0, top: 3 });
+    expect(rangeOf(figures(1e-200, 1e300))).toEqual({ bottom: 288, top: 300 });
   });
 });

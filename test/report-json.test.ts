@@ -7,7 +7,7 @@ import { WcvmmError } from '../vmm/errors.ts';
 import { formatReport, writeWhole } from '../vmm/report/json.ts';
 import { type Check, type Report, VERDICTS, exitCodeOf, reportWindow, summarise } from '../vmm/report/report.ts';
 import { parseReport } from '../vmm/report/schema.ts';
-import { changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
+import { benchReport, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
 
 const sample = sampleReport();
 const [check] = sample.checks as [Check];
@@ -135,6 +135,8 @@ describe('parseReport', () => {
     ['a negative offset', (report) => void (at(report, 'windows')['offset'] = -1), 'windows.1.offset'],
     ['an offset that is not exact', (report) => void (at(report, 'windows')['offset'] = 2 ** 53), 'windows.1.offset'],
     ['a check of no window', (report) => void (at(report, 'checks')['window'] = 3), 'its check 1 is about window 3'],
+    ['a figure of no window', (report) => void (report['bench'] = { ...benchReport().bench, figures: [{ ...benchReport().bench?.figures[0], window: 9 }] }), 'its figure 0 is about window 9'],
+    ['a figure that is no number', (report) => void (report['bench'] = { meaningless: null, runs: 9, figures: [{ ...benchReport().bench?.figures[0], median: null }] }), 'bench.figures.0.median'],
     ['a summary that the checks deny', (report) => void ((report['summary'] as { match: number }).match += 1), 'its summary counts 167 match, its checks 166'],
   ])('refuses %s', (_, change, reason) => {
     expect(() => parseReport(json(change))).toThrow(expect.objectContaining({ code: 'E_REPORT', message: expect.stringContaining(reason) }));

@@ -5,7 +5,7 @@ import { formatReport } from '../vmm/report/json.ts';
 import type { Report } from '../vmm/report/report.ts';
 import { parseReport, reportSchema } from '../vmm/report/schema.ts';
 import { PUBLISHED_SCHEMA as path, publishedFaults } from './report-readers.ts';
-import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
+import { benchReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
 describe('the published JSON Schema', () => {
   it('is what the reader checks', async () => {
@@ -25,6 +25,7 @@ describe('the published JSON Schema', () => {
     ['x86 with NPT', x86Report('npt')],
     ['x86 with EPT', x86Report('ept', 'bochs-2.7')],
     ['no device', sampleReport({ device: { address: null, id: null, source: 'memory' }, limits: ['nothing of a device'] })],
+    ['measurements', benchReport('an emulator')],
     ['skipped checks', changeChecks(sampleReport(), () => ({ observed: null, verdict: 'skipped', note: 'why' }))],
   ])('allows a report of %s', (_, report) => {
     expect(publishedFaults(JSON.parse(formatReport(report)))).toBeNull();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers every cell with one record, in order.
 #include "cells/syndrome.h"
+#include "probes/measure.h"
 #include "probes/probe.h"
 #include "runtime/cpu.h"
 #include "runtime/guard.h"
@@ -26,7 +27,7 @@ static int cell_is_sane(const struct wcvmm_params *params, const struct wcvmm_ce
 	    cell->flags & ~WCVMM_CELL_VERBOSE || cell->offset % 64)
 		return 0;
 	if ((cell->probe == WCVMM_PROBE_STORE_BANDWIDTH || cell->probe == WCVMM_PROBE_LOAD_LATENCY) &&
-	    cell->argument > WCVMM_MAX_REPETITIONS)
+	    !measure_is_sane(cell->argument))
 		return 0;
 
 	const wcvmm_u64 length = params->windows[cell->window].length;

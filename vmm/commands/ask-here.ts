@@ -1,8 +1,10 @@
 /** Asks this machine's guests. */
 import { interruptible } from '../../testbed/interrupt.ts';
 import { progressOn } from '../../testbed/progress.ts';
+import type { BenchRequest } from '../bench/bench.ts';
 import { loadGuest } from '../guest/image.ts';
 import { requireArchitecture } from '../kvm/arch/arch.ts';
+import type { GuestArchitecture } from '../kvm/arch/arch.ts';
 import type { Report } from '../report/report.ts';
 import { libcPort } from '../sys/libc.ts';
 import { parseOverride } from '../verify/predict.ts';
@@ -14,20 +16,23 @@ export async function askHere(kind: Kind, options: ReportOptions): Promise<{ rea
   const progress = progressOn(process.stderr);
   const arch = requireArchitecture();
   const image = await loadGuest(arch.name, options.guest);
-  const overrides = options.predict.map(parseOverride);
-  const report = await interruptible((signal) =>
-    verify(libcPort, arch, {
-      command: kind,
+  const report = await interruptible((signal) => {
+    const request = {
       choice: windowChoice(options),
       image,
       timeoutMs: options.timeout * 1000,
       allowWrites: options.allowWrites === true,
-      overrides,
-      onPhase: (what) => progress.phase(what),
-      onProgress: (done, total) => progress.update(`${done} of ${total} answers`),
+      onPhase: (what: string) => progress.phase(what),
+      onProgress: (done: number, total: number) => progress.update(`${done} of ${total}`),
       ...(options.guestConsole === true && { onConsole: (text: string) => process.stderr.write(text) }),
       signal,
-    }),
-  ).finally(() => progress.done());
+    };
+    return kind === 'bench' ? measure(arch, request, options) : verify(libcPort, arch, { ...request, command: kind, overrides: (options.predict ?? []).map(parseOverride) });
+  }).finally(() => progress.done());
   return { report };
+}
+
+async function measure(arch: GuestArchitecture, request: Omit<BenchRequest, 'runs'>, { runs = 9 }: ReportOptions): Promise<Report> {
+  const { bench } = await import('../bench/bench.ts');
+  return bench(libcPort, arch, { ...request, runs });
 }

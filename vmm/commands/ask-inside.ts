@@ -30,7 +30,7 @@ export async function askInside(kind: Kind, options: ReportOptions): Promise<{ r
   }
 }
 
-function argumentsInside({ device, source, iommu, map, enforce, timeout, guest, allowWrites, predict, guestConsole }: ReportOptions, usual: string): readonly string[] {
+function argumentsInside({ device, source, iommu, map, enforce, timeout, guest, allowWrites, predict = [], runs, guestConsole }: ReportOptions, usual: string): readonly string[] {
   const inside = source === 'memory' ? undefined : (device ?? usual);
   return [
     ...(inside === undefined ? [] : ['--device', inside]),
@@ -42,6 +42,7 @@ function argumentsInside({ device, source, iommu, map, enforce, timeout, guest, 
     String(timeout),
     ...map.flatMap((text) => ['--map', text]),
     ...predict.flatMap((text) => ['--predict', text]),
+    ...(runs === undefined ? [] : ['--runs', String(runs)]),
     ...(guest === undefined ? [] : ['--guest', basename(guest)]),
     ...(enforce === true ? ['--enforce'] : []),
     ...(allowWrites === true ? ['--allow-writes'] : []),

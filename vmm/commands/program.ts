@@ -6,6 +6,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => (await import('./run.ts')).runCommand(),
   verify: async () => (await import('./verify.ts')).verifyCommand(),
   compare: async () => (await import('./compare.ts')).compareCommand(),
+  bench: async () => (await import('./bench.ts')).benchCommand(),
   report: async () => (await import('./report.ts')).reportCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   devices: async () => (await import('./devices.ts')).devicesCommand(),
@@ -26,6 +27,7 @@ Examples:
   $ wcvmm verify --testbed arm64                         an emulated instance, nothing special needed
   $ wcvmm verify -d 0000:01:00.0 --json report.json      this machine's device
   $ wcvmm compare --testbed arm64                        wc, default and device side by side
+  $ wcvmm bench -d 0000:01:00.0                          what stores and loads cost in each window
   $ wcvmm compare here.json there.json                   reports of two machines
   $ wcvmm report report.json --html report.html          a report in another form
   $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf

@@ -1,4 +1,4 @@
-/** What verify and compare have in common: both ask the same guests, and tell it differently. */
+/** What verify, compare and bench have in common: they ask the same guests, and write reports. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { nameMachines } from '../report/machine.ts';
@@ -12,7 +12,10 @@ import { renderAs } from './report-text.ts';
 export interface ReportOptions extends WindowOptions, OutputOptions {
   readonly guest?: string;
   readonly allowWrites?: boolean;
-  readonly predict: readonly string[];
+  /** verify, compare. */
+  readonly predict?: readonly string[];
+  /** bench. */
+  readonly runs?: number;
   readonly guestConsole?: boolean;
   readonly testbed?: string;
   readonly stock?: boolean;
@@ -20,17 +23,20 @@ export interface ReportOptions extends WindowOptions, OutputOptions {
 }
 
 export function addReportOptions(command: Command): Command {
+  return addAskOptions(command).addOption(repeatable('--predict <row>', 'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught'));
+}
+
+export function addAskOptions(command: Command): Command {
   return addOutputOptions(command)
     .option('--guest <image>', 'ask this guest instead of the built one')
     .option('--allow-writes', 'the probes may store to BARs that wcvmm does not know as plain memory')
-    .addOption(repeatable('--predict <row>', 'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught'))
     .option('--guest-console', 'show what the guest prints')
     .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(['arm64', 'x86-amd', 'x86-intel']))
     .option('--stock', "with --testbed: a kernel without the project's patches")
     .option('--cpu <model>', "with --testbed: the emulator's name of a CPU model");
 }
 
-export type Kind = 'verify' | 'compare';
+export type Kind = 'verify' | 'compare' | 'bench';
 
 export function reportAction(kind: Kind): (options: ReportOptions) => Promise<void> {
   return async (options) => {

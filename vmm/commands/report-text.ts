@@ -9,5 +9,7 @@ export async function renderAs(command: Command, report: Report, style: Style): 
       return (await import('../report/text.ts')).renderReport(report, style);
     case 'compare':
       return (await import('../report/compare.ts')).renderCompare(report, style);
+    case 'bench':
+      return (await import('../report/bench.ts')).renderBench(report, style);
   }
 }

@@ -49,6 +49,15 @@
 #define WCVMM_CELL_VERBOSE	1u	/* cell.flags: one line on the console for this cell */
 #define WCVMM_MAX_REPETITIONS	0x100000ull	/* of a bandwidth or latency cell; more is a bad cell */
 
+/*
+ * The argument of a bandwidth or latency cell. Size: bytes that each repetition goes over, stride: from one 64-bit
+ * access to the next; both multiples of 8 and at most 4096, 0 stands for 4096 bytes and the probe's usual stride.
+ */
+#define WCVMM_MEASURE_REPETITIONS_MASK	0x7fffffffull
+#define WCVMM_MEASURE_STORE_FIRST	0x80000000ull	/* latency: of a store until it can be read back */
+#define WCVMM_MEASURE_SIZE_SHIFT	32
+#define WCVMM_MEASURE_STRIDE_SHIFT	48
+
 #ifndef __ASSEMBLER__
 
 typedef unsigned char wcvmm_u8;
@@ -77,7 +86,7 @@ struct wcvmm_cell {
 	wcvmm_u32 probe;	/* enum wcvmm_probe */
 	wcvmm_u32 flags;	/* WCVMM_CELL_* */
 	wcvmm_u64 offset;	/* where in the window the probe may touch; 64-byte aligned, 4096 bytes are its own */
-	wcvmm_u64 argument;	/* bandwidth, latency: repetitions; every other probe: the seed of its pattern, if any */
+	wcvmm_u64 argument;	/* bandwidth, latency: WCVMM_MEASURE_*; every other probe: the seed of its pattern, if any */
 };
 
 enum wcvmm_probe {

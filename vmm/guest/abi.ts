@@ -95,7 +95,7 @@ export interface Cell {
   probe: ProbeName;
   /** Bytes into the window, a multiple of 64; the 4096 bytes from there are the probe's own. */
   offset: bigint;
-  /** bandwidth, latency: repetitions, at most `ABI.maxRepetitions`; every other probe: its pattern's seed, if it has one. */
+  /** bandwidth, latency: `measureArgument` of measure.ts; every other probe: its pattern's seed, if it has one. */
   argument: bigint;
   /** One line on the guest's console for this cell. */
   verbose?: boolean;

@@ -19,12 +19,14 @@ export interface Report {
   checks: Check[];
   /** What this report does not prove, and why: a sentence each. Reports of older versions have none. */
   limits?: string[];
+  /** What bench measured. */
+  bench?: Bench;
   summary: Summary;
 }
 
 export const SCHEMA = 'wcvmm.report/1';
 
-export type Command = 'run' | 'verify' | 'compare';
+export type Command = 'run' | 'verify' | 'compare' | 'bench';
 export type Arch = 'arm64' | 'x86';
 
 /**
@@ -114,6 +116,42 @@ export interface Measurement {
   amount: number;
   ticks: number;
   ticksPerSecond: number;
+}
+
+export interface Bench {
+  /** Why the figures say nothing of any hardware; null: they are a hardware's own. */
+  meaningless: string | null;
+  /** Samples of each figure. */
+  runs: number;
+  figures: Figure[];
+}
+
+/**
+ * store-bandwidth: bursts of 64-bit stores, each with a barrier behind it. load-latency: loads that each wait for the one
+ * before. write-to-visible: a store, a barrier, and a load that reads it back: to the device and back again.
+ */
+export type Quantity = 'store-bandwidth' | 'load-latency' | 'write-to-visible';
+
+/** `ticks` where nobody knows how fast the guest's clock is. */
+export type Unit = 'MB/s' | 'ns' | 'bytes/tick' | 'ticks';
+
+export interface Figure {
+  /** Index into `windows`. */
+  window: number;
+  stage1: string;
+  effective: string;
+  quantity: Quantity;
+  /** Bytes of a burst. */
+  size: number;
+  /** Bytes from one access to the next. */
+  stride: number;
+  unit: Unit;
+  /** Of all runs; low and high are the quartiles. MB are 10^6 bytes. */
+  median: number;
+  low: number;
+  high: number;
+  /** How often a sample went over the burst: as often as the clock needs. */
+  repetitions: number;
 }
 
 export type Summary = Record<Verdict, number>;

@@ -64,13 +64,36 @@ const check = v.looseObject({
   busLocks: v.exactOptional(count),
 });
 
+const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_VALUE));
+const words = v.pipe(count, v.minValue(8), v.maxValue(4096), v.description('bytes'));
+
+const figure = v.looseObject({
+  window: v.pipe(count, v.description('index into windows')),
+  stage1: line,
+  effective: line,
+  quantity: v.picklist(['store-bandwidth', 'load-latency', 'write-to-visible']),
+  size: words,
+  stride: words,
+  unit: v.picklist(['MB/s', 'ns', 'bytes/tick', 'ticks']),
+  median: amount,
+  low: v.pipe(amount, v.description('the lower quartile')),
+  high: v.pipe(amount, v.description('the upper quartile')),
+  repetitions: count,
+});
+
+const bench = v.looseObject({
+  meaningless: v.pipe(v.nullable(line), v.description('why the figures say nothing of hardware; null: they are of hardware')),
+  runs: count,
+  figures: v.pipe(v.array(figure), v.maxLength(MAX_CHECKS)),
+});
+
 /**
  * Known fields strictly, added fields kept: `looseObject`, because a newer writer may know more. docs/report.schema.json is
  * made of this; `npx vitest run test/report-schema.test.ts -u` makes it again.
  */
 export const reportSchema = v.looseObject({
   schema: v.literal(SCHEMA),
-  command: v.picklist(['run', 'verify', 'compare']),
+  command: v.picklist(['run', 'verify', 'compare', 'bench']),
   arch: v.picklist(['arm64', 'x86']),
   platform,
   device: v.looseObject({
@@ -82,6 +105,7 @@ export const reportSchema = v.looseObject({
   windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
   checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
   limits: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description('what the report does not prove, and why'))),
+  bench: v.exactOptional(bench),
   summary: v.pipe(v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }), v.description('of the checks, by verdict')),
 });
 
@@ -103,8 +127,10 @@ export function parseReport(text: string, name = 'this'): Report {
     throw refusal(`its field ${v.getDotPath(issue) ?? '(the whole)'} has ${shorten(issue.received)}, expected ${issue.type === 'regex' ? issue.message : (issue.expected ?? issue.message)}`);
   }
   const report: Report = result.output;
-  const stray = report.checks.findIndex(({ window }) => window >= report.windows.length);
-  if (stray >= 0) throw refusal(`its check ${stray} is about window ${report.checks[stray]?.window}, and it has ${report.windows.length}`);
+  for (const [what, list] of [['check', report.checks], ['figure', report.bench?.figures ?? []]] as const) {
+    const stray = list.findIndex(({ window }) => window >= report.windows.length);
+    if (stray >= 0) throw refusal(`its ${what} ${stray} is about window ${list[stray]?.window}, and it has ${report.windows.length}`);
+  }
   const sums = summarise(report.checks);
   for (const [verdict, sum] of Object.entries(sums)) {
     const said = report.summary[verdict as keyof typeof sums];

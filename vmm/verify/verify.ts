@@ -40,7 +40,7 @@ export interface VerifyRequest {
   readonly signal?: AbortSignal;
 }
 
-const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', maps: ['bar2:0-2M=default'], enforce: false };
+export const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', maps: ['bar2:0-2M=default'], enforce: false };
 
 interface Asking {
   readonly port: Port;
@@ -92,7 +92,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
   }
 }
 
-function barsOf({ regions }: BarSource, windows: readonly OpenWindow[]): { bar: number; size: number }[] {
+export function barsOf({ regions }: BarSource, windows: readonly OpenWindow[]): { bar: number; size: number }[] {
   return regions.filter((region) => windows.some(({ bar }) => bar === region.bar)).map(({ bar, size }) => ({ bar, size: Number(size) }));
 }
 

@@ -80,6 +80,17 @@ summary{cursor:pointer}details{margin:.3rem 0}
 .machines th,.machines td{vertical-align:top;min-width:9rem}.machines tbody th[scope=row]{font-weight:400;color:var(--soft);white-space:nowrap}
 .machines thead th{font-size:1rem;color:var(--ink)}.machines th.differs{color:var(--odd)!important;font-weight:700!important}
 .machines .asks{font:.85rem ui-monospace,"DejaVu Sans Mono",monospace}
+code{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
+.stripes{background-image:repeating-linear-gradient(-45deg,transparent 0 14px,color-mix(in srgb,var(--odd) 14%,transparent) 14px 28px)}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:1.2rem}
+.plot{padding:.7rem .8rem;border:1px solid var(--line);border-radius:.4rem;margin:0}.plot>svg{width:100%;height:auto}
+.plot text{font-size:12px}.plot .tick{font-weight:400;font-size:11px;fill:var(--soft)}.plot .rule{stroke:var(--line);stroke-width:1}
+.plot .watermark{font-size:30px;fill:var(--odd);opacity:.35}.plot .key{margin:.3rem 0 0;gap:.15rem .9rem;font:.8rem ui-monospace,"DejaVu Sans Mono",monospace}.plot .key svg{display:inline-block;vertical-align:middle;overflow:visible}
+.plot .strict{color:var(--strict-ink)}.plot .combining{color:var(--combining-ink)}.plot .cached{color:var(--cached-ink)}.plot .unknown{color:var(--soft)}
+.line{fill:none;stroke:currentColor;stroke-width:1.8}.s1{stroke-dasharray:7 3}.s2{stroke-dasharray:2 3}.s3{stroke-dasharray:9 3 2 3}.s4{stroke-dasharray:4 2}.s5{stroke-dasharray:1 2}
+.spread{stroke:currentColor;stroke-width:1;opacity:.7}.marker{fill:var(--page);stroke:currentColor;stroke-width:1.8}
+.figures th[scope=row]{font-weight:400;white-space:nowrap}.figures .asks{font:.85rem ui-monospace,"DejaVu Sans Mono",monospace}.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+.figures tbody tr:nth-child(even){background:var(--raised)}
 footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-size:.9rem}
 @media(max-width:40rem){.wide{display:none}.narrow{display:block!important}.matrix th.stage1,.matrix .chip,.tile{font-size:.75rem}.matrix th,.matrix td{padding:.2rem .25rem}dl.facts div{display:block}dl.facts dt{margin-top:.4rem}.notes{padding-left:1.6rem}}
 @media print{.scroll{overflow:visible}body{max-width:none}}
