@@ -69,7 +69,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
 }
 
-const localVersions: Readonly<Record<KernelVariant, string>> = { stock: '', patched: '-wcvmm', 'wrong-type': '-wcvmm-wrong-type', debug: '-wcvmm-debug' };
+const localVersions: Readonly<Record<KernelVariant, string>> = { stock: '', patched: '-wcvmm', 'wrong-type': '-wcvmm-wrong-type', cacheable: '-wcvmm-cacheable', debug: '-wcvmm-debug' };
 
 function toolchain(target: KernelTarget): string {
   const compiler = `${target.crossCompile}gcc`;

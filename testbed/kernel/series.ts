@@ -28,9 +28,9 @@ export async function readSeries(): Promise<Patch[]> {
 export async function patchesOf(variant: KernelVariant, target: KernelTarget): Promise<Patch[]> {
   if (variant === 'stock') return [];
   const series = await readSeries();
-  if (variant !== 'wrong-type') return series;
-  const name = target.wrongType;
-  if (name === null) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
+  if (variant === 'patched' || variant === 'debug') return series;
+  const name = target.testPatches[variant];
+  if (name === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
   return [...series, await readPatch(name)];
 }
 

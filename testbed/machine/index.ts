@@ -12,11 +12,11 @@ export const architectures: readonly string[] = machines.map((machine) => machin
 export const kernelArchitectures: readonly string[] = [...new Set(machines.map((machine) => machine.kernel.arch))];
 
 /** Every variant that some architecture has. */
-export const allVariants: readonly KernelVariant[] = ['stock', 'patched', 'wrong-type', 'debug'];
+export const allVariants: readonly KernelVariant[] = ['stock', 'patched', 'wrong-type', 'cacheable', 'debug'];
 
 /** The variants that tests need, each built from the one before by as little as possible: all but `debug`. */
 export function kernelVariants(target: KernelTarget): readonly KernelVariant[] {
-  return target.wrongType === null ? ['stock', 'patched'] : ['stock', 'patched', 'wrong-type'];
+  return allVariants.filter((variant) => variant === 'stock' || variant === 'patched' || (variant !== 'debug' && target.testPatches[variant] !== undefined));
 }
 
 /** The machine of an architecture. Throws E_USAGE for one that has no testbed. */

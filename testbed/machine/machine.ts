@@ -40,10 +40,12 @@ export interface EmulatorProgram {
 }
 
 /**
- * `stock` is Linux as it is, `patched` has the series, and `wrong-type` has a fault on top of that which the
- * project's own checks must find. `debug` is `patched` with the kernel's own checkers compiled in.
+ * `stock` is Linux as it is, `patched` has the series, and `debug` is that with the kernel's own checkers
+ * compiled in. The others have one more patch: `wrong-type` a fault that the project's own checks must find,
+ * `cacheable` a driver that makes a device's BAR cacheable memory.
  */
-export type KernelVariant = 'stock' | 'patched' | 'wrong-type' | 'debug';
+export type KernelVariant = 'stock' | 'patched' | 'debug' | TestVariant;
+export type TestVariant = 'wrong-type' | 'cacheable';
 
 /** A kernel; machines of one architecture share it. */
 export interface KernelTarget {
@@ -53,8 +55,8 @@ export interface KernelTarget {
   readonly crossCompile: string;
   /** Below kernel-patches/. */
   readonly config: string;
-  /** The patch below kernel-patches/ that makes `wrong-type`; null = this architecture has no such variant. */
-  readonly wrongType: string | null;
+  /** The patches below kernel-patches/ that make the variants for tests which this architecture has. */
+  readonly testPatches: Readonly<Partial<Record<TestVariant, string>>>;
   /** The make target, and the file that it makes. */
   readonly target: string;
   readonly image: string;

@@ -13,7 +13,7 @@ export const arm64: Machine = {
     arch: 'arm64',
     crossCompile: 'aarch64-linux-gnu-',
     config: 'configs/arm64.config',
-    wrongType: null,
+    testPatches: { cacheable: 'test-only/vfio-pci-cacheable.patch' },
     target: 'Image',
     image: 'arch/arm64/boot/Image',
     steps: 1620,

@@ -5,7 +5,7 @@ export const x86Kernel: KernelTarget = {
   arch: 'x86',
   crossCompile: 'x86_64-linux-gnu-',
   config: 'configs/x86.config',
-  wrongType: 'test-only/kvm-x86-wrong-type.patch',
+  testPatches: { 'wrong-type': 'test-only/kvm-x86-wrong-type.patch' },
   target: 'bzImage',
   image: 'arch/x86/boot/bzImage',
   steps: 2010,
