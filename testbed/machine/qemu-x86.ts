@@ -20,7 +20,8 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
     ['-M', 'q35,kernel-irqchip=split', '-cpu', options.cpu ?? 'max,+svm,+npt'],
     ['-smp', '2', '-accel', 'tcg,thread=multi', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
-    ['-append', 'console=ttyS0 loglevel=5 panic=-1'],
+    // On a busy host, the kernel's check of the timer times out before the emulated timer ticks, and it panics.
+    ['-append', 'console=ttyS0 loglevel=5 panic=-1 no_timer_check'],
     options.iommu ? ['-device', 'intel-iommu,intremap=on'] : [],
     passthroughDevices(files),
     // The instance's own devices sit on the root bus, so that 01 to 04 hold only what is passed through.
