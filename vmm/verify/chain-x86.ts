@@ -6,7 +6,7 @@ import type { Port } from '../sys/port.ts';
 import { parseHostPtdump, readHostRange } from '../vfio/host-ptdump.ts';
 import { memtypesOf, parseMemtypeList } from '../vfio/memtype-list.ts';
 import type { BarSource } from '../vfio/source.ts';
-import type { OpenWindow } from '../windows.ts';
+import type { OpenWindow, OpenWindows } from '../windows.ts';
 import type { Chain, HostMappings } from './chain.ts';
 
 /** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
@@ -29,18 +29,20 @@ function mtrrOf(port: Port, source: BarSource, windows: readonly OpenWindow[]): 
   return types.size === 1 ? only : null;
 }
 
-function readHostMappings(port: Port, source: BarSource, windows: readonly OpenWindow[]): HostMappings {
+function readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings {
   try {
     const ranges = parseHostPtdump(port.readText(PAGE_TABLES));
-    const list = source.pci === null ? null : parseMemtypeList(port.readText(MEMTYPES));
+    const list = opened.every(({ source }) => source.pci === null) ? null : parseMemtypeList(port.readText(MEMTYPES));
     const pat = hostPat(port);
     return {
       kind: 'read',
-      windows: windows.map((window) => {
-        const { memoryType, mixed } = readHostRange(ranges, window.mapping.address, window.length, pat);
-        const start = physical(source, window);
-        return { programmed: mixed ? 'mixed' : memoryType, reserved: list === null || start === null ? null : memtypesOf(list, start, window.length) };
-      }),
+      windows: opened.flatMap(({ source, windows }) =>
+        windows.map((window) => {
+          const { memoryType, mixed } = readHostRange(ranges, window.mapping.address, window.length, pat);
+          const start = physical(source, window);
+          return { programmed: mixed ? 'mixed' : memoryType, reserved: list === null || start === null ? null : memtypesOf(list, start, window.length) };
+        }),
+      ),
     };
   } catch (error) {
     if (isErrno(error, 'EACCES', 'EPERM')) return { kind: 'unavailable', why: `${PAGE_TABLES} and ${MEMTYPES} may only be read by root` };

@@ -4,7 +4,7 @@ import type { KvmFacts } from '../kvm/arch/arch.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import type { Port } from '../sys/port.ts';
 import type { BarSource } from '../vfio/source.ts';
-import type { OpenWindow } from '../windows.ts';
+import type { OpenWindow, OpenWindows } from '../windows.ts';
 import { arm64Chain } from './chain-arm64.ts';
 import { x86Chain } from './chain-x86.ts';
 
@@ -25,8 +25,11 @@ export interface Chain {
   controlPlatform(facts: KvmFacts): Platform;
   /** Of a guest on the windows. `control`: what KVM programmed for the guest on ordinary memory. */
   windowsPlatform(port: Port, facts: KvmFacts, control: Stage2Dump, source: BarSource, windows: readonly OpenWindow[]): Platform;
-  /** To be called while the windows are mapped and after a guest has touched them: VFIO maps pages as they are touched. */
-  readHostMappings(port: Port, source: BarSource, windows: readonly OpenWindow[]): HostMappings;
+  /**
+   * Of all windows, in their order. To be called while they are mapped and after a guest has touched them: VFIO maps pages as
+   * they are touched. All at once, because the kernel shows its page tables whole, and takes its time.
+   */
+  readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
   /** Why no probe on this platform sees a memory type; null where some do. */
   blindness(emulator: string | null, source: Source): string | null;
 }

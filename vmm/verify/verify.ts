@@ -6,7 +6,6 @@ import type { Platform } from '../../memattr/index.ts';
 import type { GuestImage } from '../guest/elf.ts';
 import { VcpuThread } from '../kvm/vcpu.ts';
 import type { GuestArchitecture, KvmFacts } from '../kvm/arch/arch.ts';
-import type { Stage2Dump } from '../kvm/stage2.ts';
 import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow } from '../report/report.ts';
 import { Scope } from '../scope.ts';
@@ -14,16 +13,18 @@ import { pageSize } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
 import type { BarSource } from '../vfio/source.ts';
 import { openWindows } from '../windows.ts';
-import type { OpenWindow, WindowChoice } from '../windows.ts';
+import type { OpenWindow, OpenWindows, WindowChoice } from '../windows.ts';
 import { chainOf } from './chain.ts';
-import type { Chain, HostMappings } from './chain.ts';
+import type { Chain, HostMappingReading } from './chain.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { limitsOf } from './limits.ts';
 import { interview } from './lives.ts';
+import type { Interview } from './lives.ts';
 import { replacePredictions } from './predict.ts';
 import type { PredictionOverride } from './predict.ts';
 import { kvmFacts, reportPlatform } from './platform.ts';
 import { questionsFor } from './questions.ts';
+import type { Question } from './questions.ts';
 import { requireHarmless } from './writes.ts';
 
 export interface VerifyRequest {
@@ -51,11 +52,15 @@ interface Asking {
   readonly request: VerifyRequest;
 }
 
+/** What guests said of some windows. */
+interface Told extends OpenWindows, Interview {
+  readonly platform: Platform;
+  readonly questions: readonly Question[];
+}
+
 interface Result {
   readonly windows: readonly ReportWindow[];
   readonly checks: readonly Check[];
-  readonly stage2: Stage2Dump;
-  readonly hostMappings: HostMappings;
 }
 
 export async function verify(port: Port, arch: GuestArchitecture, request: VerifyRequest): Promise<Report> {
@@ -64,15 +69,20 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
   const chain = chainOf(arch.name);
   try {
     const page = BigInt(pageSize());
-    const { source, windows } = openWindows(port, scope, arch, request.choice, page);
+    const opened = openWindows(port, scope, arch, request.choice, page);
+    const { source, windows } = opened;
     requireHarmless(source, windows, request.allowWrites);
     const facts = kvmFacts(port, arch);
     const asking: Asking = { port, arch, chain, thread, facts, request };
     const control = openWindows(port, scope, arch, CONTROL, page);
-    const controlResult = await ask(asking, control.source, control.windows, chain.controlPlatform(facts), 'control');
-    const platform = chain.windowsPlatform(port, facts, controlResult.stage2, source, windows);
-    const result = await ask(asking, source, windows, platform, 'device');
+    const controlTold = await ask(asking, control, chain.controlPlatform(facts), 'control');
+    const platform = chain.windowsPlatform(port, facts, controlTold.stage2, source, windows);
+    const told = await ask(asking, opened, platform, 'device');
+    const hostMappings = chain.readHostMappings(port, [opened, control]);
+    const mappings = hostMappings.kind === 'read' ? hostMappings.windows : [];
     const shift = windows.length;
+    const result = describe(asking, told, mappings);
+    const controlResult = describe(asking, controlTold, mappings.slice(shift));
     const checks = [...result.checks, ...controlResult.checks.map((check) => ({ ...check, window: check.window + shift }))];
     const reported = reportPlatform(port, facts, source.device);
     return {
@@ -83,7 +93,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
       device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind, bars: barsOf(source, windows) },
       windows: [...result.windows, ...controlResult.windows],
       checks,
-      limits: limitsOf(source.kind, result.stage2, result.hostMappings, chain.blindness(reported.emulator, source.kind)),
+      limits: limitsOf(source.kind, told.stage2, hostMappings, chain.blindness(reported.emulator, source.kind)),
       summary: summarise(checks),
     };
   } finally {
@@ -96,13 +106,14 @@ export function barsOf({ regions }: BarSource, windows: readonly OpenWindow[]): 
   return regions.filter((region) => windows.some(({ bar }) => bar === region.bar)).map(({ bar, size }) => ({ bar, size: Number(size) }));
 }
 
-async function ask({ port, arch, chain, thread, facts, request }: Asking, source: BarSource, windows: readonly OpenWindow[], platform: Platform, what: 'control' | 'device'): Promise<Result> {
+async function ask({ port, arch, chain, thread, request }: Asking, opened: OpenWindows, platform: Platform, what: 'control' | 'device'): Promise<Told> {
+  const { source, windows } = opened;
   const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
   const { model } = chain;
   const predicted = questionsFor(model, platform, source.kind, windows, chain.stage1Types(platform));
   const questions = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
   onPhase?.(what === 'control' ? 'asking a guest on ordinary memory' : `asking guests on the ${source.kind === 'memory' ? 'memory' : 'BAR'}`);
-  const { asked, stage2, windowExits } = await interview(
+  const interviewed = await interview(
     {
       port,
       arch,
@@ -117,9 +128,12 @@ async function ask({ port, arch, chain, thread, facts, request }: Asking, source
     },
     questions,
   );
-  const hostMappings = chain.readHostMappings(port, source, windows);
-  const described = { model, source, platform, stage2, windowExits, ticksPerSecond: facts.ticksPerSecond };
-  const reported = windows.map((window, index) => describeWindow(described, index, window, hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined));
-  const checks = asked.map((one) => checkOf(described, one, reported[one.question.window]?.stage2.programmed ?? null));
-  return { windows: reported, checks: inOrder(checks, questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)), stage2, hostMappings };
+  return { ...opened, ...interviewed, platform, questions };
+}
+
+function describe({ chain: { model }, facts: { ticksPerSecond } }: Asking, told: Told, mappings: readonly HostMappingReading[]): Result {
+  const described = { ...told, model, ticksPerSecond };
+  const windows = told.windows.map((window, index) => describeWindow(described, index, window, mappings[index]));
+  const checks = told.asked.map((one) => checkOf(described, one, windows[one.question.window]?.stage2.programmed ?? null));
+  return { windows, checks: inOrder(checks, told.questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)) };
 }
