@@ -41,7 +41,7 @@ export async function bench(port: Port, arch: GuestArchitecture, request: BenchR
     const ofControl = await measure(doing, control.windows, 'ordinary memory');
     const ofWindows = await measure(doing, windows, source.kind === 'memory' ? 'memory' : 'the BAR');
     const platform = reportPlatform(port, facts, source.device);
-    const hostMappings = chain.readHostMappings(port, source, windows);
+    const hostMappings = chain.readHostMappings(port, [{ source, windows }]);
     const described = [
       ...describe(chain.windowsPlatform(port, facts, ofControl.stage2, source, windows), { source, windows }, ofWindows),
       ...describe({ ...chain.controlPlatform(facts), mte: false }, control, ofControl),
