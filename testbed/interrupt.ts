@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { WcvmmError } from '../vmm/errors.ts';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -24,6 +25,9 @@ export async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>
   try {
     return await body(controller.signal);
   } catch (error) {
+    // A program that was waited for synchronously has died of the signal before the event loop could tell us of ours.
+    await setImmediate();
+    await setImmediate();
     // What the interruption broke on its way fails in its own words; the reason is what the user must read.
     controller.signal.throwIfAborted();
     throw error;

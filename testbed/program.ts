@@ -13,9 +13,12 @@ export interface ProgramOptions {
 
 const tailLines = 15;
 
+const secondsToEnd = 5;
+
 /**
- * Runs a program to its end with no standard input. It is asked to end when `signal` aborts, killed five
- * seconds later, and ends with this process.
+ * Runs a program to its end with no standard input, in a process group of its own. When `signal` aborts, all of the group is
+ * asked to end, and killed five seconds later: what make has started would go on without make. The group ends with this
+ * process too.
  */
 export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<void> {
   // execa costs 70 ms to load: only who really builds or downloads something pays for it.
@@ -27,17 +30,41 @@ export async function runProgram(program: string, args: readonly string[], optio
     all: true,
     buffer: false,
     reject: false,
-    forceKillAfterDelay: 5000,
-    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    detached: true,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.env === undefined ? {} : { env: options.env }),
   });
-  for await (const line of child.iterable({ from: 'all' })) {
-    options.onLine?.(line);
-    tail.push(line);
-    if (tail.length > tailLines) tail.shift();
+  const end = (signal: NodeJS.Signals): void => signalGroup(child.pid, signal);
+  let last: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    end('SIGTERM');
+    last = setTimeout(end, secondsToEnd * 1000, 'SIGKILL');
+  };
+  const onExit = (): void => end('SIGKILL');
+  options.signal?.addEventListener('abort', onAbort);
+  process.on('exit', onExit);
+  try {
+    for await (const line of child.iterable({ from: 'all' })) {
+      options.onLine?.(line);
+      tail.push(line);
+      if (tail.length > tailLines) tail.shift();
+    }
+    const result = await child;
+    options.signal?.throwIfAborted();
+    if (result.failed) throw options.failure(tail.join('\n'), result);
+  } finally {
+    clearTimeout(last);
+    options.signal?.removeEventListener('abort', onAbort);
+    process.removeListener('exit', onExit);
   }
-  const result = await child;
-  options.signal?.throwIfAborted();
-  if (result.failed) throw options.failure(tail.join('\n'), result);
+}
+
+/** Nothing happens if the group has ended, or never began. */
+function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
 }
