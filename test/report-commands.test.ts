@@ -7,7 +7,7 @@ import { projectRoot } from '../testbed/paths.ts';
 import { formatReport } from '../vmm/report/json.ts';
 import type { Report } from '../vmm/report/report.ts';
 import { xmlFault } from './report-readers.ts';
-import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
+import { benchReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
 const cli = join(projectRoot, 'dist/vmm/cli.js');
 let folder = '';
@@ -15,6 +15,7 @@ beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
   const save = (name: string, report: Report): void => writeFileSync(join(folder, name), formatReport(report));
   save('arm.json', sampleReport());
+  save('bench.json', benchReport('measured in an emulator'));
   save('amd.json', x86Report('npt'));
   save('intel.json', x86Report('ept'));
   save('broken.json', changeChecks(sampleReport(), ({ probe, window }) => (probe === 'fetch' && window === 0 ? { observed: 'ok', verdict: 'mismatch', note: 'why' } : undefined)));
@@ -72,6 +73,10 @@ describe('report', () => {
     expect(wcvmm(['report', '-'], { input: compared }).stdout).toMatch(/unaligned-store +fault/);
   });
 
+  it('writes a page', () => {
+    expect(wcvmm(['report', 'arm.json', '--html', '-']).stdout).toMatch(/^<!DOCTYPE html>\n/);
+  });
+
   it('gives standard output to one format, and keeps the exit code', () => {
     const { code, stdout } = wcvmm(['report', 'broken.json', '--tap', '-']);
     expect(code).toBe(1);
@@ -87,6 +92,7 @@ describe('report', () => {
 describe('text that is piped', () => {
   it.each<[string, readonly string[]]>([
     ['a report', ['report', 'arm.json']],
+    ['measurements', ['report', 'bench.json']],
     ['machines', ['compare', 'arm.json', 'amd.json', 'intel.json']],
   ])('of %s has no colour unless asked for, and fits COLUMNS', (_, args) => {
     expect(wcvmm(args).stdout).not.toContain('\u001B');

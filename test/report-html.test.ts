@@ -104,6 +104,10 @@ describe('what the page says', () => {
     expect(pageOf(benchReport())).not.toMatch(/watermark"|Not a hardware/);
   });
 
+  it('of measurements beside other machines', () => {
+    expect(pageOf(benchReport(), benchReport('an emulator'))).toContain('640 MB/s (Normal-NC) not hardware');
+  });
+
   it('of measurements in the checks of a verification', () => {
     const measured = { amount: 4096, ticks: 100, ticksPerSecond: 25_000_000 };
     const page = pageOf(changeChecks(sample, ({ predicted }) => (predicted === 'measurement' ? { measured } : undefined)));

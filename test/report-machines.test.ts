@@ -3,7 +3,7 @@ import { deviceFacts, kindOfMachine, machineFacts, nameMachines } from '../vmm/r
 import { compareMachines } from '../vmm/report/machines.ts';
 import { renderMachines } from '../vmm/report/machines-text.ts';
 import type { Report } from '../vmm/report/report.ts';
-import { changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
+import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
 
 const plain = { columns: 100, color: false };
 const arm = sampleReport();
@@ -103,7 +103,7 @@ describe('renderMachines', () => {
   it('puts machines that do not fit beside the others below them', () => {
     const narrow = renderMachines(three, { columns: 60, color: false });
     expect(narrow.match(/^device$/gm)).toHaveLength(3);
-    for (const head of ['A arm64', 'B x86 AMD', 'C x86 Intel']) expect(narrow).toContain(`                 ${head}\n`);
+    for (const head of ['A arm64', 'B x86 AMD', 'C x86 Intel']) expect(narrow).toContain(`                   ${head}\n`);
   });
 
   it('says who is strict, and why not', () => {
@@ -128,6 +128,16 @@ describe('renderMachines', () => {
     const [, ...rest] = arm.windows;
     const wrong = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null } }, ...rest] });
     expect(renderMachines(named(arm, wrong), plain)).toMatch(/^≠ stage 2 +Device-nGnRE +Normal-NC ✗ not Device-nGnRE$/m);
+  });
+
+  it('puts measurements side by side, and says of which none is of hardware', () => {
+    const measured = renderMachines(named(benchReport(), benchReport('an emulator')), plain);
+    expect(measured).toMatch(/^ {2}stores +640 MB\/s \(Normal-NC\) +640 MB\/s \(Normal-NC\) not hardware$/m);
+    expect(measured).toMatch(/^ {2}stores +25600 MB\/s \(Normal-NC\) /m);
+    expect(measured).toMatch(/^ {2}write to visible +1240 ns/m);
+    expect(measured).toMatch(/asked → got +nGnRnE → nGnRnE/);
+    expect(renderMachines(named(arm, benchReport()), plain)).toContain('not measured');
+    expect(text).not.toContain('stores');
   });
 
   it('has no colour unless asked', () => {

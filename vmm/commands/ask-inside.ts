@@ -2,6 +2,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { EXIT, WcvmmError } from '../errors.ts';
 import { runInTestbed, testbedDevice } from '../../testbed/index.ts';
 import type { Report } from '../report/report.ts';
 import type { Kind, ReportOptions } from './report-options.ts';
@@ -22,7 +23,10 @@ export async function askInside(kind: Kind, options: ReportOptions): Promise<{ r
       ...(cpu !== undefined && { cpu }),
       stdout: () => {},
     });
-    if (!(await readdir(outputDir)).includes(REPORT)) return { report: null, code };
+    if (!(await readdir(outputDir)).includes(REPORT)) {
+      if (code === EXIT.failed) return { report: null, code };
+      throw new WcvmmError('E_TESTBED', `the ${kind} inside of the instance ended with code ${code} and its report did not come out; expected ${REPORT}. Run it again; "wcvmm testbed shell --arch ${testbed}" shows the instance from inside.`);
+    }
     const { readReport } = await import('../report/read.ts');
     return { report: await readReport(join(outputDir, REPORT)) };
   } finally {

@@ -1,8 +1,9 @@
 /** Machines side by side, for a person: a column per machine, a block of rows per attribute, then what differs and what cannot be compared. */
+import { number } from './bench.ts';
 import type { NamedReport } from './machine.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
 import { compareMachines } from './machines.ts';
-import type { Answer, AttributeRow, Difference, Side } from './machines.ts';
+import type { Answer, AttributeRow, Difference, Measured, Side } from './machines.ts';
 import { MARK } from './matrix.ts';
 import { VERDICTS } from './report.ts';
 import type { Summary } from './report.ts';
@@ -10,7 +11,7 @@ import { paint, wrap } from './terminal.ts';
 import type { Style } from './terminal.ts';
 import { OUTCOME_WORDS, VERDICT_WORDS, evidenceText } from './words.ts';
 
-const LABEL = 17;
+const LABEL = 19;
 /** Less than this cuts the types' names. */
 const NARROWEST = 22;
 const GAP = 2;
@@ -71,8 +72,16 @@ function attributeRows({ machines, differs, combinedDiffers }: AttributeRow, col
     { label: 'stage 2', cells: cells(({ stage2 }) => evidenceText(stage2)), differs: differs.includes('stage2') },
     { label: 'strict', cells: cells(strictText), differs: differs.includes('strictness') },
     ...types.map((pairs, row) => ({ label: row === 0 ? 'asked → got' : '', cells: pairs.map(pairOf), differs: pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1)) })),
+    ...(sides.some((side) => side !== null && side.measured !== null) ? [{ label: 'stores', cells: cells(({ measured }) => measuredText(measured, 'stores')) }, { label: 'write to visible', cells: cells(({ measured }) => measuredText(measured, 'writeToVisible')) }] : []),
     { label: 'checks', cells: cells(({ summary }) => tally(summary)) },
   ];
+}
+
+/** Where it is none of hardware, that stands beside the figure itself. */
+export function measuredText(measured: Measured | null, what: 'stores' | 'writeToVisible'): string {
+  const figure = measured?.[what];
+  if (measured === null || figure === undefined || figure === null) return 'not measured';
+  return `${number(figure.median)} ${figure.unit} (${measured.stage1})${measured.meaningless ? ' not hardware' : ''}`;
 }
 
 function strictText({ strictness, trapped }: Side): string {

@@ -1,5 +1,6 @@
 /** Machines side by side: the table of `wcvmm compare`. */
 import type { NamedReport } from '../machine.ts';
+import { measuredText } from '../machines-text.ts';
 import { compareMachines } from '../machines.ts';
 import type { AttributeRow, Comparison, Side } from '../machines.ts';
 import { OUTCOME_WORDS, VERDICT_WORDS, evidenceText } from '../words.ts';
@@ -33,7 +34,8 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
 <tr>${head('host mapping', differs.includes('hostVma'))}${cells(({ hostVma }) => html`${evidenceText(hostVma)}`)}</tr>
 <tr>${head('stage 2', differs.includes('stage2'))}${cells(({ stage2, trapped }) => html`${trapped === null ? evidenceText(stage2) : 'none: trapped'}`)}</tr>
 <tr>${head('strict', differs.includes('strictness'))}${cells(strictness)}</tr>
-${combined}<tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
+${combined}${machines.some((side) => side !== null && side.measured !== null) ? html`<tr>${head('stores', false)}${cells(({ measured }) => html`${measuredText(measured, 'stores')}`)}</tr>
+<tr>${head('write to visible', false)}${cells(({ measured }) => html`${measuredText(measured, 'writeToVisible')}`)}</tr>` : null}<tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
 `;
 }
 
