@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { cpuVendor, hostMtrr, nestedPaging } from '../vmm/kvm/host-x86.ts';
+import { x86 } from '../vmm/kvm/arch/x86.ts';
+import { cpuVendor, nestedPaging } from '../vmm/kvm/cpu-x86.ts';
+import { hostMtrr } from '../vmm/kvm/host-x86.ts';
 import { watchSptes } from '../vmm/kvm/spte-watch.ts';
 import { Scope } from '../vmm/scope.ts';
 import { SysError } from '../vmm/sys/port.ts';
@@ -63,7 +65,7 @@ describe('watching KVM make entries', () => {
   function watching(trace: string): { ranges: unknown; written: Map<string, string>; folders: Set<string>; scope: Scope } {
     const { port, written, folders: made } = stubPort({ folders, texts: AMD });
     const scope = new Scope();
-    const watch = watchSptes({ ...port, readText: (path) => (path.endsWith('/trace') ? trace : port.readText(path)) }, scope, VM);
+    const watch = watchSptes({ ...port, readText: (path) => (path.endsWith('/trace') ? trace : port.readText(path)) }, scope, VM, 'npt');
     const dump = watch.read();
     return { ranges: dump.kind === 'read' ? dump.ranges : dump.why, written, folders: made, scope };
   }
@@ -91,9 +93,10 @@ describe('watching KVM make entries', () => {
     ['no nested paging', {}, /neither EPT nor NPT/],
     ['no tracefs', { texts: AMD }, /mount -t tracefs/],
     ['no tracepoint', { texts: AMD, folders: { [`${TRACEFS}/instances`]: [] } }, /no tracepoint kvmmmu:kvm_mmu_set_spte/],
-  ])('says why it cannot: %s', (_name, stub, why) => {
+  ])('says why it cannot: %s', async (_name, stub, why) => {
     const scope = new Scope();
-    const dump = watchSptes(stubPort(stub).port, scope, VM).read();
+    const watch = await x86.watchStage2(stubPort(stub).port, scope, VM);
+    const dump = watch.read();
     scope.close();
     expect(dump).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(why) });
   });
@@ -107,7 +110,7 @@ describe('watching KVM make entries', () => {
         throw new SysError('mkdir', 13);
       },
     };
-    expect(watchSptes(refusing, scope, VM).read()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(/root/) });
+    expect(watchSptes(refusing, scope, VM, 'npt').read()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(/root/) });
     scope.close();
   });
 });

@@ -26,7 +26,7 @@ const source = process.argv[5] === 'legacy' ? 'legacy' : 'cookie';
 /** What cannot be read back is reported as unread; that ends no life. */
 let readingBack = false;
 
-function life(port: Port): void {
+async function life(port: Port): Promise<void> {
   readingBack = false;
   const scope = new Scope();
   try {
@@ -40,7 +40,8 @@ function life(port: Port): void {
     for (const { gpa, mapping } of windows) machine.addMemslot(gpa, mapping);
     addVcpu(port, scope, machine, arch, arch.ramBase);
     readingBack = true;
-    arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: threadId() }).read();
+    const watch = await arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: threadId() });
+    watch.read();
   } finally {
     scope.close();
   }
@@ -58,7 +59,7 @@ function processHas(): string[] {
   return [`${files} files`, ...mappings, ...instances];
 }
 
-life(libcPort);
+await life(libcPort);
 const before = processHas().join('\n');
 const leaks: string[] = [];
 let round = 0;
@@ -67,7 +68,7 @@ for (;;) {
   round += 1;
   const faulty = new FaultyPort(libcPort, round, ERRNO.ENOMEM);
   try {
-    life(faulty.port);
+    await life(faulty.port);
     if (faulty.failed !== null && !readingBack) unnoticed += 1;
   } catch {
     // That it fails is the point; what it leaves behind is the question.

@@ -2,7 +2,7 @@
 import { Scope } from '../scope.ts';
 import { WcvmmError } from '../errors.ts';
 import type { GuestArchitecture, KvmFacts } from '../kvm/arch/arch.ts';
-import { cpuVendor, nestedPaging } from '../kvm/host-x86.ts';
+import { cpuVendor, nestedPaging } from '../kvm/cpu-x86.ts';
 import { openKvm } from '../kvm/machine.ts';
 import type { Port } from '../sys/port.ts';
 import { SysError } from '../sys/port.ts';

@@ -71,7 +71,7 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
     const trapped = job.windows.filter(({ access }) => access === 'trapped');
     const vcpu = addVcpu(port, scope, machine, arch, job.image.entry);
     const { timeoutMs, onConsole, signal } = job;
-    const stage2 = arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: await thread.id() });
+    const stage2 = await arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: await thread.id() });
     const run = await thread.run(port, vcpu, {
       doorbell: arch.doorbell,
       exchanges: exchangesOf(job),

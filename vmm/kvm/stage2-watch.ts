@@ -15,4 +15,8 @@ export interface Stage2Watch {
   read(): Stage2Dump;
 }
 
-export type WatchStage2 = (port: Port, scope: Scope, vm: WatchedVm) => Stage2Watch;
+export type WatchStage2 = (port: Port, scope: Scope, vm: WatchedVm) => Promise<Stage2Watch>;
+
+export function unreadable(why: string): Stage2Watch {
+  return { read: () => ({ kind: 'unavailable', why }) };
+}

@@ -18,6 +18,6 @@ export const arm64: GuestArchitecture = {
     if (checkExtension(port, vm, KVM_CAP.armNisvToUser) > 0) enableCap(port, vm, KVM_CAP.armNisvToUser);
     return { busLocks: false };
   },
-  watchStage2: (port, _scope, { debugName }) => ({ read: () => readStage2(port, debugName) }),
+  watchStage2: (port, _scope, { debugName }) => Promise.resolve({ read: () => readStage2(port, debugName) }),
   facts: (port, { vm }, vcpu) => ({ fwb: hasFwb(port, vcpu), mte: checkExtension(port, vm, KVM_CAP.armMte) > 0, vendor: null, nestedPaging: null, ticksPerSecond: null }),
 };

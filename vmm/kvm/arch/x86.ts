@@ -1,8 +1,8 @@
 import { KVM_BUS_LOCK_DETECTION_EXIT, KVM_CAP, checkExtension, enableCap } from '../../sys/kvm.ts';
 import { x86SetCpuid, x86SetFlat32, x86SetRegs, x86SupportedCpuid, x86TscKhz } from '../../sys/kvm-x86.ts';
 import type { Port } from '../../sys/port.ts';
-import { cpuVendor, nestedPaging } from '../host-x86.ts';
-import { watchSptes } from '../spte-watch.ts';
+import { cpuVendor, nestedPaging } from '../cpu-x86.ts';
+import { unreadable } from '../stage2-watch.ts';
 import type { GuestArchitecture } from './arch.ts';
 import { MEMORY_MAP } from './memory-map.ts';
 
@@ -20,7 +20,13 @@ export const x86: GuestArchitecture = {
     if (busLocks) enableCap(port, vm, KVM_CAP.x86BusLockExit, KVM_BUS_LOCK_DETECTION_EXIT);
     return { busLocks };
   },
-  watchStage2: watchSptes,
+  async watchStage2(port, scope, vm) {
+    const paging = nestedPaging(port);
+    if (paging === null) return unreadable('KVM uses neither EPT nor NPT here, so that there is no stage 2 to be read');
+    // Loaded late: it needs all of memattr.
+    const { watchSptes } = await import('../spte-watch.ts');
+    return watchSptes(port, scope, vm, paging);
+  },
   facts: (port, { vm }, vcpu) => ({ fwb: null, mte: false, vendor: cpuVendor(port), nestedPaging: nestedPaging(port), ticksPerSecond: tscFrequency(port, vm, vcpu) }),
 };
 
