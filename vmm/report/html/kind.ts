@@ -10,8 +10,8 @@ export function kindOfType(type: string): TypeKind {
 }
 
 function kindOfOne(type: string): TypeKind {
-  if (/^(Device-nG|UC|CD)/.test(type)) return 'strict';
-  if (/^(Device-G|Normal-NC|WC)/.test(type)) return 'combining';
+  if (/^(Device-nG|nG|UC|CD)/.test(type)) return 'strict';
+  if (/^(Device-G|GRE|Normal-NC|WC)/.test(type)) return 'combining';
   return /^(Normal-|W[BTP])/.test(type) ? 'cached' : 'unknown';
 }
 

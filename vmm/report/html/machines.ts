@@ -28,7 +28,7 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
   const combined = Array.from({ length: types }, (_, row) => {
     const pairs = machines.map((side) => side?.combined[row]);
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
-    return html`<tr>${head(row === 0 ? 'a guest that asks for … gets' : html`<span class="hidden">asks for … gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${pair.stage1} →</span> ${typeChip(pair.effective)}`}</td>`)}</tr>`;
+    return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(short(pair.effective))}`}</td>`)}</tr>`;
   });
   return html`<tbody><tr class="window"><th colspan="${count + 1}" scope="rowgroup">${attribute}</th></tr>
 <tr>${head('host mapping', differs.includes('hostVma'))}${cells(({ hostVma }) => html`${evidenceText(hostVma)}`)}</tr>
@@ -37,6 +37,11 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
 ${combined}${machines.some((side) => side !== null && side.measured !== null) ? html`<tr>${head('stores', false)}${cells(({ measured }) => html`${measuredText(measured, 'stores')}`)}</tr>
 <tr>${head('write to visible', false)}${cells(({ measured }) => html`${measuredText(measured, 'writeToVisible')}`)}</tr>` : null}<tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
 `;
+}
+
+/** Device- goes without saying beside nGnRE. */
+function short(type: string): string {
+  return type.replaceAll('Device-', '');
 }
 
 function head(text: string | Markup, differs: boolean): Markup {

@@ -4,10 +4,10 @@ import { Markup } from './markup.ts';
 export const STYLE = new Markup(`
 :root{--page:#fff;--raised:#f5f6f8;--ink:#16191d;--soft:#565e69;--line:#c9ced6;--link:#0b57a4;
 --strict:#e3d9f7;--strict-ink:#3c1d7a;--combining:#d3e9f8;--combining-ink:#0a4468;--cached:#f7e3c5;--cached-ink:#643c00;
---good:#1a6b35;--good-fill:#dff1e3;--bad:#b3121d;--bad-fill:#fbdfe0;--odd:#7a5200;--odd-fill:#fdeec2;--mute:#e6e9ed;--mute-ink:#4b535e}
+--good:#1a6b35;--good-fill:#dff1e3;--bad:#b3121d;--bad-fill:#fbdfe0;--odd:#7a5200;--odd-fill:#fdeec2;--mute:#e6e9ed;--mute-ink:#4b535e;--strict-line:#5b2fb5;--combining-line:#0a67a3;--cached-line:#8a5200}
 @media(prefers-color-scheme:dark){:root{--page:#14171b;--raised:#1d2127;--ink:#e8ebef;--soft:#a4adb9;--line:#414a56;--link:#82bdf5;
 --strict:#3d2d69;--strict-ink:#e2d6ff;--combining:#123f5e;--combining-ink:#cfe9ff;--cached:#56390d;--cached-ink:#ffe4b8;
---good:#7ed399;--good-fill:#17351f;--bad:#ff8d92;--bad-fill:#521a1e;--odd:#f0c561;--odd-fill:#453506;--mute:#2b3139;--mute-ink:#b9c1cc}}
+--good:#7ed399;--good-fill:#17351f;--bad:#ff8d92;--bad-fill:#521a1e;--odd:#f0c561;--odd-fill:#453506;--mute:#2b3139;--mute-ink:#b9c1cc;--strict-line:#b596ff;--combining-line:#5cc0ff;--cached-line:#f5b452}}
 *{box-sizing:border-box}
 html{color-scheme:light dark;scroll-padding-top:1rem}
 body{margin:0 auto;max-width:76rem;padding:1.25rem clamp(.9rem,3vw,2.5rem) 3rem;background:var(--page);color:var(--ink);font:1rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",Arial,sans-serif}
@@ -86,12 +86,13 @@ code{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
 .plot{padding:.7rem .8rem;border:1px solid var(--line);border-radius:.4rem;margin:0}.plot>svg{width:100%;height:auto}
 .plot text{font-size:12px}.plot .tick{font-weight:400;font-size:11px;fill:var(--soft)}.plot .rule{stroke:var(--line);stroke-width:1}
 .plot .watermark{font-size:30px;fill:var(--odd);opacity:.35}.plot .key{margin:.3rem 0 0;gap:.15rem .9rem;font:.8rem ui-monospace,"DejaVu Sans Mono",monospace}.plot .key svg{display:inline-block;vertical-align:middle;overflow:visible}
-.plot .strict{color:var(--strict-ink)}.plot .combining{color:var(--combining-ink)}.plot .cached{color:var(--cached-ink)}.plot .unknown{color:var(--soft)}
+.plot .strict{color:var(--strict-line)}.plot .combining{color:var(--combining-line)}.plot .cached{color:var(--cached-line)}.plot .unknown{color:var(--soft)}
 .line{fill:none;stroke:currentColor;stroke-width:1.8}.s1{stroke-dasharray:7 3}.s2{stroke-dasharray:2 3}.s3{stroke-dasharray:9 3 2 3}.s4{stroke-dasharray:4 2}.s5{stroke-dasharray:1 2}
 .spread{stroke:currentColor;stroke-width:1;opacity:.7}.marker{fill:var(--page);stroke:currentColor;stroke-width:1.8}
 .figures th[scope=row]{font-weight:400;white-space:nowrap}.figures .asks{font:.85rem ui-monospace,"DejaVu Sans Mono",monospace}.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .figures tbody tr:nth-child(even){background:var(--raised)}
 footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-size:.9rem}
-@media(max-width:40rem){.wide{display:none}.narrow{display:block!important}.matrix th.stage1,.matrix .chip,.tile{font-size:.75rem}.matrix th,.matrix td{padding:.2rem .25rem}dl.facts div{display:block}dl.facts dt{margin-top:.4rem}.notes{padding-left:1.6rem}}
+.machines thead th:first-child{font-size:.8rem;font-weight:400;color:var(--soft)}
+@media(max-width:40rem){.machines th,.machines td{min-width:7.5rem;font-size:.82rem}.machines tbody th[scope=row]{min-width:0;white-space:normal!important}.wide{display:none}.narrow{display:block!important}.matrix th.stage1,.matrix .chip,.tile{font-size:.75rem}.matrix th,.matrix td{padding:.2rem .25rem}dl.facts div{display:block}dl.facts dt{margin-top:.4rem}.notes{padding-left:1.6rem}}
 @media print{.scroll{overflow:visible}body{max-width:none}}
 `);
