@@ -25,6 +25,11 @@ describe('renderBench', () => {
     expect(parseReport(formatReport(report))).toEqual(report);
   });
 
+  it('is written with a figure on a line', () => {
+    const lines = formatReport(report).split('\n');
+    expect(lines.filter((line) => line.startsWith('      {"window"'))).toHaveLength(report.bench?.figures.length ?? 0);
+  });
+
   it('says first and last where figures say nothing of hardware, and nowhere else', () => {
     const emulated = renderBench(benchReport('measured in qemu-10.0.2'), plain);
     expect(emulated.match(/^!! NOT HARDWARE: measured in qemu-10\.0\.2$/gm)).toHaveLength(2);
@@ -48,7 +53,7 @@ describe('renderBench', () => {
 describe('seriesOf', () => {
   it('has nothing where nothing was measured', () => {
     expect(seriesOf([])).toEqual([]);
-    expect(seriesOf(report.bench?.figures ?? []).map(({ columns }) => columns.map(({ head }) => head))).toEqual([['64', '256', '1024', '4096'], ['8', '64', '256'], ['median'], ['median']]);
+    expect(seriesOf(report.bench?.figures ?? []).map(({ columns }) => columns.map(({ head }) => head))).toEqual([['64', '256', '1024', '4096'], ['8', '64', '256'], ['load-latency', 'write-to-visible']]);
   });
 });
 

@@ -14,13 +14,21 @@ export function formatComparison(comparison: Comparison): string {
   return formatLines(comparison);
 }
 
-function formatLines(report: object): string {
-  const fields = Object.entries(report).map(([name, value]: [string, unknown]) => {
-    const many = Array.isArray(value) && value.length > 0;
-    const text = many ? `[\n    ${value.map((item) => JSON.stringify(item)).join(',\n    ')}\n  ]` : JSON.stringify(value);
-    return `  ${JSON.stringify(name)}: ${text}`;
-  });
-  return `{\n${fields.join(',\n')}\n}\n`;
+function formatLines(value: object, indent = ''): string {
+  const inner = `${indent}  `;
+  const fields = Object.entries(value).map(([name, field]: [string, unknown]) => `${inner}${JSON.stringify(name)}: ${formatField(field, inner)}`);
+  return `{\n${fields.join(',\n')}\n${indent}}${indent === '' ? '\n' : ''}`;
+}
+
+function formatField(field: unknown, indent: string): string {
+  if (isList(field)) return `[\n${field.map((item) => `${indent}  ${JSON.stringify(item)}`).join(',\n')}\n${indent}]`;
+  // bench's figures are such a list.
+  if (typeof field === 'object' && field !== null && Object.values(field).some((inner) => isList(inner) && inner.length > 6)) return formatLines(field, indent);
+  return JSON.stringify(field);
+}
+
+function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length > 0;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { number, rowsOf, seriesOf } from '../bench.ts';
 import type { Series } from '../bench.ts';
 import { isControl } from '../report.ts';
-import type { Bench, Figure, Report } from '../report.ts';
+import type { Bench, Report } from '../report.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { typeChip } from './matrix.ts';
@@ -26,7 +26,7 @@ function notHardware(meaningless: string | null): Markup | null {
 function benchSection(report: Report, { meaningless, runs, figures }: Bench, prefix: string): Markup {
   const [bySize, ...others] = seriesOf(figures);
   const windows = [...report.windows.entries()].filter(([index]) => figures.some(({ window }) => window === index));
-  const range = rangeOf(figures.filter((figure) => bySize?.columns.some(({ has }) => figure.quantity === bySize.quantity && has(figure))));
+  const range = rangeOf(figures.filter((figure) => bySize?.columns.some(({ has }) => has(figure))));
   return html`<h3>Measured</h3>
 ${notHardware(meaningless)}
 ${bySize === undefined ? null : html`<p>Bandwidth of stores by the size of a burst, ${figures.find(({ quantity }) => quantity === 'store-bandwidth')?.unit ?? ''}; both scales are logarithmic. A line for each memory type that a guest asks for; bars from quartile to quartile of ${runs} runs.</p>
@@ -34,19 +34,19 @@ ${bySize === undefined ? null : html`<p>Bandwidth of stores by the size of a bur
     plot({
       id: `${prefix}-plot${index}`,
       title: `${index} ${isControl(report, window) ? 'control: ordinary memory' : window.attribute}`,
-      figures: figures.filter((figure) => figure.window === index && bySize.columns.some(({ has }) => figure.quantity === bySize.quantity && has(figure))),
+      figures: figures.filter((figure) => figure.window === index && bySize.columns.some(({ has }) => has(figure))),
       range,
       meaningless: meaningless !== null,
     }),
   )}</div>
-<details><summary>The same as a table</summary>${seriesTable(report, bySize, figures)}</details>`}
-${others.map((series) => html`<h4>${series.title}</h4>${seriesTable(report, series, figures)}`)}
+<details><summary>The same as a table</summary>${seriesTable(report, bySize)}</details>`}
+${others.map((series) => html`<h4>${series.title}</h4>${seriesTable(report, series)}`)}
 <p class="small">Medians of ${runs} runs, between their quartiles. A burst ends with a barrier: its stores have arrived. The control is ordinary memory, which shows what the loop itself costs.</p>`;
 }
 
-function seriesTable(report: Report, { title, quantity, columns }: Series, figures: readonly Figure[]): Markup {
-  const body = rowsOf(report).map(({ window, stage1, effective }) => {
-    const cells = columns.map(({ has }) => figures.find((figure) => figure.quantity === quantity && figure.window === window && figure.stage1 === stage1 && has(figure)));
+function seriesTable(report: Report, { title, columns }: Series): Markup {
+  const body = rowsOf(report).map(({ window, stage1, effective, figures }) => {
+    const cells = columns.map(({ has }) => figures.find(has));
     const of = report.windows[window];
     return html`<tr><th scope="row">${window} ${of !== undefined && isControl(report, of) ? 'control' : (of?.attribute ?? '')} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th>${cells.map((figure) => html`<td class="number">${figure === undefined ? '' : html`${number(figure.median)} <span class="small">${number(figure.low)}–${number(figure.high)}</span>`}</td>`)}</tr>
 `;
