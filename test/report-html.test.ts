@@ -95,6 +95,7 @@ describe('what the page says', () => {
   it('of an emulator that no timing is real', () => {
     expect(pageOf(sample)).toContain('<b>Emulated</b> by qemu-10.0.2');
     expect(pageOf(x86Report('npt'))).not.toContain('Emulated');
+    expect(pageOf(sample, x86Report('npt'))).toContain('<b>Emulated</b> arm64 by qemu-10.0.2: ');
   });
 
   it('of an emulator on its measurements too, over each plot', () => {

@@ -3,7 +3,8 @@ import { number } from './bench.ts';
 import type { NamedReport } from './machine.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
 import { compareMachines } from './machines.ts';
-import type { Answer, AttributeRow, Difference, Measured, Side } from './machines.ts';
+import type { Measured, Side } from './machine-side.ts';
+import type { Answer, AttributeRow, Difference } from './machines.ts';
 import { MARK } from './matrix.ts';
 import { VERDICTS } from './report.ts';
 import type { Summary } from './report.ts';
@@ -65,6 +66,7 @@ function blockOf(columns: readonly number[], reports: readonly NamedReport[], at
 function attributeRows({ machines, differs, combinedDiffers }: AttributeRow, columns: readonly number[]): readonly Row[] {
   const sides = columns.map((index) => machines[index] ?? null);
   const cells = (cell: (side: Side) => string): string[] => sides.map((side) => (side === null ? 'no such window' : cell(side)));
+  const isMeasured = sides.some((side) => side !== null && side.measured !== null);
   const combined = sides.map((side) => side?.combined ?? []);
   const types = Array.from({ length: Math.max(0, ...combined.map(({ length }) => length)) }, (_, row) => combined.map((pairs) => pairs[row]));
   return [
@@ -72,7 +74,8 @@ function attributeRows({ machines, differs, combinedDiffers }: AttributeRow, col
     { label: 'stage 2', cells: cells(({ stage2 }) => evidenceText(stage2)), differs: differs.includes('stage2') },
     { label: 'strict', cells: cells(strictText), differs: differs.includes('strictness') },
     ...types.map((pairs, row) => ({ label: row === 0 ? 'asked → got' : '', cells: pairs.map(pairOf), differs: pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1)) })),
-    ...(sides.some((side) => side !== null && side.measured !== null) ? [{ label: 'stores', cells: cells(({ measured }) => measuredText(measured, 'stores')) }, { label: 'write to visible', cells: cells(({ measured }) => measuredText(measured, 'writeToVisible')) }] : []),
+    ...(isMeasured ? [{ label: 'stores', cells: cells(({ measured }) => measuredText(measured, 'stores')) }] : []),
+    ...(isMeasured ? [{ label: 'write to visible', cells: cells(({ measured }) => measuredText(measured, 'writeToVisible')) }] : []),
     { label: 'checks', cells: cells(({ summary }) => tally(summary)) },
   ];
 }

@@ -63,7 +63,9 @@ function windowPicture({ index, window }: Drawn, stretch: Stretch, id: string): 
   const width = Math.max(place(offset + length, stretch) - place(offset, stretch), NARROWEST);
   const x = Math.min(place(offset, stretch), 100 - width);
   const label = width >= ROOM_FOR_NAME ? `${index} ${attribute}` : width >= ROOM_FOR_NUMBER ? String(index) : '';
-  return html`<g class="${attribute}"><rect class="fill" x="${places(x)}%" y="2" width="${places(width)}%" height="44"/><rect x="${places(x)}%" y="2" width="${places(width)}%" height="44" fill="url(#${id}-${attribute})"/><rect class="outline" x="${places(x)}%" y="2" width="${places(width)}%" height="44"/>${label === '' ? null : html`<text x="${places(x + width / 2)}%" y="29" text-anchor="middle">${label}</text>`}</g>
+  const at = html`x="${places(x)}%" y="2" width="${places(width)}%" height="44"`;
+  return html`<g class="${attribute}"><rect class="fill" ${at}/><rect ${at} fill="url(#${id}-${attribute})"/><rect class="outline" ${at}/>
+${label === '' ? null : html`<text x="${places(x + width / 2)}%" y="29" text-anchor="middle">${label}</text>`}</g>
 `;
 }
 
@@ -83,7 +85,10 @@ function ticks(windows: readonly Drawn[], stretch: Stretch): readonly Markup[] {
 
 /** Not by colour alone: device is hatched, default dotted, wc plain. */
 function patterns(id: string): Markup {
-  return html`<pattern id="${id}-device" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="ink" width="2" height="8"/></pattern><pattern id="${id}-default" width="8" height="8" patternUnits="userSpaceOnUse"><circle class="ink" cx="3" cy="3" r="1.2"/></pattern><pattern id="${id}-wc" width="8" height="8" patternUnits="userSpaceOnUse"/>`;
+  const tile = html`width="8" height="8" patternUnits="userSpaceOnUse"`;
+  return html`<pattern id="${id}-device" ${tile} patternTransform="rotate(45)"><rect class="ink" width="2" height="8"/></pattern>
+<pattern id="${id}-default" ${tile}><circle class="ink" cx="3" cy="3" r="1.2"/></pattern>
+<pattern id="${id}-wc" ${tile}/>`;
 }
 
 /** Percent of the width. */

@@ -1,8 +1,9 @@
 /** Machines side by side: the table of `wcvmm compare`. */
 import type { NamedReport } from '../machine.ts';
+import type { Side } from '../machine-side.ts';
 import { measuredText } from '../machines-text.ts';
 import { compareMachines } from '../machines.ts';
-import type { AttributeRow, Comparison, Side } from '../machines.ts';
+import type { AttributeRow, Comparison } from '../machines.ts';
 import { OUTCOME_WORDS, VERDICT_WORDS, evidenceText } from '../words.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
@@ -30,12 +31,18 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
     return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(short(pair.effective))}`}</td>`)}</tr>`;
   });
+  const isMeasured = machines.some((side) => side !== null && side.measured !== null);
+  const measured = isMeasured
+    ? html`<tr>${head('stores', false)}${cells((side) => html`${measuredText(side.measured, 'stores')}`)}</tr>
+<tr>${head('write to visible', false)}${cells((side) => html`${measuredText(side.measured, 'writeToVisible')}`)}</tr>`
+    : null;
   return html`<tbody><tr class="window"><th colspan="${count + 1}" scope="rowgroup">${attribute}</th></tr>
 <tr>${head('host mapping', differs.includes('hostVma'))}${cells(({ hostVma }) => html`${evidenceText(hostVma)}`)}</tr>
 <tr>${head('stage 2', differs.includes('stage2'))}${cells(({ stage2, trapped }) => html`${trapped === null ? evidenceText(stage2) : 'none: trapped'}`)}</tr>
 <tr>${head('strict', differs.includes('strictness'))}${cells(strictness)}</tr>
-${combined}${machines.some((side) => side !== null && side.measured !== null) ? html`<tr>${head('stores', false)}${cells(({ measured }) => html`${measuredText(measured, 'stores')}`)}</tr>
-<tr>${head('write to visible', false)}${cells(({ measured }) => html`${measuredText(measured, 'writeToVisible')}`)}</tr>` : null}<tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
+${combined}
+${measured}
+<tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
 `;
 }
 

@@ -22,7 +22,12 @@ export function matrixTable({ name, report }: NamedReport, notes: readonly Note[
   const bodies = [...report.windows.entries()].map(([index, window]) => windowRows({ report, index, window, probes, noteOf, prefix }));
   return html`<div class="scroll" role="region" aria-label="${name}: predicted, programmed and observed, by window and stage-1 type" tabindex="0"><table class="matrix">
 <caption class="hidden">For every window and every memory type that a guest can ask for: what the model predicts, what the kernel programmed, and what the guest observed with each probe</caption>
-<thead><tr><th rowspan="2" scope="col" class="stage1">guest asks for</th><th scope="col" class="band predicted">predicted</th><th scope="col" class="band programmed wide">programmed</th><th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th></tr>
+<thead><tr>
+<th rowspan="2" scope="col" class="stage1">guest asks for</th>
+<th scope="col" class="band predicted">predicted</th>
+<th scope="col" class="band programmed wide">programmed</th>
+<th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th>
+</tr>
 <tr><th scope="col">gets</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${PROBE_SHORT[probe]}</abbr></th>`)}</tr></thead>
 ${bodies}</table></div>`;
 }
@@ -86,6 +91,14 @@ export function matrixLegend({ checks }: Report): Markup {
     const some = probes.filter((probe) => checks.some((check) => check.probe === probe));
     return some.length > 0 ? [html`<div><dt>${some.map((probe) => PROBE_SHORT[probe]).join(' ')}</dt><dd>${meaning}</dd></div>`] : [];
   });
-  return html`<ul class="key" aria-label="Tiles"><li><span class="tile worked">ok</span> it worked</li><li><span class="tile fault">aln</span> it faulted</li><li><span class="tile lost">lost</span> data or the VM was lost</li><li><span class="tile none">n/a</span> not possible here</li><li><span class="tile mismatch">ok<sup>✗</sup></span> mismatch</li><li><span class="tile erratum">ok<sup>!</sup></span> erratum of the emulator</li><li><span class="tile worked unobservable">ok<sup>?</sup></span> says nothing of the type</li></ul>
+  return html`<ul class="key" aria-label="Tiles">
+<li><span class="tile worked">ok</span> it worked</li>
+<li><span class="tile fault">aln</span> it faulted</li>
+<li><span class="tile lost">lost</span> data or the VM was lost</li>
+<li><span class="tile none">n/a</span> not possible here</li>
+<li><span class="tile mismatch">ok<sup>✗</sup></span> mismatch</li>
+<li><span class="tile erratum">ok<sup>!</sup></span> erratum of the emulator</li>
+<li><span class="tile worked unobservable">ok<sup>?</sup></span> says nothing of the type</li>
+</ul>
 <details><summary>What was asked</summary><dl class="asked">${asked}</dl></details>`;
 }

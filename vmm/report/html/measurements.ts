@@ -2,7 +2,7 @@
 import { number, rowsOf, seriesOf } from '../bench.ts';
 import type { Series } from '../bench.ts';
 import { isControl } from '../report.ts';
-import type { Bench, Report } from '../report.ts';
+import type { Bench, Figure, Report } from '../report.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { typeChip } from './matrix.ts';
@@ -48,10 +48,16 @@ function seriesTable(report: Report, { title, columns }: Series): Markup {
   const body = rowsOf(report).map(({ window, stage1, effective, figures }) => {
     const cells = columns.map(({ has }) => figures.find(has));
     const of = report.windows[window];
-    return html`<tr><th scope="row">${window} ${of !== undefined && isControl(report, of) ? 'control' : (of?.attribute ?? '')} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th>${cells.map((figure) => html`<td class="number">${figure === undefined ? '' : html`${number(figure.median)} <span class="small">${number(figure.low)}–${number(figure.high)}</span>`}</td>`)}</tr>
+    const name = of !== undefined && isControl(report, of) ? 'control' : (of?.attribute ?? '');
+    return html`<tr><th scope="row">${window} ${name} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th>${cells.map(figureCell)}</tr>
 `;
   });
   return html`<div class="scroll" role="region" aria-label="${title}" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, asked → got</th>${columns.map(({ head }) => html`<th scope="col" class="number">${head}</th>`)}</tr></thead><tbody>${body}</tbody></table></div>`;
+}
+
+function figureCell(figure: Figure | undefined): Markup {
+  if (figure === undefined) return html`<td></td>`;
+  return html`<td class="number">${number(figure.median)} <span class="small">${number(figure.low)}–${number(figure.high)}</span></td>`;
 }
 
 function checkTable({ checks, windows }: Report): Markup {

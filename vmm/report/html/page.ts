@@ -12,7 +12,7 @@ const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').upd
 export function formatHtml(reports: readonly NamedReport[]): string {
   const several = reports.length > 1;
   const title = several ? `wcvmm: ${reports.length} machines` : `wcvmm: ${reports[0]?.name ?? ''} ${reports[0]?.report.device.address ?? ''}`.trim();
-  const emulators = [...new Set(reports.flatMap(({ report }) => report.platform.emulator ?? []))];
+  const emulated = reports.flatMap(({ name, report }) => (report.platform.emulator === null ? [] : [`${several ? `${name} ` : ''}by ${report.platform.emulator}`]));
   return html`<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -27,7 +27,7 @@ export function formatHtml(reports: readonly NamedReport[]): string {
 <body>
 <a class="skip" href="#main">To the results</a>
 <header><p class="brand">wcvmm</p><h1>What guests get of a BAR</h1>
-${emulators.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> by ${emulators.join(', ')}: which faults a type raises and what the kernel programmed is real; no timing is.</p>` : null}</header>
+${emulated.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> ${emulated.join(', ')}: which faults a type raises and what the kernel programmed is real; no timing is.</p>` : null}</header>
 ${several ? html`<nav aria-label="Machines"><ul><li><a href="#machines">side by side</a></li>${reports.map(({ name }, index) => html`<li><a href="#m${index}">${name}</a></li>`)}</ul></nav>` : null}
 <main id="main">
 ${several ? machinesSection(reports) : null}
