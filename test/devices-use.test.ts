@@ -122,6 +122,8 @@ test('virtual functions hang on it', () => {
 });
 
 test.each([['/dev/vfio/9'], ['/dev/vfio/devices/vfio3']])('a process that has %s open', (node) => {
+  machine.remove();
+  machine = new FakeMachine([{ address: NIC, driver: 'vfio-pci', group: '9', classCode: '0x020000' }]);
   machine.file(`${machine.folderOf(NIC)}/vfio-dev/vfio3/dev`, '511:3\n');
   machine.rawLink('/proc/4711/fd/7', node);
   machine.file('/proc/4711/comm', 'qemu-system-x86\n');

@@ -124,6 +124,16 @@ describe('limits', () => {
   });
 });
 
+test('the JSON has the fields that scripts rely on', () => {
+  const diagnosis = look({});
+  expect(Object.keys(diagnosis)).toEqual(['schema', 'kernel', 'machine', 'source', 'verify', 'findings']);
+  for (const one of diagnosis.findings) {
+    expect(Object.keys(one)).toEqual(['id', 'state', 'detail', 'mend', 'blocks']);
+    expect(['ok', 'missing', 'unknown', 'note']).toContain(one.state);
+  }
+  expect(new Set(diagnosis.findings.map(({ id }) => id)).size).toBe(diagnosis.findings.length);
+});
+
 test('the text fits the terminal and is plain where there is none', () => {
   const text = renderDiagnosis(look({}), { columns: 80, color: false });
   expect(Math.max(...text.split('\n').map(({ length }) => length))).toBeLessThanOrEqual(80);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { inTestbed } from './support.ts';
+import { findings, inTestbed, insideScript } from './support.ts';
+import type { Finished } from './support.ts';
 
 const WCVMM = 'node /wcvmm/dist/vmm/cli.js';
 /** The NVMe that the kernel's own driver has, and the disk behind it. */
@@ -51,6 +52,19 @@ describe('a device that the kernel uses', () => {
       `node /wcvmm/dist/test/inside/hold.js /dev/vfio/5 ${WCVMM} unbind 0000:01:00.0`,
     );
     for (const said of [held, group]) expect(said).toMatch(/E_DEVICE_IN_USE: .* process \d+ \(node\) has it open[^]*\[2\]/);
+  });
+
+  test('is told as in use by whatever needs it, while a guest has it', async () => {
+    const device = '0000:01:00.0';
+    const commands = [['verify', '-d', device], ['verify', '-d', device, '--iommu', 'container'], ['unbind', device], ['devices'], ['doctor', '-d', device], ['doctor']];
+    const { stdout } = await insideScript('while-running', ['bad-loop.elf', device, JSON.stringify(commands)], { inputs: ['arm64-tests/build/bad-loop.elf'] });
+    const [cdev, group, unbind, devices, doctor, other] = [...findings(stdout).values()] as readonly Finished[];
+    for (const refused of [cdev, group]) expect(refused?.stderr).toMatch(/E_DEVICE_DRIVER: 0000:01:00\.0 is in use by another process/);
+    expect(unbind?.stderr).toMatch(/E_DEVICE_IN_USE: .* process \d+ \(node\) has it open/);
+    expect(devices?.stdout).toMatch(/0000:01:00\.0[^]*in use: process \d+ \(node\) has it open\n\n0000:02/);
+    expect(doctor?.stdout).toMatch(/missing {2}device .*is in use by another process/);
+    // Unless told which, doctor asks a device that is free.
+    expect(other?.stdout).toMatch(/ok {7}device .*0000:02:00\.0/);
   });
 
   test('shows what would be done, and does nothing', async () => {

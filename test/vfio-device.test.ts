@@ -69,6 +69,7 @@ describe('a device that cannot be opened', () => {
     ['no permission for the iommufd', { ...stubDevice('vfio-pci', '5'), nodes: { ...nodes, '/dev/iommu': 'EPERM' } }, 'E_PERMISSION'],
     ['no iommufd', { ...stubDevice('vfio-pci', '5'), nodes: { '/dev/vfio/devices/vfio0': 'ok' } }, 'E_NO_IOMMU'],
     ['used by another process', { ...stubDevice('vfio-pci', '5'), nodes, ioctls: { [BIND]: 'EBUSY' } }, 'E_DEVICE_DRIVER'],
+    ['bound to an iommufd of another process', { ...stubDevice('vfio-pci', '5'), nodes, ioctls: { [BIND]: 'EINVAL' } }, 'E_DEVICE_DRIVER'],
   ])('%s: %s', (_name, stub, code) => {
     expect(openDevice(stub)).toEqual({ code, open: 0 });
   });

@@ -24,12 +24,12 @@ export function variantOf(options: { stock?: true; kernel?: KernelVariant }): Ke
 
 /** `wcvmm kernel`: the testbed's kernels, and the patches in them. */
 export function kernelCommand(): Command {
-  return new Command('kernel').description('build the kernels of the testbed, check their patches').addCommand(buildCommand()).addCommand(checkCommand());
+  return new Command('kernel').description('Build the kernels of the testbed, check their patches').addCommand(buildCommand()).addCommand(checkCommand());
 }
 
 function buildCommand(): Command {
   return addKernelOptions(new Command('build'))
-    .description('build a kernel into the cache, unless it is there, and print the path of its image')
+    .description('Build a kernel into the cache, unless it is there, and print the path of its image')
     .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(kernelArchitectures).default(kernelArchitectures[0]))
     .addOption(new Option('--all', 'those that the tests need, one path a line: stock, patched, and wrong-type (x86) or cacheable (arm64)').conflicts(['kernel', 'stock']))
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
@@ -45,7 +45,7 @@ function buildCommand(): Command {
 
 function checkCommand(): Command {
   return new Command('check')
-    .description("do with the patch series what a reviewer's robots do: checkpatch, sparse, every patch compiled")
+    .description("Do with the patch series what a reviewer's robots do: checkpatch, sparse, every patch compiled")
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .addHelpText('after', '\nTakes an hour the first time; stopped, it goes on where it was.\n\nExit codes: 0 nothing to complain about, 1 something, 2 could not check.')
     .action(async ({ linuxSource }: { linuxSource?: string }) => {

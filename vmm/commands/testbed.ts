@@ -8,7 +8,7 @@ import { addKernelOptions, variantOf } from './kernel.ts';
 export function testbedCommand(): Command {
   return new Command('testbed')
     .enablePositionalOptions()
-    .description("run commands inside an emulated instance whose kernel has the project's patches")
+    .description("Run commands inside an emulated instance whose kernel has the project's patches")
     .addCommand(runCommand())
     .addCommand(execCommand())
     .addCommand(shellCommand());
@@ -31,7 +31,7 @@ interface BatchOptions extends SharedOptions {
 }
 
 function runCommand(): Command {
-  return batchCommand('run', 'run wcvmm inside the instance; its output, files and exit code come back', '<arguments...>')
+  return batchCommand('run', 'Run wcvmm inside the instance; its output, files and exit code come back', '<arguments...>')
     .addHelpText(
       'after',
       examples(
@@ -44,13 +44,13 @@ function runCommand(): Command {
 }
 
 function execCommand(): Command {
-  return batchCommand('exec', 'run any program inside the instance', '<program...>')
+  return batchCommand('exec', 'Run any program inside the instance', '<program...>')
     .addHelpText('after', examples('wcvmm testbed exec -- cat /proc/version', 'wcvmm testbed exec --no-iommu -- ls /sys/bus/pci/devices'))
     .action(async (args: string[], options: BatchOptions) => start(batch({ kind: 'program', args }, options)));
 }
 
 function shellCommand(): Command {
-  return machineOptions(new Command('shell').description('an interactive shell inside the instance; it powers off when the shell ends'))
+  return machineOptions(new Command('shell').description('An interactive shell inside the instance; it powers off when the shell ends'))
     .addHelpText('after', examples('wcvmm testbed shell', 'wcvmm testbed shell --stock --cpu neoverse-n1'))
     .action(async (options: SharedOptions) => start({ ...request(options), run: { kind: 'shell' }, timeout: null }));
 }

@@ -3,7 +3,9 @@ import type { Source } from '../../memattr/index.ts';
 import { WcvmmError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 import { Scope } from '../scope.ts';
+import { pciAddresses, readPciDevice } from '../sys/pci.ts';
 import type { PciDevice } from '../sys/pci.ts';
+import { usesOf } from '../devices/use.ts';
 import { SysError } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { hasMmapCookies } from '../vfio/cookie.ts';
@@ -15,7 +17,6 @@ import type { Finding } from './finding.ts';
 import { attempt } from './read.ts';
 
 const GROUPS = '/sys/kernel/iommu_groups';
-const DEVICES = '/sys/bus/pci/devices';
 const VFIO_PCI = '/sys/bus/pci/drivers/vfio-pci';
 
 export interface Way {
@@ -67,10 +68,12 @@ export function vfioPci(port: Port, { source }: Way): Finding {
 
 const WAY = { ioas: 'iommufd', container: 'the container', none: "VFIO's no-IOMMU mode: no DMA" } as const;
 
-/** The device that is named, else the first that vfio-pci holds. */
+/** The device that is named, else the first that vfio-pci holds; one that no process has open, if there is one. */
 function chosen(port: Port, { device }: Way): string | null {
   if (device !== null) return device;
-  return (attempt(() => port.list(DEVICES)) ?? []).toSorted().find((address) => port.linkName(`${DEVICES}/${address}/driver`) === 'vfio-pci') ?? null;
+  const held = pciAddresses(port).flatMap((address) => readPciDevice(port, address) ?? []).filter(({ driver }) => driver === 'vfio-pci');
+  const free = held.find((pci) => usesOf(port, pci).length === 0);
+  return (free ?? held[0])?.address ?? null;
 }
 
 /** The device itself, opened and closed again, and the cookie feature by PROBE. Throws E_USAGE for a text that is no PCI address. */

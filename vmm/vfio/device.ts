@@ -86,7 +86,8 @@ function bindBusy<T>(pci: PciDevice, run: () => T): T {
   try {
     return run();
   } catch (error) {
-    if (isErrno(error, 'EBUSY')) throw new WcvmmError('E_DEVICE_DRIVER', `${pci.address} is in use by another process (EBUSY). End it; "fuser -v /dev/vfio/* /dev/vfio/devices/*" names it.`, { cause: error });
+    // EINVAL is how a character device that is bound to another process's iommufd answers (vfio_df_open).
+    if (isErrno(error, 'EBUSY', 'EINVAL')) throw new WcvmmError('E_DEVICE_DRIVER', `${pci.address} is in use by another process (${error.errnoName}). End it; "wcvmm devices" names it.`, { cause: error });
     throw error;
   }
 }
