@@ -129,6 +129,12 @@ describe('what cannot be bound', () => {
     expect(await codeOf(() => planBind(machine.port, ADDRESS, PLAIN))).toBe(code);
   });
 
+  test('a device without a group can be, where VFIO may do without an IOMMU', async () => {
+    have({ address: ADDRESS, driver: 'nvme' }).file('/sys/module/vfio/parameters/enable_unsafe_noiommu_mode', 'Y\n');
+    await take(planBind(machine.port, ADDRESS, PLAIN));
+    expect(driverOf(ADDRESS)).toBe('vfio-pci');
+  });
+
   test('anything, without vfio-pci', async () => {
     machine = new FakeMachine([NVME], ['nvme']);
     expect(await codeOf(() => planBind(machine.port, ADDRESS, PLAIN))).toBe('E_SETUP');

@@ -8,6 +8,7 @@ import { PCI_DRIVERS, PCI_PROBE, isBridge, pciFolder, readPciDevice } from '../s
 import type { PciDevice } from '../sys/pci.ts';
 import { SysError } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
+import { noIommuIsAllowed } from '../vfio/no-iommu.ts';
 import { boundTo } from './steps.ts';
 import type { Step } from './steps.ts';
 import { groupOthers, usesOf } from './use.ts';
@@ -99,7 +100,7 @@ function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] 
 export function planBind(port: Port, text: string, { force, group }: BindOptions): Plan {
   const device = findDevice(port, text);
   if (isBridge(device)) throw new WcvmmError('E_USAGE', `${device.address} is a bridge: it carries other devices and cannot be passed through. "wcvmm devices" shows what can.`);
-  if (device.iommuGroup === null) throw new WcvmmError('E_NO_IOMMU', `${device.address} is in no IOMMU group, and VFIO needs one: switch the IOMMU on (firmware; intel_iommu=on). Without one "--source sysfs" maps the BAR of a device that has no driver.`);
+  if (device.iommuGroup === null && !noIommuIsAllowed(port)) throw new WcvmmError('E_NO_IOMMU', `${device.address} is in no IOMMU group, and VFIO needs one: switch the IOMMU on (firmware; intel_iommu=on), or allow VFIO's unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1). Without either "--source sysfs" maps the BAR of a device that has no driver.`);
   if (!port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`)) throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
   const others = groupOthers(port, device).flatMap((address) => readPciDevice(port, address) ?? []).filter((other) => !isBridge(other));
   const inTheWay = others.filter(({ driver }) => driver !== null && !isVfio(driver));

@@ -16,6 +16,12 @@ export function isNoIommu(port: Port, { address, vfioCdev }: PciDevice): boolean
   return port.exists(name) && port.readText(name).trim() === 'vfio-noiommu';
 }
 
+/** May a device without an IOMMU be bound? It gets its group only then. */
+export function noIommuIsAllowed(port: Port): boolean {
+  const parameter = '/sys/module/vfio/parameters/enable_unsafe_noiommu_mode';
+  return port.exists(parameter) && /^[Y1]/.test(port.readText(parameter));
+}
+
 export function groupNode({ iommuGroup }: PciDevice, noIommu: boolean): string {
   return `/dev/vfio/${noIommu ? 'noiommu-' : ''}${iommuGroup}`;
 }
