@@ -8,6 +8,8 @@ import type { Report } from '../report/report.ts';
 import type { Kind, ReportOptions } from './report-options.ts';
 
 const REPORT = 'report.json';
+/** Each guest of it has its own limit; all of them on an emulator of the slow kind, on a busy machine, take minutes. */
+const BENCH_SECONDS = 900;
 
 /** No report where the command inside could not run: it has said why, and `code` is its exit code. */
 export async function askInside(kind: Kind, options: ReportOptions): Promise<{ readonly report: Report } | { readonly report: null; readonly code: number }> {
@@ -21,6 +23,7 @@ export async function askInside(kind: Kind, options: ReportOptions): Promise<{ r
       inputs: guest === undefined ? [] : [guest],
       outputDir,
       ...(cpu !== undefined && { cpu }),
+      ...(kind === 'bench' && { timeout: BENCH_SECONDS }),
       stdout: () => {},
     });
     if (!(await readdir(outputDir)).includes(REPORT)) {
