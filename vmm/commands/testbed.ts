@@ -36,7 +36,7 @@ function runCommand(): Command {
       'after',
       examples(
         'wcvmm testbed run -- verify -d 0000:01:00.0 --json report.json',
-        'wcvmm testbed run --stock -- run -d 0000:01:00.0 -m bar2=wc',
+        'wcvmm testbed run --stock -- verify -d 0000:01:00.0 --source sysfs',
         'wcvmm testbed run --input guest.elf -- run -d 0000:01:00.0 guest.elf',
       ),
     )
