@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Source } from '../../memattr/index.ts';
 import { WcvmmError } from '../errors.ts';
+import { parseMap } from '../plan.ts';
 import type { IommuPath } from '../vfio/device.ts';
 import type { WindowChoice } from '../windows.ts';
 
@@ -19,6 +20,11 @@ export interface WindowOptions extends DeviceOptions {
 
 function collect(value: string, previous: readonly string[]): readonly string[] {
   return [...previous, value];
+}
+
+/** A map that cannot be read is told at once, before anything is opened or booted. */
+function collectMap(value: string, previous: readonly string[]): readonly string[] {
+  return collect(parseMap(value).text, previous);
 }
 
 /** An option that may be given more than once; help says `otherwise` of its absence. */
@@ -41,7 +47,7 @@ export function addDeviceOptions(command: Command): Command {
 
 export function addWindowOptions(command: Command): Command {
   return addDeviceOptions(command)
-    .addOption(repeatable('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once', 'all attributes, side by side in the largest BAR'))
+    .addOption(repeatable('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once', 'all attributes, side by side in the largest BAR').argParser(collectMap))
     .option('--enforce', 'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each')
     .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
 }
