@@ -164,6 +164,7 @@ describe('rangeOf', () => {
     expect(rangeOf(figures(900, 950))).toEqual({ bottom: 0, top: 3 });
     expect(rangeOf(figures(0, 0))).toEqual({ bottom: 0, top: 3 });
     expect(rangeOf([])).toEqual({ bottom: 0, top: 3 });
-    expect(rangeOf(figures(1e-200, 1e300))).toEqual({ bottom: 288, top: 300 });
+    expect(rangeOf(figures(1e-200, 1e15))).toEqual({ bottom: 12, top: 15 });
+    expect(rangeOf(figures(1e-3, 1e15))).toEqual({ bottom: 3, top: 15 });
   });
 });

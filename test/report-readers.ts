@@ -65,6 +65,6 @@ export function readTap(tap: string): readonly (Point & { readonly subtests: rea
     found.push({ ...read, subtests });
     subtests = [];
   }
-  if (plan !== `1..${found.length}`) throw new Error(`planned ${plan ?? ''}, ran ${found.length}`);
+  if (plan?.replace(/ # SKIP .*$/, '') !== `1..${found.length}`) throw new Error(`planned ${plan ?? ''}, ran ${found.length}`);
   return found;
 }

@@ -106,7 +106,7 @@ export function number(value: number): string {
 /** Half of what lies between the quartiles, at worst, in percent of the median. */
 function spread(figures: readonly Figure[]): string {
   const worst = Math.max(0, ...figures.map(({ median, low, high }) => (median > 0 ? (high - low) / 2 / median : 0)));
-  return `±${Math.round(worst * 100)}%`;
+  return worst < 10 ? `±${Math.round(worst * 100)}%` : '>1000%';
 }
 
 function notes({ runs }: Bench, style: Style): string[] {

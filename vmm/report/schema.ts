@@ -65,7 +65,7 @@ const check = v.looseObject({
   busLocks: v.exactOptional(count),
 });
 
-const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_VALUE));
+const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(1e15));
 const words = v.pipe(count, v.minValue(8), v.maxValue(4096), v.description('bytes'));
 
 const figure = v.looseObject({

@@ -25,6 +25,7 @@ const BOX = { left: 46, right: 350, top: 14, bottom: 196 } as const;
 const LEAST_DECADES = 3;
 /** What is smaller is drawn at the bottom. */
 const MOST_DECADES = 12;
+const SMALLEST = 1e-3;
 
 export function plot({ id, title, figures, range, meaningless }: Plot): Markup {
   const types = [...new Set(figures.map(({ stage1 }) => stage1))];
@@ -47,7 +48,7 @@ interface Scale extends Range {
 
 /** Whole decades that hold all figures, three of them at least: a narrow range would make noise look like news. */
 export function rangeOf(figures: readonly Figure[]): Range {
-  const values = figures.flatMap(({ low, high }) => [low, high]).filter((value) => value > 0);
+  const values = figures.flatMap(({ low, high }) => [low, high]).filter((value) => value >= SMALLEST);
   if (values.length === 0) return { bottom: 0, top: LEAST_DECADES };
   const top = Math.ceil(Math.log10(Math.max(...values)));
   const bottom = Math.min(Math.floor(Math.log10(Math.min(...values))), top - LEAST_DECADES);
