@@ -4,6 +4,7 @@
  */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { startThreadAhead } from '../../vmm/kvm/vcpu.ts';
 
 const [orderPath = '', readyPath = ''] = process.argv.slice(2);
 const commandLine = join(import.meta.dirname, '../../vmm/cli.js');
@@ -14,6 +15,7 @@ for (const name of readdirSync(vmm, { recursive: true, encoding: 'utf8' }).sort(
   // The command line itself starts to work when it is loaded. What fails now fails again for whoever needs it.
   if (name.endsWith('.js') && path !== commandLine) await import(path).catch(() => {});
 }
+await startThreadAhead().catch(() => {});
 writeFileSync(readyPath, '');
 
 const order = JSON.parse(readFileSync(orderPath, 'utf8')) as { args: string[]; env: Record<string, string> };

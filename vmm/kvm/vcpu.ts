@@ -36,6 +36,35 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
+interface StartedWorker {
+  readonly worker: Worker;
+  /** The kernel's id of its thread, once it runs. */
+  readonly thread: Promise<number>;
+}
+
+let startedAhead: StartedWorker | null = null;
+
+function startWorker(): StartedWorker {
+  // tsc rewrites import specifiers but not URLs, and this file runs both as TypeScript and compiled.
+  const file = import.meta.url.endsWith('.ts') ? './vcpu-worker.ts' : './vcpu-worker.js';
+  const worker = new Worker(new URL(file, import.meta.url));
+  const thread = new Promise<number>((resolve, reject) => {
+    worker.once('message', (message: FromVcpu) => {
+      if (message.kind === 'ready') resolve(message.thread);
+    });
+    worker.once('error', reject);
+  });
+  return { worker, thread };
+}
+
+/** Starts the thread that the next VcpuThread will be, for whoever has time now and none later. */
+export async function startThreadAhead(): Promise<void> {
+  startedAhead ??= startWorker();
+  await startedAhead.thread;
+  // Whoever then has no use for it may end.
+  startedAhead.worker.unref();
+}
+
 /** One thread serves many vCPUs, one after the other: starting it costs more than a bare guest's whole life. */
 export class VcpuThread {
   readonly #worker: Worker;
@@ -46,17 +75,11 @@ export class VcpuThread {
 
   constructor() {
     installKick();
-    // tsc rewrites import specifiers but not URLs, and this file runs both as TypeScript and compiled.
-    const file = import.meta.url.endsWith('.ts') ? './vcpu-worker.ts' : './vcpu-worker.js';
-    this.#worker = new Worker(new URL(file, import.meta.url));
-    this.#thread = new Promise((resolve, reject) => {
-      this.#worker.once('message', (message: FromVcpu) => {
-        if (message.kind !== 'ready') return;
-        this.#tid = message.thread;
-        resolve(message.thread);
-      });
-      this.#worker.once('error', reject);
-    });
+    const { worker, thread } = startedAhead ?? startWorker();
+    startedAhead = null;
+    worker.ref();
+    this.#worker = worker;
+    this.#thread = thread.then((tid) => (this.#tid = tid));
     this.#thread.catch(() => {});
     // With a vCPU spinning in KVM_RUN, process.exit() would wait for the thread for ever.
     this.#onProcessExit = () => this.#kick();
