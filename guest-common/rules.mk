@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The rest of a guest's Makefile, which sets CC and ARCH_CFLAGS and includes this. A guest is its own runtime/, cells/
-# and probes/ and the ones here; build/guest.elf comes with build/bad-*.elf, that test how a VMM treats a bad guest.
+# and probes/ and the ones here; build/guest.elf comes with build/bad-*.elf, that test how a VMM treats a bad guest, and
+# with a guest of its own for each file in images/.
 
 common := ../guest-common
 B := build
@@ -21,11 +22,13 @@ objects = $(patsubst %,$B/%.o,$(basename $(patsubst ./%,%,$(call sources,$1))))
 runtime := $(call objects,runtime/*.[cS])
 guest := $(call objects,cells/*.c) $(call objects,probes/*.c)
 bad := $(patsubst $B/bad/%.o,$B/bad-%.elf,$(call objects,bad/*.c))
+images := $(patsubst $B/images/%.o,$B/%.elf,$(call objects,images/*.c))
 
-all: $B/guest.elf $(bad)
+all: $B/guest.elf $(bad) $(images)
 
 $B/guest.elf: $(runtime) $(guest)
 $(bad): $B/bad-%.elf: $(runtime) $B/bad/%.o
+$(images): $B/%.elf: $(runtime) $B/images/%.o
 
 $B/%.elf: $(common)/guest.ld $B/command
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^)

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { WcvmmError } from '../vmm/errors.ts';
+import type { EptLeaf } from './bochs/ept.ts';
 import type { EmulatorProgram } from './machine/machine.ts';
 
 export interface Listeners {
@@ -7,6 +8,8 @@ export interface Listeners {
   stderr: (chunk: Uint8Array) => void;
   /** All that the instance's first process has said so far: "up", then "exit CODE", a line each. */
   control: (text: string) => void;
+  /** What an emulator's debugger sees of nested paging, each time that a guest stops to have it looked at. */
+  eptLeaf?: ((leaf: EptLeaf) => void) | undefined;
 }
 
 /** What an emulator left when it ended. */

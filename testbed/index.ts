@@ -1,5 +1,6 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { EptLeaf } from './bochs/ept.ts';
 import { emulatorVersion } from './emulator.ts';
 import { interruptible } from './interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
@@ -23,7 +24,7 @@ export interface TestbedRequest {
   inputs?: readonly string[] | undefined;
   /** Where files that the command writes to its working directory go; without it they are dropped. */
   outputDir?: string | undefined;
-  /** Seconds from power-on to power-off; null = no limit; default 120. */
+  /** Seconds from power-on to power-off; null = no limit; default: the machine's own. */
   timeout?: number | null | undefined;
   /** The emulator's name of a CPU model instead of its most capable one. */
   cpu?: string | undefined;
@@ -35,9 +36,10 @@ export interface TestbedRequest {
   /** Take the command's output as it comes; default: this process's own streams. */
   stdout?: ((chunk: Uint8Array) => void) | undefined;
   stderr?: ((chunk: Uint8Array) => void) | undefined;
+  /** x86-intel: takes what Bochs' debugger reads of EPT whenever a guest stops for that. */
+  eptLeaf?: ((leaf: EptLeaf) => void) | undefined;
 }
 
-const defaultTimeout = 120;
 
 /**
  * Makes sure of a kernel and a root file system, boots an emulated instance and runs one command in it.
@@ -68,12 +70,13 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
         },
         inputs: request.inputs ?? [],
         outputDir: request.outputDir ?? null,
-        timeout: request.timeout === undefined ? defaultTimeout : request.timeout,
+        timeout: request.timeout === undefined ? machine.defaultTimeout : request.timeout,
         signal,
         // A shell has the terminal from here on.
         onUp: () => (request.run.kind === 'shell' ? progress.done() : progress.moment('running')),
         stdout: through(request.stdout ?? ((chunk) => process.stdout.write(chunk))),
         stderr: through(request.stderr ?? ((chunk) => process.stderr.write(chunk))),
+        eptLeaf: request.eptLeaf,
       });
     } finally {
       progress.done();

@@ -1,6 +1,6 @@
 import { WcvmmError } from '../vmm/errors.ts';
 import { consoleTail, isPanic, keepConsole } from './console.ts';
-import { isUp, type Ended } from './emulator.ts';
+import { isUp, type Ended, type Listeners } from './emulator.ts';
 import type { BootFiles, Machine, MachineOptions } from './machine/machine.ts';
 import { collectOutput, prepareShare, removeShare, type Command } from './share.ts';
 
@@ -20,6 +20,7 @@ export interface SessionOptions {
   onUp?: (() => void) | undefined;
   stdout: (chunk: Uint8Array) => void;
   stderr: (chunk: Uint8Array) => void;
+  eptLeaf?: Listeners['eptLeaf'];
 }
 
 /**
@@ -47,7 +48,7 @@ async function boot(session: SessionOptions, share: string): Promise<number> {
     up = true;
     session.onUp?.();
   };
-  const listeners = { stdout: session.stdout, stderr: session.stderr, control };
+  const listeners = { stdout: session.stdout, stderr: session.stderr, control, eptLeaf: session.eptLeaf };
   const emulator = await machine.start({ files: { ...files, share }, command, options, listeners, signal });
   // Nobody listened while it was being prepared.
   if (signal.aborted) emulator.kill();

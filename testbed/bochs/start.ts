@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promi
 import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileC } from '../compile.ts';
-import type { Emulator } from '../emulator.ts';
+import type { Emulator, Listeners } from '../emulator.ts';
 import type { Boot } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
 import { runProgram } from '../program.ts';
@@ -10,6 +10,7 @@ import { WcvmmError } from '../../vmm/errors.ts';
 import { ensureBootCd } from './boot-cd.ts';
 import { configuration, sessionFiles, type SerialPort } from './configuration.ts';
 import { askedToStop, type BochsDebugger } from './debugger.ts';
+import { readEptLeaf } from './ept.ts';
 import { dropState, keepState, openState, stateFolder } from './kept-state.ts';
 import { packOrder } from './order.ts';
 import { runBochs, type BochsEnded, type BochsProcess } from './process.ts';
@@ -53,7 +54,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     const ended = await run(['-r', 'state'], async (debug) => {
       if ((await debug.stopped()) === null) return;
       debug.go();
-      await keepGoing(debug);
+      await keepGoing(debug, listeners.eptLeaf);
     });
     if (ended.up || killed) return ended;
     await dropState(kept);
@@ -70,7 +71,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
       if (said === null) return;
       if (askedToStop(said) && !command.interactive) await keepState(kept, debug);
       debug.go();
-      await keepGoing(debug);
+      await keepGoing(debug, listeners.eptLeaf);
     });
   };
 
@@ -89,11 +90,16 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
   };
 }
 
-/** A stop that nobody waits for must not hold the instance up. */
-async function keepGoing(debug: BochsDebugger): Promise<void> {
+/** To the end of the instance; a stop that nobody waits for must not hold it up. */
+async function keepGoing(debug: BochsDebugger, onEptLeaf: Listeners['eptLeaf']): Promise<void> {
   for (let said = await debug.stopped(); said !== null; said = await debug.stopped()) {
-    if (askedToStop(said)) debug.go();
-    else debug.quit();
+    if (!askedToStop(said)) {
+      debug.quit();
+      continue;
+    }
+    const leaf = onEptLeaf === undefined ? null : await readEptLeaf(debug);
+    if (leaf !== null) onEptLeaf?.(leaf);
+    debug.go();
   }
 }
 

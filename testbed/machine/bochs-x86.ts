@@ -18,6 +18,7 @@ export const x86Intel: Machine = {
   init: 'init-bochs',
   helpers: ['bochs-port'],
   defaultMemory: 384,
+  defaultTimeout: 300,
   emulator,
   start: (boot) =>
     startBochs(

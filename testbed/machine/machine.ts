@@ -87,6 +87,8 @@ export interface Machine {
   readonly helpers: readonly string[];
   /** MiB of memory unless the user says otherwise. */
   readonly defaultMemory: number;
+  /** Seconds from power-on to power-off unless the user says otherwise. */
+  readonly defaultTimeout: number;
   readonly emulator: EmulatorProgram;
   /** Rejects if the instance cannot even be prepared; the emulator's own end is in what it resolves to. */
   start(boot: Boot): Promise<Emulator>;

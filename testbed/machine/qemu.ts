@@ -10,12 +10,13 @@ export interface Channels {
 }
 
 /** What is alike in all machines that QEMU emulates. */
-export function qemuMachine(program: string, emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[]): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'emulator' | 'start'> {
+export function qemuMachine(program: string, emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[]): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'defaultTimeout' | 'emulator' | 'start'> {
   const emulator: EmulatorProgram = { name: 'qemu', program, versionArguments: ['--version'], version: /version (\d[\w.]*)/ };
   return {
     init: 'init-qemu',
     helpers: [],
     defaultMemory: 1024,
+    defaultTimeout: 120,
     emulator,
     start: ({ files, command: { interactive }, options, listeners }: Boot) => {
       const args = emulatorArguments(files, { ...channels, console: interactive ? null : channels.console }, options);

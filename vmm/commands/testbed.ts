@@ -59,7 +59,7 @@ function batchCommand(name: string, description: string, args: string): Command 
   return machineOptions(new Command(name).description(description).argument(args))
     .addOption(new Option('-i, --input <file...>', "copy a file into the command's working directory").default([], 'none'))
     .option('-o, --output <folder>', 'where the files that it writes there go', '.')
-    .option('-t, --timeout <seconds>', 'stop the instance after so long (default: 120)', positive)
+    .option('-t, --timeout <seconds>', 'stop the instance after so long (default: 120; x86-intel: 300)', positive)
     .passThroughOptions();
 }
 
