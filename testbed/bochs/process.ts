@@ -70,7 +70,8 @@ export function runBochs({ args, folder, saver, listeners, drive }: BochsRun): B
       throw notInstalled(program, cause);
     });
     await driven;
-    left.console = await readFile(join(folder, sessionFiles.console), 'latin1').catch(() => '');
+    // A state remembers how far its own session had written this file, and Bochs goes on from there.
+    left.console = (await readFile(join(folder, sessionFiles.console), 'latin1').catch(() => '')).replaceAll('\0', '');
     left.complaints = complaintsIn(`${said}\n${left.complaints}`);
     return { ...left, up: isUp(left.control), files: Buffer.concat(files) };
   };

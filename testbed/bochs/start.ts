@@ -17,6 +17,9 @@ import { runBochs, type BochsEnded, type BochsProcess } from './process.ts';
 
 const sources = join(projectRoot, 'testbed/bochs');
 
+/** A state that has not come to life after so long never will, ms. */
+const restoreTime = 60_000;
+
 export interface BochsMachine {
   /** The CPU model unless the user says otherwise. */
   cpu: string;
@@ -43,19 +46,25 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
 
   let current: BochsProcess | null = null;
   let killed = false;
-  const run = (args: readonly string[], drive: (debug: BochsDebugger) => Promise<void>): Promise<BochsEnded> => {
-    current = runBochs({ args: [...args, ...(options.extra ?? [])], folder, saver, listeners, drive });
+  const run = (args: readonly string[], drive: (debug: BochsDebugger) => Promise<void>, onControl?: () => void): Promise<BochsEnded> => {
+    const control = (text: string): void => {
+      onControl?.();
+      listeners.control(text);
+    };
+    current = runBochs({ args: [...args, ...(options.extra ?? [])], folder, saver, listeners: { ...listeners, control }, drive });
     return current.ended;
   };
 
   const fromState = async (): Promise<BochsEnded | null> => {
     if (!(await openState(kept, join(folder, 'state'), order, serial))) return null;
     await emptyDisk(join(folder, sessionFiles.order), order.length);
-    const ended = await run(['-r', 'state'], async (debug) => {
+    const hung = setTimeout(() => current?.kill(), restoreTime);
+    const drive = async (debug: BochsDebugger): Promise<void> => {
       if ((await debug.stopped()) === null) return;
       debug.go();
       await keepGoing(debug, listeners.eptLeaf);
-    });
+    };
+    const ended = await run(['-r', 'state'], drive, () => clearTimeout(hung)).finally(() => clearTimeout(hung));
     if (ended.up || killed) return ended;
     await dropState(kept);
     return null;
@@ -69,7 +78,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
       debug.go();
       const said = await debug.stopped();
       if (said === null) return;
-      if (askedToStop(said) && !command.interactive) await keepState(kept, debug);
+      if (askedToStop(said)) await keepState(kept, debug);
       debug.go();
       await keepGoing(debug, listeners.eptLeaf);
     });
