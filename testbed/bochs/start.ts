@@ -52,19 +52,22 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
       listeners.control(text);
     };
     current = runBochs({ args: [...args, ...(options.extra ?? [])], folder, saver, listeners: { ...listeners, control }, drive });
+    // Told to end while there was nothing to kill yet.
+    if (killed) current.kill();
     return current.ended;
+  };
+
+  const goOn = async (debug: BochsDebugger): Promise<void> => {
+    if ((await debug.stopped()) === null) return;
+    debug.go();
+    await keepGoing(debug, listeners.eptLeaf);
   };
 
   const fromState = async (): Promise<BochsEnded | null> => {
     if (!(await openState(kept, join(folder, 'state'), order, serial))) return null;
     await emptyDisk(join(folder, sessionFiles.order), order.length);
     const hung = setTimeout(() => current?.kill(), restoreTime);
-    const drive = async (debug: BochsDebugger): Promise<void> => {
-      if ((await debug.stopped()) === null) return;
-      debug.go();
-      await keepGoing(debug, listeners.eptLeaf);
-    };
-    const ended = await run(['-r', 'state'], drive, () => clearTimeout(hung)).finally(() => clearTimeout(hung));
+    const ended = await run(['-r', 'state'], goOn, () => clearTimeout(hung)).finally(() => clearTimeout(hung));
     if (ended.up || killed) return ended;
     await dropState(kept);
     return null;
