@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { planBind, planUnbind, readFormer } from '../vmm/devices/bind.ts';
+import { planBind, planUnbind } from '../vmm/devices/bind.ts';
 import type { BindOptions, Plan } from '../vmm/devices/bind.ts';
+import { readFormer } from '../vmm/devices/former.ts';
 import { spell, takeSteps } from '../vmm/devices/steps.ts';
 import { WcvmmError } from '../vmm/errors.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';

@@ -1,30 +1,17 @@
-/**
- * Hands a device to vfio-pci by driver_override, and gives it back. What it had before stands in a file of /run, which
- * does not outlive the boot, as the binding does not.
- */
+/** Hands a device to vfio-pci by driver_override, and gives it back. */
 import { WcvmmError } from '../errors.ts';
 import { findDevice } from '../vfio/device.ts';
 import { PCI_DRIVERS, PCI_PROBE, isBridge, pciFolder, readPciDevice } from '../sys/pci.ts';
 import type { PciDevice } from '../sys/pci.ts';
-import { SysError } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { noIommuIsAllowed } from '../vfio/no-iommu.ts';
+import { readFormer, statePath } from './former.ts';
+import type { Former } from './former.ts';
 import { boundTo } from './steps.ts';
 import type { Step } from './steps.ts';
 import { groupOthers, usesOf } from './use.ts';
 
 const VFIO_PCI = 'vfio-pci';
-const STATE = '/run/wcvmm';
-
-interface Former {
-  readonly driver: string | null;
-  /** Empty = none. */
-  readonly override: string;
-}
-
-function statePath(address: string): string {
-  return `${STATE}/bound-${address}.json`;
-}
 
 function overridePath(address: string): string {
   return `${pciFolder(address)}/driver_override`;
@@ -33,21 +20,6 @@ function overridePath(address: string): string {
 function readOverride(port: Port, address: string): string {
   const text = port.readText(overridePath(address)).trim();
   return text === '(null)' ? '' : text;
-}
-
-const DRIVER_NAME = /^[\w-]{1,64}$/;
-
-/** What `bind` wrote down, or null. A file that says anything else than driver names is not believed. */
-export function readFormer(port: Port, address: string): Former | null {
-  try {
-    const { driver, override } = JSON.parse(port.readText(statePath(address))) as Record<string, unknown>;
-    const isDriver = driver === null || (typeof driver === 'string' && DRIVER_NAME.test(driver));
-    if (!isDriver || typeof override !== 'string' || (override !== '' && !DRIVER_NAME.test(override))) return null;
-    return { driver, override };
-  } catch (error) {
-    if (error instanceof SysError || error instanceof SyntaxError || error instanceof TypeError) return null;
-    throw error;
-  }
 }
 
 export interface BindOptions {

@@ -1,8 +1,9 @@
 /** Who would miss a device: what the running system does with it, from sysfs and procfs. Nothing is opened for writing. */
+import { attempt, readOr } from '../sys/attempt.ts';
 import { O_EXCL, O_RDONLY } from '../sys/libc.ts';
 import { groupMembers, pciFolder } from '../sys/pci.ts';
 import type { PciDevice } from '../sys/pci.ts';
-import { SysError, isErrno } from '../sys/port.ts';
+import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 
 const BLOCK = '/sys/class/block';
@@ -12,21 +13,7 @@ const IFF_UP = 1;
 const DISPLAY = 0x03;
 
 function listOr(port: Port, path: string): readonly string[] {
-  try {
-    return port.list(path);
-  } catch (error) {
-    if (error instanceof SysError) return [];
-    throw error;
-  }
-}
-
-function textOr(port: Port, path: string): string {
-  try {
-    return port.readText(path);
-  } catch (error) {
-    if (error instanceof SysError) return '';
-    throw error;
-  }
+  return attempt(() => port.list(path)) ?? [];
 }
 
 /** Members of a class whose sysfs link leads through the device's folder. */
@@ -70,16 +57,16 @@ export function parseMountinfo(text: string): readonly Mount[] {
 
 /** Of the first process too: this one may see fewer mounts. */
 function mounts(port: Port): readonly Mount[] {
-  return ['/proc/1/mountinfo', '/proc/self/mountinfo'].flatMap((path) => parseMountinfo(textOr(port, path)));
+  return ['/proc/1/mountinfo', '/proc/self/mountinfo'].flatMap((path) => parseMountinfo(readOr(port, path, '')));
 }
 
 function blockUses(port: Port, address: string): readonly string[] {
   const names = blockDevices(port, address);
   if (names.length === 0) return [];
   const mounted = mounts(port);
-  const swaps = new Set(textOr(port, '/proc/swaps').split('\n').map((line) => line.split(/\s/)[0]));
+  const swaps = new Set(readOr(port, '/proc/swaps', '').split('\n').map((line) => line.split(/\s/)[0]));
   const uses = names.flatMap((name): string[] => {
-    const number = textOr(port, `${BLOCK}/${name}/dev`).trim();
+    const number = readOr(port, `${BLOCK}/${name}/dev`, '').trim();
     // btrfs mounts under a number of its own, and names the disk as its source.
     const at = mounted.filter(({ device, source }) => device === number || source === `/dev/${name}`).map(({ point }) => point);
     const holders = listOr(port, `${BLOCK}/${name}/holders`);
@@ -103,17 +90,17 @@ function isClaimed(port: Port, name: string): boolean {
 }
 
 function netUses(port: Port, address: string): readonly string[] {
-  return below(port, NET, address).filter((name) => (Number(textOr(port, `${NET}/${name}/flags`)) & IFF_UP) !== 0).map((name) => `the network interface ${name} is up`);
+  return below(port, NET, address).filter((name) => (Number(readOr(port, `${NET}/${name}/flags`, '')) & IFF_UP) !== 0).map((name) => `the network interface ${name} is up`);
 }
 
 function displayUses(port: Port, { address, classCode }: PciDevice): readonly string[] {
   if (classCode >> 16 !== DISPLAY) return [];
-  const console = textOr(port, `${pciFolder(address)}/boot_vga`).trim() === '1' || below(port, GRAPHICS, address).length > 0;
+  const console = readOr(port, `${pciFolder(address)}/boot_vga`, '').trim() === '1' || below(port, GRAPHICS, address).length > 0;
   return console ? ['it is the GPU of the console'] : [];
 }
 
 function virtualFunctions(port: Port, address: string): readonly string[] {
-  const count = Number(textOr(port, `${pciFolder(address)}/sriov_numvfs`));
+  const count = Number(readOr(port, `${pciFolder(address)}/sriov_numvfs`, ''));
   return count > 0 ? [`${count} virtual functions hang on it (sriov_numvfs)`] : [];
 }
 
@@ -125,7 +112,7 @@ function vfioUses(port: Port, { driver, vfioCdev, iommuGroup }: PciDevice): read
   return listOr(port, '/proc').flatMap((pid): string[] => {
     if (!/^\d+$/.test(pid)) return [];
     const holds = listOr(port, `/proc/${pid}/fd`).some((fd) => nodes.has(port.linkTarget(`/proc/${pid}/fd/${fd}`) ?? ''));
-    return holds ? [`process ${pid} (${textOr(port, `/proc/${pid}/comm`).trim()}) has it open`] : [];
+    return holds ? [`process ${pid} (${readOr(port, `/proc/${pid}/comm`, '').trim()}) has it open`] : [];
   });
 }
 

@@ -9,7 +9,7 @@ import { SysError } from '../sys/port.ts';
 import { kvmFacts } from '../verify/platform.ts';
 import { missing, note, ok } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { readOr } from './read.ts';
+import { readOr } from '../sys/attempt.ts';
 
 /** MIDR_EL1.Implementer, as /proc/cpuinfo shows it (Arm ARM, MIDR_EL1). */
 const IMPLEMENTERS: Readonly<Record<string, string>> = { '0x41': 'Arm', '0x46': 'Fujitsu', '0x48': 'HiSilicon', '0x4e': 'NVIDIA', '0x51': 'Qualcomm', '0x61': 'Apple', '0xc0': 'Ampere' };

@@ -5,7 +5,7 @@ import { formatSize } from '../plan.ts';
 import type { Port } from '../sys/port.ts';
 import { missing, note, ok, unknown } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { attempt, readOr } from './read.ts';
+import { attempt, readOr } from '../sys/attempt.ts';
 
 /** Numbers of include/uapi/linux/capability.h, and what wcvmm would use each for. */
 const CAPABILITIES = [

@@ -14,7 +14,7 @@ import type { IommuPath, VfioDevice } from '../vfio/device.ts';
 import { openNode } from '../vfio/access.ts';
 import { missing, note, ok, unknown } from './finding.ts';
 import type { Finding } from './finding.ts';
-import { attempt } from './read.ts';
+import { attempt } from '../sys/attempt.ts';
 
 const GROUPS = '/sys/kernel/iommu_groups';
 const VFIO_PCI = '/sys/bus/pci/drivers/vfio-pci';

@@ -1,5 +1,6 @@
-import { SysError } from '../sys/port.ts';
-import type { Port } from '../sys/port.ts';
+/** Questions whose refusal is an answer too. */
+import { SysError } from './port.ts';
+import type { Port } from './port.ts';
 
 /** A file's text, or `otherwise` where it is absent or may not be read. */
 export function readOr(port: Port, path: string, otherwise: string): string {
