@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { nameOfLeaf } from '../memattr/index.ts';
 import type { EptLeaf } from '../testbed/bochs/ept.ts';
 import { projectRoot } from '../testbed/paths.ts';
+import type { Report } from '../vmm/report/report.ts';
 import { inTestbed } from './support.ts';
 import type { Finished } from './support.ts';
 
@@ -53,6 +54,25 @@ describe("EPT, read by KVM's tracepoint and by Bochs' debugger", () => {
     expect(seen).toEqual(tracepoint);
     expect(seen.map((leaf) => (leaf as string[])[1])).toEqual(['EPT WC', 'EPT UC IPAT', 'EPT UC', 'EPT WC', 'EPT UC IPAT', 'EPT UC']);
   });
+});
+
+test('verify: both tables of the host are as predicted, at 4K and at 2M, and what nobody could see is said', async () => {
+  const run = { kind: 'wcvmm' as const, args: ['verify', '-d', '0000:00:02.0', ...WINDOWS, '--json', 'report.json'] };
+  const done = await inTestbed({ arch: 'x86-intel', run, outputDir: folder });
+  expect(done).toMatchObject({ code: 0 });
+  const report = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as Report;
+  expect([report.summary.mismatch, report.summary.skipped]).toEqual([0, 0]);
+  expect(report.platform).toMatchObject({ kind: 'testbed', emulator: expect.stringMatching(/^bochs-/), cookies: true, nestedPaging: 'ept', iommu: false });
+  expect(report.limits?.join('\n')).toMatch(/no probe observed a memory type: bochs-/);
+  const windows = report.windows.filter(({ source }) => source === undefined);
+  expect(windows.map(({ hostVma, stage2 }) => [hostVma.programmed, stage2.programmed, stage2.blockSize])).toEqual(
+    [PAGE, BLOCK].flatMap((size) => [
+      ['UC', 'EPT UC IPAT', size],
+      ['WC', 'EPT WC', size],
+      ['UC-', 'EPT UC', size],
+    ]),
+  );
+  for (const { hostVma, stage2 } of report.windows) expect([hostVma.programmed, stage2.programmed]).toEqual([hostVma.predicted, stage2.predicted]);
 });
 
 describe('a session on Bochs', () => {
