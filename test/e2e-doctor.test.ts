@@ -15,9 +15,12 @@ function agree(doctor: Finished | undefined, verify: Finished | undefined): void
   expect(doctor?.code === 0).toBe(verify?.code !== 2);
 }
 
-describe('doctor', () => {
+/** An instance on a machine that is busy with others. */
+const SLOW = 300;
+
+describe('doctor', { timeout: SLOW * 1000 }, () => {
   test('on the patched kernel everything is there, and verify runs', async () => {
-    const [plain, json, verify] = await inOneBoot([['doctor'], ['doctor', '--json'], ['verify', ...DEVICE]]);
+    const [plain, json, verify] = await inOneBoot([['doctor'], ['doctor', '--json'], ['verify', ...DEVICE]], { timeout: SLOW });
     expect(plain?.stdout).toContain('✓ wcvmm verify --source cookie would run here');
     expect(plain?.code).toBe(0);
     expect(states(json ?? fail())).toMatchObject({ architecture: 'ok', kvm: 'ok', 'kvm-kind': 'ok', vm: 'ok', fwb: 'ok', iommu: 'ok', vfio: 'ok', 'vfio-pci': 'ok', device: 'ok', cookies: 'ok', 'huge-pfnmaps': 'ok', debugfs: 'ok', 'stage2-dump': 'ok' });
@@ -26,20 +29,20 @@ describe('doctor', () => {
 
   test('on a stock kernel the cookies are missing, and each source is told apart', async () => {
     const sources = ['cookie', 'sysfs', 'legacy'] as const;
-    const found = await inOneBoot(sources.flatMap((source) => [['doctor', ...DEVICE, '--source', source], ['verify', ...DEVICE, '--source', source]]), { kernel: 'stock' });
+    const found = await inOneBoot(sources.flatMap((source) => [['doctor', ...DEVICE, '--source', source], ['verify', ...DEVICE, '--source', source]]), { kernel: 'stock', timeout: SLOW });
     expect(found.map(({ code }) => code)).toEqual([1, 2, 0, 0, 0, 0]);
     for (const index of [0, 2, 4]) agree(found[index], found[index + 1]);
     expect(found[0]?.stdout).toMatch(/missing {2}cookies .*VFIO_DEVICE_FEATURE_MMAP_COOKIE \(probed\)/);
   });
 
   test('without an IOMMU', async () => {
-    const [cookie, sysfs] = await inOneBoot([['doctor', ...DEVICE], ['doctor', ...DEVICE, '--source', 'sysfs']], { iommu: false });
+    const [cookie, sysfs] = await inOneBoot([['doctor', ...DEVICE], ['doctor', ...DEVICE, '--source', 'sysfs']], { iommu: false, timeout: SLOW });
     expect([cookie?.code, sysfs?.code]).toEqual([1, 0]);
     expect(cookie?.stdout).toMatch(/would not run here: iommu, /);
   });
 
   test('for a user who may nothing', async () => {
-    const { code, stdout } = await insideScript('unprivileged', ['doctor', ...DEVICE]);
+    const { code, stdout } = await insideScript('unprivileged', ['doctor', ...DEVICE], { timeout: SLOW });
     expect(code).toBe(1);
     expect(stdout).toMatch(/missing {2}kvm .*may not open/);
     expect(stdout).toContain('CAP_IPC_LOCK');

@@ -10,7 +10,7 @@ function here(name: string): { status: number | null; stdout: string; stderr: st
 }
 
 function inside(...lines: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  return inTestbed({ run: { kind: 'program', args: ['sh', '-c', lines.join('\n')] } });
+  return inTestbed({ timeout: 300, run: { kind: 'program', args: ['sh', '-c', lines.join('\n')] } });
 }
 
 function hasKvm(): boolean {

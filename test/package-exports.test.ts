@@ -78,7 +78,7 @@ describe('installed elsewhere', () => {
     expect(JSON.parse(wcvmm('devices', '--json').stdout)).toMatchObject({ schema: 'wcvmm.devices/1' });
   });
 
-  test('runs verify in an emulated instance', () => {
+  test('runs verify in an emulated instance', { timeout: 300_000 }, () => {
     const { status, stdout, stderr } = wcvmm(...VERIFY);
     expect(stderr).not.toContain('E_');
     expect(stdout).toMatch(/✓ \d+ of \d+ checks match, 0 mismatches/);
