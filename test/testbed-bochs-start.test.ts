@@ -51,7 +51,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
   rmSync(join(folder, 'starts'), { force: true });
   let output = '';
   const emulator = await startBochs(
-    { cpu: 'model', append: 'quiet', version: '2.7' },
+    { cpu: 'model', append: 'quiet', version: '2.7', args: [] },
     {
       files: { kernel: join(folder, 'kernel'), initramfs: join(folder, 'initramfs'), disk: join(folder, 'disk'), share },
       command: { args: ['true'], env: {}, interactive: false },

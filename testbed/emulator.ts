@@ -47,10 +47,16 @@ export function notInstalled(program: string, cause?: unknown): WcvmmError {
   return new WcvmmError('E_SETUP', `${program} could not be started; testbed/setup installs it.`, { cause });
 }
 
+/** What it says when it is asked for its version. Throws E_SETUP where it is not installed. */
+export function askVersion({ program, versionArguments }: EmulatorProgram): string {
+  const { stdout, stderr, error } = spawnSync(program, versionArguments, { encoding: 'utf8' });
+  if (error !== undefined) throw notInstalled(program, error);
+  return `${stdout}${stderr}`;
+}
+
 /** "10.0.2". Throws E_SETUP where it is not installed. */
-export function emulatorVersion({ program, versionArguments, version }: EmulatorProgram): string {
-  const { stdout, stderr } = spawnSync(program, versionArguments, { encoding: 'utf8' });
-  const found = version.exec(`${stdout}${stderr}`)?.[1];
-  if (found === undefined) throw notInstalled(program);
+export function emulatorVersion(emulator: EmulatorProgram): string {
+  const found = emulator.version.exec(askVersion(emulator))?.[1];
+  if (found === undefined) throw notInstalled(emulator.program);
   return found;
 }

@@ -27,6 +27,8 @@ export interface BochsMachine {
   append: string;
   /** Bochs' version: states are of no use to another. */
   version: string;
+  /** What its command line begins with. */
+  args: readonly string[];
 }
 
 /** Starts an instance on Bochs, from a kept state if there is one. */
@@ -51,7 +53,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
       onControl?.();
       listeners.control(text);
     };
-    current = runBochs({ args: [...args, ...(options.extra ?? [])], folder, saver, listeners: { ...listeners, control }, drive });
+    current = runBochs({ args: [...machine.args, ...args, ...(options.extra ?? [])], folder, saver, listeners: { ...listeners, control }, drive });
     // Told to end while there was nothing to kill yet.
     if (killed) current.kill();
     return current.ended;

@@ -1,5 +1,5 @@
 import { startBochs } from '../bochs/start.ts';
-import { emulatorVersion } from '../emulator.ts';
+import { askVersion, emulatorVersion } from '../emulator.ts';
 import type { EmulatorProgram, Machine } from './machine.ts';
 import { x86Kernel, x86Userland } from './x86.ts';
 
@@ -27,6 +27,8 @@ export const x86Intel: Machine = {
         // A triple fault is the one way to restart that ends Bochs.
         append: 'console=ttyS0 loglevel=5 panic=-1 reboot=t vfio.enable_unsafe_noiommu_mode=1',
         version: emulatorVersion(emulator),
+        // Bochs 2.7 starts in its debugger always, and later ones when they are told to.
+        args: /^ +-debugger /m.test(askVersion(emulator)) ? ['-debugger'] : [],
       },
       boot,
     ),
