@@ -10,10 +10,13 @@ const [orderPath = '', readyPath = ''] = process.argv.slice(2);
 const commandLine = join(import.meta.dirname, '../../vmm/cli.js');
 const vmm = join(import.meta.dirname, '../../vmm');
 
+/** Nothing that runs a guest needs these, and loading takes its time. */
+const aside = /^(help|devices|doctor|report\/html)\//;
+
 for (const name of readdirSync(vmm, { recursive: true, encoding: 'utf8' }).sort()) {
   const path = join(vmm, name);
   // The command line itself starts to work when it is loaded. What fails now fails again for whoever needs it.
-  if (name.endsWith('.js') && path !== commandLine) await import(path).catch(() => {});
+  if (name.endsWith('.js') && path !== commandLine && !aside.test(name)) await import(path).catch(() => {});
 }
 await startThreadAhead().catch(() => {});
 writeFileSync(readyPath, '');
