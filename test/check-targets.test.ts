@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CheckRecord } from '../testbed/check/record.ts';
-import { arm64, complaints, i386, makeTargets, sourceFiles, sparseTargets, x86 } from '../testbed/check/targets.ts';
+import { arm64, complaints, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86 } from '../testbed/check/targets.ts';
 import type { Patch } from '../testbed/kernel/series.ts';
 
 function patchOf(...files: string[]): Patch {
@@ -24,6 +24,10 @@ describe('what is compiled', () => {
   it('is the folders that use changed headers, and the files outside of them', () => {
     expect(makeTargets(sourceFiles(series, arm64), arm64)).toEqual(['drivers/vfio/', 'samples/vfio-mdev/', 'arch/arm64/kvm/', 'mm/memory.o']);
     expect(makeTargets(sourceFiles(series, i386), i386)).toEqual(i386.folders);
+    expect(patchTargets(patchOf('include/linux/mm.h', 'mm/memory.c'), x86)).toEqual(['mm/memory.o']);
+    expect(patchTargets(patchOf('include/linux/vfio.h'), x86)).toEqual(['drivers/vfio/', 'samples/vfio-mdev/', 'drivers/gpu/drm/i915/gvt/kvmgt.o']);
+    expect(patchTargets(patchOf('virt/kvm/kvm_main.c', 'include/linux/kvm_host.h'), arm64)).toEqual(['arch/arm64/kvm/']);
+    expect(patchTargets(patchOf('tools/testing/selftests/vfio/a.c'), arm64)).toEqual([]);
     expect(sparseTargets(sourceFiles(series, x86), x86)).toEqual(['arch/x86/kvm/', 'drivers/gpu/drm/i915/gvt/kvmgt.o', 'mm/memory.o']);
   });
 });

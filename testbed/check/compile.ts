@@ -64,11 +64,12 @@ export class Objects {
     await this.#run([`KCONFIG_ALLCONFIG=${path}`, 'allmodconfig'], () => {});
   }
 
-  async #run(args: readonly string[], onFile: (count: number) => void, onFailure: (lines: string[]) => Promise<void> = async () => {}): Promise<string[]> {
+  // W=1 without its look at the comments of each file: kernelDoc() has one for all of them.
+  async #run(args: readonly string[], onFile: (count: number) => void, onInterruption: (lines: string[]) => Promise<void> = async () => {}): Promise<string[]> {
     const { arch, crossCompile } = this.#arch;
     const lines: string[] = [];
     let count = 0;
-    await runProgram('nice', ['make', '-C', this.#tree, `O=${this.#folder}`, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, 'W=1', ...args], {
+    await runProgram('nice', ['make', '-C', this.#tree, `O=${this.#folder}`, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, 'W=1', 'cmd_checkdoc=', ...args], {
       signal: this.#signal,
       env: { LC_ALL: 'C', MAKEFLAGS: undefined, MAKELEVEL: undefined },
       onLine: (line) => {
@@ -77,9 +78,21 @@ export class Objects {
       },
       failure: (tail, cause) => new WcvmmError('E_KERNEL_BUILD', `A compile for ${arch} failed.\n${lines.filter((line) => /\berror\b/i.test(line)).join('\n') || tail}`, { cause }),
     }).catch(async (error: unknown) => {
-      await onFailure(lines);
+      if (this.#signal.aborted) await onInterruption(lines);
       throw error;
     });
     return lines;
   }
+}
+
+/** What kernel-doc says of the comments in `files`, every line. Throws E_SETUP if it does not run. */
+export async function kernelDoc(tree: string, files: readonly string[], signal: AbortSignal): Promise<string[]> {
+  const lines: string[] = [];
+  await runProgram('python3', ['tools/docs/kernel-doc', '-none', ...files], {
+    signal,
+    cwd: tree,
+    onLine: (line) => lines.push(line),
+    failure: (tail, cause) => new WcvmmError('E_SETUP', `The kernel's kernel-doc did not run.\n${tail}`, { cause }),
+  });
+  return lines;
 }

@@ -10,9 +10,9 @@ import { KernelTree } from '../kernel/tree.ts';
 import { withLock } from '../lock.ts';
 import { progressOn, type Progress } from '../progress.ts';
 import { runProgram } from '../program.ts';
-import { Objects } from './compile.ts';
+import { kernelDoc, Objects } from './compile.ts';
 import { CheckRecord, type Done } from './record.ts';
-import { arm64, complaints, i386, makeTargets, sourceFiles, sparseTargets, x86, type CheckArch } from './targets.ts';
+import { arm64, complaints, documentedFiles, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86, type CheckArch } from './targets.ts';
 
 /** One line of the summary: what was checked, how it came out, and everything that is wrong. */
 export interface CheckLine {
@@ -84,12 +84,15 @@ class Check {
     lines.push(await this.#checkpatch());
 
     const stock = new Map<string, { gcc: string[]; sparse: string[] }>();
+    const stockDoc = await this.#kernelDoc(0);
     const stockI386 = await this.#compile(0, i386);
     for (const arch of architectures) stock.set(arch.arch, { gcc: await this.#compile(0, arch), sparse: await this.#sparse(0, arch) });
     for (let count = 1; count <= all; count += 1) for (const arch of architectures) await this.#compilesOrSaysWhy(count, arch);
     for (const arch of architectures) lines.push(await this.#everyPatch(arch, stock.get(arch.arch)?.gcc ?? []));
     const found32 = await this.#compilesOrSaysWhy(all, i386);
     lines.push({ what: 'compile W=1, i386', result: `${i386.folders.join(' ')} with all patches`, problems: found32.filter((text) => !stockI386.includes(text)) });
+    const doc = await this.#kernelDoc(all);
+    lines.push({ what: 'kernel-doc', result: `${documentedFiles(this.#series).length} files; warnings: ${stockDoc.length} in stock, ${doc.length} now`, problems: doc.filter((text) => !stockDoc.includes(text)) });
     for (const arch of architectures) {
       const known = stock.get(arch.arch)?.sparse ?? [];
       const found = await this.#sparse(all, arch);
@@ -131,7 +134,7 @@ class Check {
       const found = await this.#compilesOrSaysWhy(index + 1, arch);
       problems.push(...found.filter((text) => !known.includes(text)).map((text) => `${patch.name}: ${text}`));
     }
-    return { what: `compile W=1, ${arch.arch}`, result: `each of ${this.#series.length} patches; stock has ${known.length} warnings there`, problems };
+    return { what: `compile W=1, ${arch.arch}`, result: `each of ${this.#series.length} patches; where they are, stock has ${known.length} warnings`, problems };
   }
 
   async #compilesOrSaysWhy(count: number, arch: CheckArch): Promise<string[]> {
@@ -146,7 +149,11 @@ class Check {
     const what = `${count === 0 ? 'stock' : `patch ${count} of ${this.#series.length}`}: compiling for ${arch.arch}`;
     const { output } = await this.#step(what, count, [arch.arch, ...arch.folders], async () => {
       await this.#bringTo(count);
-      return complaints(await this.#objects(arch).make(makeTargets(await this.#existing(arch), arch), (files) => this.#progress.update(`${files} files`)));
+      const patch = this.#series[count - 1];
+      const part = patch !== undefined && count < this.#series.length && arch.files;
+      const targets = part ? patchTargets(patch, arch) : makeTargets(await this.#existing(arch), arch);
+      if (targets.length === 0) return [];
+      return complaints(await this.#objects(arch).make(targets, (files) => this.#progress.update(`${files} files`)));
     });
     return output;
   }
@@ -159,6 +166,17 @@ class Check {
       const here = await this.#existing(arch);
       await objects.make(makeTargets(here, arch), (done) => this.#progress.update(`${done} files`));
       return complaints(await objects.sparse(sparseTargets(here, arch), (done) => this.#progress.update(`${done} files`)));
+    });
+    return output;
+  }
+
+  async #kernelDoc(count: number): Promise<string[]> {
+    const files = documentedFiles(this.#series);
+    const { output } = await this.#step(`kernel-doc, ${count === 0 ? 'stock' : 'patched'}`, count, files, async () => {
+      await this.#bringTo(count);
+      const here: string[] = [];
+      for (const file of files) if (await exists(join(this.#tree.path, file))) here.push(file);
+      return complaints(await kernelDoc(this.#tree.path, here, this.#signal));
     });
     return output;
   }

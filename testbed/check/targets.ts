@@ -27,11 +27,36 @@ export function sourceFiles(patches: readonly Patch[], { folder }: CheckArch): s
   return [...new Set(files)].filter((file) => otherArch(file, folder) === null).toSorted();
 }
 
+/** The files with comments that kernel-doc reads: C sources and headers, whatever the architecture. */
+export function documentedFiles(patches: readonly Patch[]): string[] {
+  const files = patches.flatMap(({ text }) => touchedFiles(text)).filter((file) => /\.[ch]$/.test(file) && !file.startsWith('tools/'));
+  return [...new Set(files)].toSorted();
+}
+
 function otherArch(file: string, folder: string): string | null {
   const [top, arch] = file.split('/');
   if (top === 'arch' && arch !== folder) return arch ?? '';
   // Compiled by way of x86's KVM.
   return folder !== 'x86' && file.startsWith('drivers/gpu/drm/i915/gvt/') ? 'x86' : null;
+}
+
+const areas: readonly { touched: RegExp; folders: RegExp; files: readonly string[] }[] = [
+  { touched: /^(?:drivers\/vfio\/|samples\/vfio-mdev\/|include\/(?:uapi\/)?linux\/vfio)/, folders: /vfio/, files: ['drivers/gpu/drm/i915/gvt/kvmgt.c'] },
+  { touched: /\bkvm/, folders: /kvm/, files: [] },
+  { touched: /^arch\/x86\/mm\//, folders: /^arch\/x86\/mm/, files: [] },
+];
+
+/**
+ * What is compiled for one patch of the series: the files that it changes, and the folders that use the headers of
+ * what it belongs to. Headers of memory management are used by all the kernel; for them alone, the files must do,
+ * and the last patch, for which everything is compiled.
+ */
+export function patchTargets(patch: Patch, arch: CheckArch): string[] {
+  const touched = touchedFiles(patch.text);
+  const concerned = areas.filter((area) => touched.some((file) => area.touched.test(file)));
+  const folders = arch.folders.filter((folder) => concerned.some((area) => area.folders.test(folder)));
+  const files = [...sourceFiles([patch], arch), ...concerned.flatMap((area) => area.files).filter((file) => otherArch(file, arch.folder) === null)];
+  return makeTargets([...new Set(files)], { ...arch, folders });
 }
 
 /** make's targets: the folders, and every file that lies in none of them. */
