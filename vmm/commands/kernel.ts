@@ -51,8 +51,8 @@ function checkCommand(): Command {
     .action(async ({ linuxSource }: { linuxSource?: string }) => {
       const { checkSeries } = await import('../../testbed/check/index.ts');
       const { lines, seconds } = await checkSeries(linuxSource);
-      for (const { what, result, problems } of lines) {
-        process.stdout.write(`${problems.length === 0 ? 'ok  ' : 'FAIL'} ${what.padEnd(24)} ${result}\n`);
+      for (const { what, result, problems, skipped } of lines) {
+        process.stdout.write(`${problems.length > 0 ? 'FAIL' : skipped === true ? 'skip' : 'ok  '} ${what.padEnd(24)} ${result}\n`);
         for (const problem of problems) process.stdout.write(`       ${problem.replaceAll('\n', '\n       ')}\n`);
       }
       process.stdout.write(`${minutes(seconds.all)} in all, ${minutes(seconds.now)} of it now\n`);
