@@ -522,8 +522,8 @@ int main(int count, char **arguments)
 	}
 	setlinebuf(stdout);
 	/*
-	 * A virtual machine that stays: the last one to go turns SVM off, and now and then QEMU's CPUs get no timer
-	 * interrupt any more after that.
+	 * A virtual machine that stays: the last one to go turns SVM off. Runs on QEMU have stopped now and then with a CPU
+	 * that got no timer interrupt, and this is the suspect; it has not been proven.
 	 */
 	ioctl(open("/dev/kvm", O_RDWR | O_CLOEXEC), KVM_CREATE_VM, 0);
 	signal(SIGBUS, on_bus_error);
