@@ -3,9 +3,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
 import type { KernelTarget } from '../machine/machine.ts';
-import { runProgram } from '../program.ts';
 import type { Progress } from '../progress.ts';
 import { unmetOptions } from './config.ts';
+import { isStep, make, type Make } from './make.ts';
 
 export interface Build {
   tree: string;
@@ -24,9 +24,8 @@ export async function buildKernel(build: Build, title: string): Promise<string> 
   await configure(build);
   progress.phase(title);
   let steps = 0;
-  await make(build, [`-j${availableParallelism()}`, target.target], (line) => {
-    // kbuild prints one such line for each file that it makes.
-    if (!/^ {2}[A-Z]/.test(line)) return;
+  await make(order(build), [`-j${availableParallelism()}`, target.target], (line) => {
+    if (!isStep(line)) return;
     steps += 1;
     progress.update(`${steps} files${steps > target.steps / 4 ? ` of about ${Math.max(steps, target.steps)}` : ''}`);
   });
@@ -38,23 +37,14 @@ async function configure(build: Build): Promise<void> {
   const fragmentCopy = join(build.tree, '.wcvmm-fragment');
   const text = `${build.fragment}\nCONFIG_LOCALVERSION="${build.localVersion}"\n`;
   await writeFile(fragmentCopy, text);
-  await make(build, [`KCONFIG_ALLCONFIG=${fragmentCopy}`, 'allnoconfig']);
+  await make(order(build), [`KCONFIG_ALLCONFIG=${fragmentCopy}`, 'allnoconfig']);
   const unmet = unmetOptions(text, await readFile(dotConfig, 'utf8'));
   if (unmet.length > 0)
     throw new WcvmmError('E_KERNEL_BUILD', `This Linux source does not give what ${build.target.config} asks for: ${unmet.join(', ')}. Name their dependencies in that file too.`);
 }
 
-async function make(build: Build, targets: string[], onLine: (line: string) => void = () => {}): Promise<void> {
-  const { arch, crossCompile } = build.target;
-  const errors: string[] = [];
-  await runProgram('nice', ['make', '-C', build.tree, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, ...targets], {
-    signal: build.signal,
-    // The same source gives the same image, whoever builds it and when; and a make above us has no say.
-    env: { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'wcvmm', KBUILD_BUILD_HOST: 'testbed', KBUILD_BUILD_VERSION: '1', LC_ALL: 'C', MAKEFLAGS: undefined, MAKELEVEL: undefined },
-    onLine: (line) => {
-      if (/\berror\b|undefined reference/i.test(line) && errors.length < 20) errors.push(line);
-      onLine(line);
-    },
-    failure: (tail, cause) => new WcvmmError('E_KERNEL_BUILD', `The kernel could not be built.\n${errors.length > 0 ? errors.join('\n') : tail}`, { cause }),
-  });
+function order({ tree, target: { arch, crossCompile }, signal }: Build): Make {
+  // The same source gives the same image, whoever builds it and when.
+  const env = { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'wcvmm', KBUILD_BUILD_HOST: 'testbed', KBUILD_BUILD_VERSION: '1' };
+  return { tree, arch, crossCompile, env, signal };
 }

@@ -20,7 +20,10 @@ const sourcePackage = 'linux-source-7.3';
 const sourceSuite = 'trixie-backports';
 
 /** Headers of one GPU driver, a third of the tree, which the testbed's kernels never compile. */
-const unneeded = ['drivers/gpu/drm/amd/include/asic_reg'];
+const rarelyNeeded = ['drivers/gpu/drm/amd/include/asic_reg'];
+
+/** How much of a tarball is unpacked: for a configuration that may name any driver, all of it. */
+export type Extent = 'all' | 'testbed';
 
 const folder = (): string => join(cacheRoot(), 'linux-source');
 
@@ -67,12 +70,12 @@ export async function fetchSource(progress: Progress, signal: AbortSignal): Prom
 }
 
 /** Makes `into` an unpatched, clean tree of `source`. */
-export async function unpack(source: KernelSource, into: string, progress: Progress, signal: AbortSignal): Promise<void> {
+export async function unpack(source: KernelSource, into: string, extent: Extent, progress: Progress, signal: AbortSignal): Promise<void> {
   progress.phase('unpacking the Linux source');
   await mkdir(into);
   const failure = unpackFailure(source.path);
   if (source.kind === 'archive') {
-    const excluded = unneeded.flatMap((path) => ['--exclude', `*/${path}/*`]);
+    const excluded = (extent === 'all' ? [] : rarelyNeeded).flatMap((path) => ['--exclude', `*/${path}/*`]);
     await runProgram('tar', ['-xf', source.path, '-C', into, '--strip-components=1', ...excluded], { signal, failure });
   } else {
     await runProgram('cp', ['-a', `${source.path}/.`, into], { signal, failure });

@@ -6,7 +6,7 @@ import { WcvmmError } from '../../vmm/errors.ts';
 import { runProgram } from '../program.ts';
 import type { Progress } from '../progress.ts';
 import { touchedFiles, type Patch } from './series.ts';
-import { unpack, type KernelSource } from './source.ts';
+import { unpack, type Extent, type KernelSource } from './source.ts';
 
 const stateSchema = v.object({
   identity: v.string(),
@@ -21,8 +21,10 @@ const stateSchema = v.object({
 export class KernelTree {
   readonly path: string;
   readonly #state: string;
+  readonly #extent: Extent;
 
-  constructor(folder: string) {
+  constructor(folder: string, extent: Extent = 'testbed') {
+    this.#extent = extent;
     this.path = join(folder, 'linux');
     this.#state = join(folder, 'state.json');
   }
@@ -63,7 +65,7 @@ export class KernelTree {
   async #startOver(source: KernelSource, progress: Progress, signal: AbortSignal): Promise<void> {
     await rm(dirname(this.path), { recursive: true, force: true });
     await mkdir(dirname(this.path), { recursive: true });
-    await unpack(source, this.path, progress, signal);
+    await unpack(source, this.path, this.#extent, progress, signal);
     await this.#record(source, []);
   }
 

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { allVariants, kernelArchitectures } from '../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../testbed/machine/machine.ts';
+import { debCommand } from './kernel-deb.ts';
 
 interface BuildOptions {
   arch: string;
@@ -22,9 +23,9 @@ export function variantOf(options: { stock?: true; kernel?: KernelVariant }): Ke
   return options.stock === true ? 'stock' : (options.kernel ?? 'patched');
 }
 
-/** `wcvmm kernel`: the testbed's kernels, and the patches in them. */
+/** `wcvmm kernel`: the testbed's kernels, the patches in them, and packages with them for real machines. */
 export function kernelCommand(): Command {
-  return new Command('kernel').description('Build the kernels of the testbed, check their patches').addCommand(buildCommand()).addCommand(checkCommand());
+  return new Command('kernel').description('Build the kernels of the testbed, check their patches, package them').addCommand(buildCommand()).addCommand(checkCommand()).addCommand(debCommand());
 }
 
 function buildCommand(): Command {
