@@ -1,5 +1,16 @@
+import { WcvmmError } from '../vmm/errors.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import type { ErrnoName, Port } from '../vmm/sys/port.ts';
+
+/** The code of the error that a call ends with; `none` where it ends well. */
+export function codeOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    return error instanceof WcvmmError ? error.code : String(error);
+  }
+  return 'none';
+}
 
 export interface Stub {
   /** Answers of ioctls by request number: an errno's name to fail, or code that fills the argument in. */

@@ -1,11 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
 import { Scope } from '../vmm/scope.ts';
 import { normaliseAddress, parseResources } from '../vmm/sys/pci.ts';
 import { requestCookie, requireMmapCookies } from '../vmm/vfio/cookie.ts';
 import { findDevice, openVfioDevice } from '../vmm/vfio/device.ts';
 import { openSource } from '../vmm/vfio/source.ts';
-import { stubDevice, stubPort } from './stub-port.ts';
+import { codeOf, stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 
 const BIND = 0x3b76;
@@ -13,15 +12,6 @@ const FEATURE = 0x3b75;
 const VERSION = 0x3b64;
 const EXTENSION = 0x3b65;
 const GROUP_STATUS = 0x3b67;
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return error instanceof WcvmmError ? error.code : String(error);
-  }
-  return 'none';
-}
 
 function openDevice(stub: Stub, iommu: 'iommufd' | 'container' = 'iommufd'): { code: string; open: number } {
   const { port, open } = stubPort(stub);

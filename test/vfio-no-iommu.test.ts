@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
 import { Scope } from '../vmm/scope.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { findDevice, openVfioDevice } from '../vmm/vfio/device.ts';
 import { attachForDma, ramForDevices } from '../vmm/vfio/share.ts';
-import { stubDevice, stubPort } from './stub-port.ts';
+import { codeOf, stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 
 const [VERSION, EXTENSION, SET_IOMMU, GROUP_STATUS, SET_CONTAINER, DEVICE_FD] = [0x3b64, 0x3b65, 0x3b66, 0x3b67, 0x3b68, 0x3b6a];
@@ -42,15 +41,6 @@ function stub(asked: [number, Uint8Array | number][], more: Stub = {}): Stub {
 /** A port whose device has all bits of its command register set; `written`: what became of it. */
 function withCommand(port: Port, written: number[]): Port {
   return { ...port, pread: (_fd, into) => into.fill(0xff).byteLength, pwrite: (_fd, from) => written.push(from[0] ?? 0) };
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return error instanceof WcvmmError ? error.code : String(error);
-  }
-  return 'none';
 }
 
 describe.each(['iommufd', 'container'] as const)("a device in VFIO's no-IOMMU mode, by %s", (iommu) => {

@@ -55,7 +55,7 @@ export async function bench(port: Port, arch: GuestArchitecture, request: BenchR
       device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind, bars: barsOf(source, windows) },
       windows: described.map(({ window }) => window),
       checks: [],
-      limits: limitsOf(source.kind, ofWindows.stage2, hostMappings, chain.blindness(platform.emulator, source.kind)),
+      limits: limitsOf(source.kind, ofWindows.stage2, hostMappings, chain.blindness(platform.emulator)),
       bench: { meaningless: meaningless(platform.emulator, source.kind), runs: request.runs, figures: figures.map((figure) => Object.assign({}, figure, { effective: described[figure.window]?.effective(figure.stage1) ?? '' })) },
       summary: summarise([]),
     };

@@ -1,5 +1,5 @@
 /** What a verification must know of an architecture: its model, and how the kernel is read back. One object for each. */
-import type { ArchitectureModel, Platform, Source, Stage1Type } from '../../memattr/index.ts';
+import type { ArchitectureModel, Platform, Stage1Type } from '../../memattr/index.ts';
 import type { KvmFacts } from '../kvm/arch/arch.ts';
 import type { Stage2Dump } from '../kvm/stage2.ts';
 import type { Port } from '../sys/port.ts';
@@ -31,7 +31,7 @@ export interface Chain {
    */
   readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
   /** Why no probe on this platform sees a memory type; null where some do. */
-  blindness(emulator: string | null, source: Source): string | null;
+  blindness(emulator: string | null): string | null;
 }
 
 export function chainOf(arch: 'arm64' | 'x86'): Chain {

@@ -93,7 +93,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
       device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind, bars: barsOf(source, windows) },
       windows: [...result.windows, ...controlResult.windows],
       checks,
-      limits: limitsOf(source.kind, told.stage2, hostMappings, chain.blindness(reported.emulator, source.kind)),
+      limits: limitsOf(source.kind, told.stage2, hostMappings, chain.blindness(reported.emulator)),
       summary: summarise(checks),
     };
   } finally {
