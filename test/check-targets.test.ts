@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { added, complaints, silencedFiles, sparseComplaints } from '../testbed/check/complaints.ts';
 import { CheckRecord } from '../testbed/check/record.ts';
-import { arm64, complaints, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86 } from '../testbed/check/targets.ts';
+import { arm64, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86 } from '../testbed/check/targets.ts';
 import type { Patch } from '../testbed/kernel/series.ts';
 
 function patchOf(...files: string[]): Patch {
@@ -43,6 +44,37 @@ describe('complaints', () => {
       'mm/rmap.c:1:1: error: no such thing',
     ];
     expect(complaints(output)).toEqual(["mm/gup.c: function parameter 'x' not described", 'mm/memory.c: unused variable ‘a’ [-Wunused-variable]', 'mm/rmap.c: no such thing']);
+  });
+
+  it('of sparse are one for each place, with the types below, and without those of gcc', () => {
+    const output = [
+      '  CHECK   arch/x86/kvm/../../../virt/kvm/kvm_main.c',
+      'arch/x86/kvm/../../../virt/kvm/kvm_main.c:9:1: error: too long token expansion',
+      'include/linux/a.h:7:2: warning: incorrect type in argument 1 (different address spaces)',
+      'mm/memory.c:12:3: warning: cast from restricted vm_fault_t',
+      'include/linux/a.h:7:2:    expected void *p',
+      'include/linux/a.h:7:2:    got void [noderef] __user *q',
+      'include/linux/a.h:7:2: warning: incorrect type in argument 1 (different address spaces)',
+      'include/linux/a.h:7:2:    expected void *p',
+      'mm/memory.c:14:3: warning: cast from restricted vm_fault_t',
+      'mm/memory.c:15:3: warning: unused variable ‘a’ [-Wunused-variable]',
+      'mm/memory.c:15:3: note: declared here',
+    ];
+    const found = sparseComplaints(output);
+    expect(found).toEqual([
+      'include/linux/a.h: incorrect type in argument 1 (different address spaces), expected void *p, got void [noderef] __user *q',
+      'mm/memory.c: cast from restricted vm_fault_t',
+      'mm/memory.c: cast from restricted vm_fault_t',
+      'virt/kvm/kvm_main.c: error: too long token expansion',
+    ]);
+    expect(silencedFiles(found, ['mm/memory.c'])).toEqual([]);
+    expect(silencedFiles(found, ['virt/kvm/kvm_main.c'])).toEqual(['virt/kvm/kvm_main.c']);
+    expect(silencedFiles(['mm/a.h: error: b'], [])).toEqual(['mm/a.h']);
+  });
+
+  it('are new if they were not there before, or not as often', () => {
+    expect(added(['a', 'a', 'b'], ['a', 'c'])).toEqual(['a', 'b']);
+    expect(added(['a'], ['a', 'a'])).toEqual([]);
   });
 });
 

@@ -44,7 +44,7 @@ export class Objects {
    * what it compiled is not compiled again. `onFile` is called for each file. Throws E_KERNEL_BUILD.
    */
   async make(targets: readonly string[], onFile: (count: number) => void): Promise<string[]> {
-    if (!(await exists(join(this.#folder, '.config')))) await this.#configure();
+    await this.#configure();
     const unread = join(this.#folder, 'unread');
     const before = await readFile(unread, 'utf8').catch(() => '');
     const lines = await this.#run([`-j${availableParallelism()}`, ...targets], onFile, async (soFar) => appendFile(unread, `${soFar.join('\n')}\n`));
@@ -52,12 +52,14 @@ export class Objects {
     return [...before.split('\n'), ...lines];
   }
 
-  /** Lets sparse look at the sources of `targets`, which have been compiled before. */
-  async sparse(targets: readonly string[], onFile: (count: number) => void): Promise<string[]> {
-    return this.#run(['C=2', 'CHECK=sparse', `-j${availableParallelism()}`, ...targets], onFile);
+  /** Lets sparse, by its command, look at the sources of `targets`; what is out of date is compiled as well. */
+  async sparse(command: string, targets: readonly string[], onFile: (count: number) => void): Promise<string[]> {
+    await this.#configure();
+    return this.#run(['C=2', `CHECK=${command}`, `-j${availableParallelism()}`, ...targets], onFile);
   }
 
   async #configure(): Promise<void> {
+    if (await exists(join(this.#folder, '.config'))) return;
     await mkdir(this.#folder, { recursive: true });
     const path = join(this.#folder, 'fragment');
     await writeFile(path, fragment);

@@ -11,8 +11,10 @@ import { withLock } from '../lock.ts';
 import { progressOn, type Progress } from '../progress.ts';
 import { runProgram } from '../program.ts';
 import { kernelDoc, Objects } from './compile.ts';
+import { added, complaints, silencedFiles, sparseComplaints } from './complaints.ts';
 import { CheckRecord, type Done } from './record.ts';
-import { arm64, complaints, documentedFiles, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86, type CheckArch } from './targets.ts';
+import { findSparse, type Sparse } from './sparse.ts';
+import { arm64, documentedFiles, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86, type CheckArch } from './targets.ts';
 
 /** One line of the summary: what was checked, how it came out, and everything that is wrong. */
 export interface CheckLine {
@@ -85,27 +87,22 @@ class Check {
     const lines: CheckLine[] = [{ what: 'series', result: `${all} patches apply to ${this.#source.identity}, without fuzz`, problems: [] }];
     lines.push(await this.#checkpatch());
 
-    const sparseWorks = this.#sparseWorks();
-    const stock = new Map<string, { gcc: string[]; sparse: string[] }>();
+    const sparse = await this.#findSparse();
+    const stock = new Map<string, string[]>();
     const stockDoc = await this.#kernelDoc(0);
     const stockI386 = await this.#compile(0, i386);
-    for (const arch of architectures) stock.set(arch.arch, { gcc: await this.#compile(0, arch), sparse: sparseWorks ? await this.#sparse(0, arch) : [] });
-    for (let count = 1; count <= all; count += 1) for (const arch of architectures) await this.#compilesOrSaysWhy(count, arch);
-    for (const arch of architectures) lines.push(await this.#everyPatch(arch, stock.get(arch.arch)?.gcc ?? []));
-    const found32 = await this.#compilesOrSaysWhy(all, i386);
-    lines.push({ what: 'compile W=1, i386', result: `${i386.folders.join(' ')} with all patches`, problems: found32.filter((text) => !stockI386.includes(text)) });
-    const doc = await this.#kernelDoc(all);
-    lines.push({ what: 'kernel-doc', result: `${documentedFiles(this.#series).length} files; warnings: ${stockDoc.length} in stock, ${doc.length} now`, problems: doc.filter((text) => !stockDoc.includes(text)) });
-    if (!sparseWorks) lines.push({ what: 'sparse', result: "not run: the kernel's scripts/checker-valid.sh finds this machine's too old", problems: [], skipped: true });
-    for (const arch of sparseWorks ? architectures : []) {
-      const known = stock.get(arch.arch)?.sparse ?? [];
-      const found = await this.#sparse(all, arch);
-      lines.push({
-        what: `sparse, ${arch.arch}`,
-        result: `${sourceFiles(this.#series, arch).length} files; warnings: ${known.length} in stock, ${found.length} now`,
-        problems: found.filter((text) => !known.includes(text)),
-      });
+    for (const arch of architectures) {
+      stock.set(arch.arch, await this.#compile(0, arch));
+      // Its object files are at hand. Otherwise it comes last: to take the patches out costs a compile.
+      if (sparse !== null && (await this.#tree.has(this.#source, []))) await this.#sparse(0, arch, sparse);
     }
+    for (let count = 1; count <= all; count += 1) for (const arch of architectures) await this.#compilesOrSaysWhy(count, arch);
+    for (const arch of architectures) lines.push(await this.#everyPatch(arch, stock.get(arch.arch) ?? []));
+    const found32 = await this.#compilesOrSaysWhy(all, i386);
+    lines.push({ what: 'compile W=1, i386', result: `${i386.folders.join(' ')} with all patches`, problems: added(found32, stockI386) });
+    const doc = await this.#kernelDoc(all);
+    lines.push({ what: 'kernel-doc', result: `${documentedFiles(this.#series).length} files; warnings: ${stockDoc.length} in stock, ${doc.length} now`, problems: added(doc, stockDoc) });
+    lines.push(...(await this.#sparseOfAll(sparse)));
     return { lines, seconds: this.#seconds };
   }
 
@@ -136,7 +133,7 @@ class Check {
     const problems: string[] = [];
     for (const [index, patch] of this.#series.entries()) {
       const found = await this.#compilesOrSaysWhy(index + 1, arch);
-      problems.push(...found.filter((text) => !known.includes(text)).map((text) => `${patch.name}: ${text}`));
+      problems.push(...added(found, known).map((text) => `${patch.name}: ${text}`));
     }
     return { what: `compile W=1, ${arch.arch}`, result: `each of ${this.#series.length} patches; where they are, stock has ${known.length} warnings`, problems };
   }
@@ -162,21 +159,37 @@ class Check {
     return output;
   }
 
-  async #sparse(count: number, arch: CheckArch): Promise<string[]> {
-    const files = sourceFiles(this.#series, arch);
-    const { output } = await this.#step(`sparse of ${arch.arch}, ${count === 0 ? 'stock' : 'patched'}`, count, files, async () => {
-      await this.#bringTo(count);
-      const objects = this.#objects(arch);
-      const here = await this.#existing(arch);
-      await objects.make(makeTargets(here, arch), (done) => this.#progress.update(`${done} files`));
-      return complaints(await objects.sparse(sparseTargets(here, arch), (done) => this.#progress.update(`${done} files`)));
-    });
-    return output;
+  /** The kernel's test of sparse is in the tree, which need not be there if all else is on record. */
+  async #findSparse(): Promise<Sparse | null> {
+    if (!(await exists(this.#tree.path))) await this.#bringTo(this.#series.length);
+    return findSparse(this.#tree.path);
   }
 
-  /** Whether the kernel's own test accepts this machine's sparse; without that, make says so and leaves it out. */
-  #sparseWorks(): boolean {
-    return spawnSync('sh', ['scripts/checker-valid.sh', 'sparse'], { cwd: this.#tree.path, encoding: 'utf8' }).stdout.trim() === '1';
+  /** No complaint of sparse that an unpatched tree does not have. */
+  async #sparseOfAll(sparse: Sparse | null): Promise<CheckLine[]> {
+    if (sparse === null) return [{ what: 'sparse', result: "not run: this machine's fails the kernel's scripts/checker-valid.sh, or finds no mistake", problems: [], skipped: true }];
+    const patched = new Map<string, string[]>();
+    for (const arch of architectures) patched.set(arch.arch, await this.#sparse(this.#series.length, arch, sparse));
+    const lines: CheckLine[] = [];
+    for (const arch of architectures) {
+      const files = sourceFiles(this.#series, arch);
+      const before = await this.#sparse(0, arch, sparse);
+      const now = patched.get(arch.arch) ?? [];
+      const silenced = silencedFiles(now, files);
+      const blind = silenced.length === 0 ? '' : `; after an error it said no more of ${silenced.join(' ')}`;
+      lines.push({ what: `sparse, ${arch.arch}`, result: `${files.length} files; complaints: ${before.length} in stock, ${now.length} now${blind}; ${sparse.name}`, problems: added(now, before) });
+    }
+    return lines;
+  }
+
+  async #sparse(count: number, arch: CheckArch, { command, name }: Sparse): Promise<string[]> {
+    const files = sourceFiles(this.#series, arch);
+    const { output } = await this.#step(`sparse of ${arch.arch}, ${count === 0 ? 'stock' : 'patched'}`, count, [name, command, ...files], async () => {
+      await this.#bringTo(count);
+      const targets = sparseTargets(await this.#existing(arch), arch);
+      return sparseComplaints(await this.#objects(arch).sparse(command, targets, (done) => this.#progress.update(`${done} files`)));
+    });
+    return output;
   }
 
   async #kernelDoc(count: number): Promise<string[]> {

@@ -72,15 +72,3 @@ export function sparseTargets(files: readonly string[], { folders }: CheckArch):
   const outside = files.filter((file) => !file.startsWith('virt/kvm/') && !kvm.some((folder) => file.startsWith(folder)));
   return [...kvm, ...outside.map((file) => file.replace(/\.c$/, '.o'))];
 }
-
-/**
- * The warnings and errors in what make, gcc, kernel-doc and sparse wrote, each once and without the place in
- * the file, which changes with every line that a patch adds above it.
- */
-export function complaints(output: readonly string[]): string[] {
-  const found = output.flatMap((line) => {
-    const match = /^(?:\.\.\/)*([\w./+-]+):\d+(?::\d+)?: (?:warning|error|fatal error): (.+)$/i.exec(line) ?? /^(?:warning|error): (?:\.\.\/)*([\w./+-]+):\d+ (.+)$/i.exec(line);
-    return match === null ? [] : [`${match[1]}: ${match[2]}`];
-  });
-  return [...new Set(found)].toSorted();
-}

@@ -29,6 +29,11 @@ export class KernelTree {
     this.#state = join(folder, 'state.json');
   }
 
+  /** Whether the tree is `source` with exactly `patches` now. */
+  async has(source: KernelSource, patches: readonly Patch[]): Promise<boolean> {
+    return JSON.stringify(await this.#appliedTo(source)) === JSON.stringify(patches);
+  }
+
   /** Makes the tree `source` with exactly `patches`, from whatever it is now. */
   async bringTo(source: KernelSource, patches: readonly Patch[], progress: Progress, signal: AbortSignal): Promise<void> {
     const applied = await this.#appliedTo(source);

@@ -1,0 +1,68 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A sparse that has been seen to find a mistake. */
+export interface Sparse {
+  /** The program with what it needs, for make's `CHECK=`: the shell splits it. */
+  readonly command: string;
+  /** Its version and what it is helped with, for people. */
+  readonly name: string;
+}
+
+/** For a sparse that does not know the operator, as 0.6.4: qualifiers stay, which it seldom complains of. */
+const typeofUnqual = '-D__typeof_unqual__=__typeof__';
+
+/**
+ * For a sparse to which __builtin_strlen() is no constant, as 0.6.4: MODULE_INFO() asserts something about it. That
+ * is an error, and after an error sparse says nothing more than errors: it would be silent about every module. The
+ * assertions are gcc's to check.
+ */
+const noAssertions = '-D_Static_assert(...)=';
+
+/** It ends after 100 of a file by default; some of KVM have more. */
+const everything = ['-fmax-warnings=unlimited', '-fmax-errors=unlimited'];
+
+/** A mistake with the address of user space, which must be found, after an assertion as in every module. */
+const control = `_Static_assert(sizeof("GPL") - 1 == __builtin_strlen("GPL"), "no NUL in it");
+static int mistake(const int __attribute__((noderef, address_space(__user))) *p)
+{
+	__typeof_unqual__(*p) v = *p;
+	return v;
+}
+`;
+
+/**
+ * The sparse to check the kernel in `tree` with: `program` as it is, or with as few definitions as do. It must
+ * pass the kernel's own test and find the mistake of the control. Null if it does neither way.
+ */
+export function findSparse(tree: string, program = 'sparse'): Sparse | null {
+  for (const needed of [[], [typeofUnqual], [noAssertions], [typeofUnqual, noAssertions]]) {
+    const args = [...everything, ...needed];
+    if (!passesKernelTest(tree, program, args) || !findsMistake(program, args)) continue;
+    const version = spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout.trim().split(' ')[0];
+    return {
+      command: [program, ...args].map((word) => `'${word}'`).join(' '),
+      name: [`sparse ${version}`, ...needed].join(' '),
+    };
+  }
+  return null;
+}
+
+function passesKernelTest(tree: string, program: string, args: readonly string[]): boolean {
+  return spawnSync('sh', ['scripts/checker-valid.sh', program, ...args], { cwd: tree, encoding: 'utf8' }).stdout.trim() === '1';
+}
+
+function findsMistake(program: string, args: readonly string[]): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'wcvmm-sparse-'));
+  try {
+    const file = join(folder, 'control.c');
+    writeFileSync(file, control);
+    const { stdout, stderr } = spawnSync(program, [...args, file], { encoding: 'utf8' });
+    const said = `${stdout}${stderr}`;
+    return said.includes('dereference of noderef expression') && !said.includes(': error: ');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
