@@ -39,8 +39,8 @@ export function sparseComplaints(output: readonly string[]): string[] {
 const errorMark = 'error: ';
 
 /**
- * Where sparse was silent about the rest, which it is after an error: those of `files`, and headers, in which it
- * found one.
+ * Where sparse may be silent about the rest, as it is after an error that it meets while it parses: those of
+ * `files`, and headers, with an error in them.
  */
 export function silencedFiles(found: readonly string[], files: readonly string[]): string[] {
   const inError = found.flatMap((complaint) => /^(\S+): error: /.exec(complaint)?.[1] ?? []);

@@ -68,6 +68,8 @@ class Check {
   readonly #folder = join(cacheRoot(), 'kernel-check');
   readonly #record = new CheckRecord(join(cacheRoot(), 'kernel-check.json'));
   readonly #seconds = { all: 0, now: 0 };
+  /** The keys of the steps in `#seconds`: some are asked for twice. */
+  readonly #counted = new Set<string>();
 
   constructor(source: KernelSource, series: readonly Patch[], progress: Progress, signal: AbortSignal) {
     this.#source = source;
@@ -176,7 +178,7 @@ class Check {
       const before = await this.#sparse(0, arch, sparse);
       const now = patched.get(arch.arch) ?? [];
       const silenced = silencedFiles(now, files);
-      const blind = silenced.length === 0 ? '' : `; after an error it said no more of ${silenced.join(' ')}`;
+      const blind = silenced.length === 0 ? '' : `; after an error perhaps silent about ${silenced.join(' ')}`;
       lines.push({ what: `sparse, ${arch.arch}`, result: `${files.length} files; complaints: ${before.length} in stock, ${now.length} now${blind}; ${sparse.name}`, problems: added(now, before) });
     }
     return lines;
@@ -225,7 +227,8 @@ class Check {
     const key = contentKey(what.replace(/ \d+ of \d+/, ''), this.#source.identity, ...more, ...this.#series.slice(0, count).map(diffOf));
     const known = await this.#record.find(key);
     if (known !== null) {
-      this.#seconds.all += known.seconds;
+      if (!this.#counted.has(key)) this.#seconds.all += known.seconds;
+      this.#counted.add(key);
       return known;
     }
     this.#progress[what.startsWith('checkpatch') ? 'moment' : 'phase'](what);
@@ -234,6 +237,7 @@ class Check {
     const done: Done = { output, seconds: Number((process.hrtime.bigint() - began) / 1_000_000_000n) };
     this.#seconds.all += done.seconds;
     this.#seconds.now += done.seconds;
+    this.#counted.add(key);
     await this.#record.add(key, done);
     return done;
   }

@@ -16,8 +16,8 @@ const typeofUnqual = '-D__typeof_unqual__=__typeof__';
 
 /**
  * For a sparse to which __builtin_strlen() is no constant, as 0.6.4: MODULE_INFO() asserts something about it. That
- * is an error, and after an error sparse says nothing more than errors: it would be silent about every module. The
- * assertions are gcc's to check.
+ * is an error, and after one in parsing sparse keeps its warnings to itself: it would be silent about every module.
+ * The assertions are gcc's to check.
  */
 const noAssertions = '-D_Static_assert(...)=';
 
