@@ -32,6 +32,8 @@ export interface TestbedRequest {
   iommu?: boolean | undefined;
   /** MiB; default: the machine's own. */
   memory?: number | undefined;
+  /** More for the emulator's command line: further devices, a trace. */
+  emulatorOptions?: readonly string[] | undefined;
   env?: Readonly<Record<string, string>> | undefined;
   /** Take the command's output as it comes; default: this process's own streams. */
   stdout?: ((chunk: Uint8Array) => void) | undefined;
@@ -61,7 +63,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
       };
       return await runSession({
         machine,
-        options: { cpu: request.cpu ?? null, iommu: request.iommu ?? true, memory: request.memory ?? machine.defaultMemory },
+        options: { cpu: request.cpu ?? null, iommu: request.iommu ?? true, memory: request.memory ?? machine.defaultMemory, extra: request.emulatorOptions ?? [] },
         files: { kernel, ...rootfs },
         command: {
           args: commandLine(request.run),

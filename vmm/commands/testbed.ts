@@ -22,6 +22,7 @@ interface SharedOptions {
   cpu?: string;
   iommu: boolean;
   memory?: number;
+  emulatorOptions?: string;
 }
 
 interface BatchOptions extends SharedOptions {
@@ -69,7 +70,8 @@ function machineOptions(command: Command): Command {
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
     .option('--no-iommu', 'an instance without an IOMMU')
-    .option('--memory <MiB>', 'memory of the instance', positive);
+    .option('--memory <MiB>', 'memory of the instance', positive)
+    .option('--emulator-options <words>', "more for the emulator's command line, separated by spaces: further devices, a trace");
 }
 
 function positive(text: string): number {
@@ -86,6 +88,7 @@ function request(options: SharedOptions): Omit<TestbedRequest, 'run'> {
     cpu: options.cpu,
     iommu: options.iommu,
     memory: options.memory,
+    emulatorOptions: options.emulatorOptions?.split(/\s+/).filter((word) => word !== ''),
   };
 }
 
