@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WcvmmError } from '../vmm/errors.ts';
 import { unmetOptions } from '../testbed/kernel/config.ts';
 import { ensureKernel } from '../testbed/kernel/index.ts';
-import { diffOf, parseSeries, patchesOf, readSeries, touchedFiles, type Patch } from '../testbed/kernel/series.ts';
+import { diffOf, parseSeries, patchesOf, readSeries, touchedFiles, variantConfig, type Patch } from '../testbed/kernel/series.ts';
 import { sourceAtHand, type KernelSource } from '../testbed/kernel/source.ts';
 import { KernelTree } from '../testbed/kernel/tree.ts';
 import { kernelOf, kernelVariants, machineOf } from '../testbed/machine/index.ts';
@@ -66,6 +66,15 @@ describe('the series', () => {
     expect([wrong.slice(0, -1), touchedFiles(wrong.at(-1)?.text ?? '')]).toEqual([series, ['arch/x86/kvm/mmu/spte.c']]);
     expect(kernelVariants(kernelOf('arm64'))).toEqual(['stock', 'patched', 'cacheable']);
     expect((await refusal(patchesOf('wrong-type', kernelOf('arm64')))).code).toBe('E_USAGE');
+  });
+
+  it('is in every kernel that is compiled in another way, but for the one that shows what stock does', async () => {
+    const [arm64, x86] = [kernelOf('arm64'), kernelOf('x86')];
+    const series = await readSeries();
+    for (const variant of ['debug', '16k', '64k'] as const) expect(await patchesOf(variant, arm64)).toEqual(series);
+    expect(await patchesOf('debug-stock', x86)).toEqual([]);
+    expect([variantConfig('64k', arm64), variantConfig('debug-stock', x86), variantConfig('patched', x86)]).toEqual(['configs/64k.config', 'configs/debug.config', null]);
+    expect(() => variantConfig('16k', x86)).toThrow('There is no 16k kernel for x86');
   });
 });
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { copyFile, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { WcvmmError } from '../../vmm/errors.ts';
 import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
 import { withLock } from '../lock.ts';
@@ -8,7 +8,7 @@ import { kernelVariants } from '../machine/index.ts';
 import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
 import type { Progress } from '../progress.ts';
 import { buildKernel } from './build.ts';
-import { diffOf, patchesFolder, patchesOf, type Patch } from './series.ts';
+import { diffOf, patchesFolder, patchesOf, variantConfig, type Patch } from './series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';
 import { KernelTree } from './tree.ts';
 
@@ -27,7 +27,8 @@ export interface KernelRequest {
  */
 export async function ensureKernel(request: KernelRequest): Promise<string> {
   const { target, variant } = request;
-  const fragments = variant === 'debug' ? [target.config, 'configs/debug.config'] : [target.config];
+  const config = variantConfig(variant, target);
+  const fragments = config === null ? [target.config] : [target.config, config];
   const fragment = (await Promise.all(fragments.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join('\n');
   const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
@@ -37,8 +38,8 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   const known = await sourceAtHand(request.source);
   if (known !== null && (await exists(imageOf(known, patches)))) return imageOf(known, patches);
 
-  // Everything is compiled in another way for `debug`: in a tree of its own, neither has to be done again.
-  const treeName = variant === 'debug' ? `${target.arch}-debug` : target.arch;
+  // With another configuration everything is compiled again: in a tree of its own, neither has to be done twice.
+  const treeName = config === null ? target.arch : `${target.arch}-${basename(config, '.config')}`;
   const treeFolder = join(cacheRoot(), 'kernel-tree', treeName);
   const lock = join(cacheRoot(), 'locks', `kernel-${treeName}`);
   return withLock(
@@ -60,7 +61,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
       };
       // One after the other, whatever was asked: each build then compiles only what its patches touch, and the
       // tree never has to go back.
-      const order = variant === 'debug' ? [variant] : kernelVariants(target);
+      const order = config === null ? kernelVariants(target) : [variant];
       let image = '';
       for (const kind of order.slice(0, order.indexOf(variant) + 1)) image = await make(kind, await patchesOf(kind, target));
       return image;
@@ -69,7 +70,17 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
 }
 
-const localVersions: Readonly<Record<KernelVariant, string>> = { stock: '', patched: '-wcvmm', 'wrong-type': '-wcvmm-wrong-type', cacheable: '-wcvmm-cacheable', debug: '-wcvmm-debug' };
+/** Appended to the kernel's version, as uname shows it. */
+const localVersions: Readonly<Record<KernelVariant, string>> = {
+  stock: '',
+  patched: '-wcvmm',
+  'wrong-type': '-wcvmm-wrong-type',
+  cacheable: '-wcvmm-cacheable',
+  debug: '-wcvmm-debug',
+  'debug-stock': '-debug',
+  '16k': '-wcvmm-16k',
+  '64k': '-wcvmm-64k',
+};
 
 function toolchain(target: KernelTarget): string {
   const compiler = `${target.crossCompile}gcc`;

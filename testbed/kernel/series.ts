@@ -26,12 +26,41 @@ export async function readSeries(): Promise<Patch[]> {
  * E_KERNEL_SOURCE for patches that cannot be read.
  */
 export async function patchesOf(variant: KernelVariant, target: KernelTarget): Promise<Patch[]> {
-  if (variant === 'stock') return [];
-  const series = await readSeries();
-  if (variant === 'patched' || variant === 'debug') return series;
-  const name = target.testPatches[variant];
-  if (name === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
-  return [...series, await readPatch(name)];
+  switch (variant) {
+    case 'stock':
+    case 'debug-stock':
+      return [];
+    case 'wrong-type':
+    case 'cacheable': {
+      const name = target.testPatches[variant];
+      if (name === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
+      return [...(await readSeries()), await readPatch(name)];
+    }
+    case 'patched':
+    case 'debug':
+    case '16k':
+    case '64k':
+      return readSeries();
+  }
+}
+
+/** What a variant that is compiled in another way configures on top, below kernel-patches/; null = nothing. Throws E_USAGE as `patchesOf`. */
+export function variantConfig(variant: KernelVariant, target: KernelTarget): string | null {
+  switch (variant) {
+    case 'stock':
+    case 'patched':
+    case 'wrong-type':
+    case 'cacheable':
+      return null;
+    case 'debug':
+    case 'debug-stock':
+    case '16k':
+    case '64k': {
+      const config = target.variantConfigs[variant];
+      if (config === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}; it is for: ${Object.keys(target.variantConfigs).join(', ')}.`);
+      return config;
+    }
+  }
 }
 
 async function readPatch(name: string): Promise<Patch> {

@@ -39,13 +39,20 @@ export interface EmulatorProgram {
   readonly version: RegExp;
 }
 
+/** `stock` is Linux as it is, `patched` has the series. */
+export type KernelVariant = 'stock' | 'patched' | TestVariant | ConfigVariant;
+
 /**
- * `stock` is Linux as it is, `patched` has the series, and `debug` is that with the kernel's own checkers
- * compiled in. The others have one more patch: `wrong-type` a fault that the project's own checks must find,
+ * With one patch more than `patched`: `wrong-type` has a fault that the project's own checks must find,
  * `cacheable` a driver that makes a device's BAR cacheable memory.
  */
-export type KernelVariant = 'stock' | 'patched' | 'debug' | TestVariant;
 export type TestVariant = 'wrong-type' | 'cacheable';
+
+/**
+ * Compiled in another way: `debug` and `debug-stock` with the kernel's own checkers, `16k` and `64k` for pages of
+ * that size. All but `debug-stock` have the series.
+ */
+export type ConfigVariant = 'debug' | 'debug-stock' | '16k' | '64k';
 
 /** A kernel; machines of one architecture share it. */
 export interface KernelTarget {
@@ -57,6 +64,8 @@ export interface KernelTarget {
   readonly config: string;
   /** The patches below kernel-patches/ that make the variants for tests which this architecture has. */
   readonly testPatches: Readonly<Partial<Record<TestVariant, string>>>;
+  /** What is configured on top of `config` for each variant that is compiled in another way; below kernel-patches/. */
+  readonly variantConfigs: Readonly<Partial<Record<ConfigVariant, string>>>;
   /** The make target, and the file that it makes. */
   readonly target: string;
   readonly image: string;

@@ -14,6 +14,7 @@ export const arm64: Machine = {
     crossCompile: 'aarch64-linux-gnu-',
     config: 'configs/arm64.config',
     testPatches: { cacheable: 'test-only/vfio-pci-cacheable.patch' },
+    variantConfigs: { debug: 'configs/debug.config', 'debug-stock': 'configs/debug.config', '16k': 'configs/16k.config', '64k': 'configs/64k.config' },
     target: 'Image',
     image: 'arch/arm64/boot/Image',
     steps: 1620,
@@ -47,7 +48,8 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
     ['-M', machine.join(','), '-cpu', options.cpu ?? 'max,pauth-impdef=on'],
     ['-smp', '2', '-accel', 'tcg,thread=multi', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
-    ['-append', 'console=ttyAMA0 loglevel=5 panic=-1'],
+    // The one device that vfio-amba gets cannot be reset.
+    ['-append', 'console=ttyAMA0 loglevel=5 panic=-1 vfio_amba.reset_required=0'],
     // The instance's own devices are virtio-mmio, so that PCI holds only what is passed through.
     ['-global', 'virtio-mmio.force-legacy=false'],
     channelArguments('device', channels),

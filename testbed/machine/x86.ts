@@ -6,6 +6,7 @@ export const x86Kernel: KernelTarget = {
   crossCompile: 'x86_64-linux-gnu-',
   config: 'configs/x86.config',
   testPatches: { 'wrong-type': 'test-only/kvm-x86-wrong-type.patch' },
+  variantConfigs: { debug: 'configs/debug.config', 'debug-stock': 'configs/debug.config' },
   target: 'bzImage',
   image: 'arch/x86/boot/bzImage',
   steps: 2010,

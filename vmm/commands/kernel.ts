@@ -15,7 +15,7 @@ interface BuildOptions {
 /** `--kernel`, and `--stock` for the most common of its values; ask `variantOf` which one it is. */
 export function addKernelOptions(command: Command): Command {
   return command
-    .addOption(new Option('--kernel <variant>', 'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. debug: KASAN, lockdep and the like').choices(allVariants).default('patched', 'patched'))
+    .addOption(new Option('--kernel <variant>', 'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. debug, debug-stock: KASAN, lockdep and the like. 16k, 64k: arm64, pages of that size').choices(allVariants).default('patched', 'patched'))
     .addOption(new Option('--stock', 'the same as --kernel stock').conflicts('kernel'));
 }
 
