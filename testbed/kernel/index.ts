@@ -82,7 +82,8 @@ const localVersions: Readonly<Record<KernelVariant, string>> = {
   '64k': '-wcvmm-64k',
 };
 
-function toolchain(target: KernelTarget): string {
+/** The first line of what the compiler says of itself. Throws E_SETUP without one. */
+export function toolchain(target: KernelTarget): string {
   const compiler = `${target.crossCompile}gcc`;
   const { stdout } = spawnSync(compiler, ['--version'], { encoding: 'utf8' });
   const version = stdout?.split('\n')[0];

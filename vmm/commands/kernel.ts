@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { allVariants, kernelArchitectures } from '../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../testbed/machine/machine.ts';
 import { debCommand } from './kernel-deb.ts';
+import { selftestsCommand } from './kernel-selftests.ts';
 
 interface BuildOptions {
   arch: string;
@@ -25,7 +26,7 @@ export function variantOf(options: { stock?: true; kernel?: KernelVariant }): Ke
 
 /** `wcvmm kernel`: the testbed's kernels, the patches in them, and packages with them for real machines. */
 export function kernelCommand(): Command {
-  return new Command('kernel').description('Build the kernels of the testbed, check their patches, package them').addCommand(buildCommand()).addCommand(checkCommand()).addCommand(debCommand());
+  return new Command('kernel').description('Build the kernels of the testbed, check and test their patches, package them').addCommand(buildCommand()).addCommand(checkCommand()).addCommand(selftestsCommand()).addCommand(debCommand());
 }
 
 function buildCommand(): Command {
