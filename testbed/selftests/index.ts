@@ -70,7 +70,8 @@ interface What {
 async function runOn(kernel: KernelVariant, { arch, cpu, linuxSource, outputDir }: SelftestRequest, { programs, inputs, memory, progress }: What): Promise<readonly Result[]> {
   const log = outputDir === undefined ? null : await logFile(outputDir, `${arch}-${kernel}.log`);
   let begun = 0;
-  const transcript = new Transcript(new Map(programs.flatMap((program) => (program.needs === null ? [] : [[nameOf(program), program.needs.otherwise] as const]))), (program, device) => {
+  const reasons = new Map(programs.map((program) => [nameOf(program), program.needs?.otherwise ?? noIommu]));
+  const transcript = new Transcript(reasons, (program, device) => {
     if (begun === 0) progress.phase(`selftests on the ${kernel} kernel, ${arch}`);
     progress.update(`${(begun += 1)}. ${program}${device === null ? '' : ` ${device}`}`);
   });
@@ -108,6 +109,8 @@ async function logFile(folder: string, name: string): Promise<WriteStream> {
   await mkdir(folder, { recursive: true });
   return createWriteStream(join(folder, name));
 }
+
+const noIommu = "the device has no IOMMU here, and the kernel's selftests cannot use one without";
 
 /** Boot, power-off, and a debug kernel's search for leaks. */
 const secondsAround = 1500;
