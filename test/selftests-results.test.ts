@@ -120,6 +120,12 @@ describe('two kernels', () => {
   it('are told in words', () => {
     const before = [result('a', 'pass'), result('n', 'skip', 'none')];
     const after = [result('a', 'fail', 'why'), result('n', 'pass')];
+    const onDevice = (device: string, test: string | null): Result => ({ program: 'q', device, test, status: 'fail', reason: 'no' });
+    expect(kernelText('x86-amd', { kernel: 'debug', results: [onDevice('0000:01:00.0', null), onDevice('0000:02:00.0', 't')] })).toContain(`
+  q, 2 devices                                  2 fail
+    FAIL 0000:01:00.0: no
+    FAIL 0000:02:00.0 t: no
+`);
     expect(kernelText('arm64', { kernel: 'stock', results: before })).toBe(`arm64, stock kernel
   p                                             1 pass, 1 skip
     skip 1: none

@@ -3,10 +3,10 @@ import { totalsOf, type Comparison } from './compare.ts';
 import type { KernelResults } from './index.ts';
 import type { Result } from './transcript.ts';
 
-/** A line for each program and device; below it its failures, and why tests were skipped. */
+/** A line for each program; below it its failures, and why tests were skipped. */
 export function kernelText(arch: string, { kernel, results }: KernelResults): string {
   const lines = [`${arch}, ${kernel} kernel`];
-  for (const [run, found] of grouped(results, nameOfRun)) lines.push(row(run, found), ...details(found));
+  for (const [program, found] of grouped(results, (result) => result.program)) lines.push(row(nameOfProgram(program, found), found), ...details(found));
   lines.push(row('all', results), '');
   return asText(lines);
 }
@@ -25,7 +25,7 @@ function row(name: string, results: readonly Result[]): string {
 }
 
 function details(results: readonly Result[]): string[] {
-  const failed = results.filter(({ status }) => status === 'fail').map(({ test, reason }) => `    FAIL ${[test, reason].filter((text) => text !== null).join(': ')}`);
+  const failed = results.filter(({ status }) => status === 'fail').map((result) => `    FAIL ${[result.device, result.test].filter((text) => text !== null).join(' ')}: ${result.reason ?? 'no reason given'}`);
   const skipped = grouped(
     results.filter(({ status }) => status === 'skip'),
     ({ reason }) => reason ?? 'no reason given',
@@ -44,13 +44,13 @@ function inAWord(result: Result | null): string {
   return result.reason === null ? result.status : `${result.status} (${result.reason})`;
 }
 
-function nameOfRun({ program, device }: Result): string {
-  return device === null ? program : `${program} ${device}`;
+function nameOfProgram(program: string, results: readonly Result[]): string {
+  const devices = new Set(results.flatMap(({ device }) => device ?? [])).size;
+  return devices < 2 ? program : `${program}, ${devices} devices`;
 }
 
 function nameOfTest(result: Result | null): string {
-  if (result === null) return '';
-  return result.test === null ? nameOfRun(result) : `${nameOfRun(result)} ${result.test}`;
+  return result === null ? '' : [result.program, result.device, result.test].filter((text) => text !== null).join(' ');
 }
 
 function grouped(results: readonly Result[], by: (result: Result) => string): Map<string, Result[]> {
