@@ -33,7 +33,7 @@ ok 4 a.works`;
   });
 
   it("is KVM's assertion where one failed", () => {
-    const text = '==== Test Assertion Failure ====\n  t.c:9: actual == expected\n  pid=7 tid=7 errno=4 - Interrupted system call\n     1\t0x0000 (inlined by) main\n  SPTE is 0x1, expected type bits 0x8\n';
+    const text = '==== Test Assertion Failure ====\n  t.c:9: actual == expected\n  pid=7 tid=7 errno=4 - Interrupted system call\nsh: addr2line: not found\n     1\t0x0000 (inlined by) main\n  SPTE is 0x1, expected type bits 0x8\n';
     expect(brief(text, 254)).toEqual(['* fail: exit code 254: t.c:9: actual == expected SPTE is 0x1, expected type bits 0x8']);
   });
 
@@ -107,6 +107,10 @@ function result(test: string, status: Result['status'], reason: string | null = 
   return { program: 'p', device: null, test, status, reason };
 }
 
+function failure(device: string, test: string | null): Result {
+  return { program: 'q', device, test, status: 'fail', reason: 'no' };
+}
+
 describe('two kernels', () => {
   it('are alike, or the second passes where the first has nothing to test; all else is a difference', () => {
     const before = [result('same', 'pass'), result('broken', 'fail'), result('new', 'skip'), result('worse', 'pass'), result('gone', 'pass'), result('mended', 'fail'), result('dropped', 'pass')];
@@ -120,8 +124,7 @@ describe('two kernels', () => {
   it('are told in words', () => {
     const before = [result('a', 'pass'), result('n', 'skip', 'none')];
     const after = [result('a', 'fail', 'why'), result('n', 'pass')];
-    const onDevice = (device: string, test: string | null): Result => ({ program: 'q', device, test, status: 'fail', reason: 'no' });
-    expect(kernelText('x86-amd', { kernel: 'debug', results: [onDevice('0000:01:00.0', null), onDevice('0000:02:00.0', 't')] })).toContain(`
+    expect(kernelText('x86-amd', { kernel: 'debug', results: [failure('0000:01:00.0', null), failure('0000:02:00.0', 't')] })).toContain(`
   q, 2 devices                                  2 fail
     FAIL 0000:01:00.0: no
     FAIL 0000:02:00.0 t: no

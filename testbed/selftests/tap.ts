@@ -61,7 +61,7 @@ function complaintBefore(lines: readonly string[], index: number): string | null
 /** KVM's selftests begin with "==== Test Assertion Failure ====", the place and what was asserted. */
 function firstComplaint(lines: readonly string[]): string {
   const begin = lines.findIndex((line) => line.includes('Test Assertion Failure'));
-  const said = begin === -1 ? null : lines.slice(begin + 1).filter((line) => !/^\s+(?:pid=|\d+\s+0x|errno=|\(stack trace)/.test(line)).slice(0, 2).map((line) => line.trim()).join(' ');
+  const said = begin === -1 ? null : lines.slice(begin + 1).filter((line) => !/^\s+(?:pid=|\d+\s+0x|errno=|\(stack trace)|^sh: /.test(line)).slice(0, 2).map((line) => line.trim()).join(' ');
   return said === null || said === '' ? lastWords(lines) : said;
 }
 
