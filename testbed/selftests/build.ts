@@ -13,11 +13,10 @@ import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../paths.ts';
 import { runProgram } from '../program.ts';
 import type { Progress } from '../progress.ts';
-import { nameOf, suites, type Program, type Suite } from './programs.ts';
+import { nameOf, programsOf, suites, type Program, type Suite } from './programs.ts';
 
 export interface SelftestBuild {
   machine: Machine;
-  programs: readonly Program[];
   /** A source tree or a tarball; undefined = Debian's. */
   source: string | undefined;
   progress: Progress;
@@ -31,8 +30,9 @@ const libraries = ['uuid-dev', 'libcap-dev'];
  * Compiles selftests of the patched kernel, unless the cache has them. Returns the folder that they are in.
  * Throws E_KERNEL_SOURCE, E_KERNEL_BUILD, E_INTERRUPTED.
  */
-export async function ensureSelftests({ machine, programs, source: given, progress, signal }: SelftestBuild): Promise<string> {
+export async function ensureSelftests({ machine, source: given, progress, signal }: SelftestBuild): Promise<string> {
   const { kernel } = machine;
+  const programs = programsOf(kernel);
   const series = await readSeries();
   const built = join(cacheRoot(), 'selftests', kernel.arch);
   const folderOf = ({ identity }: KernelSource): string => join(built, contentKey(identity, toolchain(kernel), ...programs.map(({ path }) => path), ...series.map(diffOf)));
@@ -64,7 +64,7 @@ export async function ensureSelftests({ machine, programs, source: given, progre
   );
 }
 
-async function compile({ tree, scratch, machine, programs, progress, signal }: Omit<SelftestBuild, 'source'> & { tree: string; scratch: string }): Promise<void> {
+async function compile({ tree, scratch, machine, programs, progress, signal }: Omit<SelftestBuild, 'source'> & { tree: string; scratch: string; programs: readonly Program[] }): Promise<void> {
   const { arch, crossCompile } = machine.kernel;
   progress.phase(`compiling the kernel's selftests for ${arch}`);
   let files = 0;

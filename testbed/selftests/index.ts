@@ -46,7 +46,7 @@ export async function runSelftests(request: SelftestRequest): Promise<KernelResu
   if (programs.length === 0 || unknown.length > 0)
     throw new WcvmmError('E_USAGE', `There is no selftest ${unknown.length > 0 ? unknown.join(', ') : 'of that suite'} for ${request.arch}; there is: ${bed.programs.map(nameOf).join(', ')}.`);
   const progress = progressOn(process.stderr);
-  const folder = await interruptible(async (signal) => ensureSelftests({ machine, programs: bed.programs, source: request.linuxSource, progress, signal })).finally(() => progress.done());
+  const folder = await interruptible(async (signal) => ensureSelftests({ machine, source: request.linuxSource, progress, signal })).finally(() => progress.done());
   const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-selftests-'));
   try {
     const plan = join(scratch, 'plan');

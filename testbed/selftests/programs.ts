@@ -1,4 +1,5 @@
 import { machineOf } from '../machine/index.ts';
+import type { KernelTarget } from '../machine/machine.ts';
 
 /** What the kernel's selftests are about; its folder below tools/testing/selftests. */
 export type Suite = 'vfio' | 'kvm' | 'iommufd';
@@ -68,6 +69,12 @@ const beds: Readonly<Record<string, Bed>> = {
 /** What is run in the testbed of `arch`. Throws E_USAGE for an architecture that has none. */
 export function bedOf(arch: string): Bed {
   return beds[machineOf(arch).arch] ?? { memory: undefined, programs: [] };
+}
+
+/** What any testbed runs whose kernel is of the same architecture. */
+export function programsOf(kernel: KernelTarget): readonly Program[] {
+  const all = Object.entries(beds).filter(([arch]) => machineOf(arch).kernel.arch === kernel.arch).flatMap(([, { programs }]) => programs);
+  return [...new Map(all.map((program) => [program.path, program])).values()];
 }
 
 export function nameOf(program: Program): string {
