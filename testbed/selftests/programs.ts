@@ -43,15 +43,9 @@ function kvm(path: string, ...args: string[]): Program {
  * Of KVM's many selftests, those of the paths that the series changes: memslots, faults, page tables, aborts. With less memory than
  * they take by themselves, and without those that an emulator needs many minutes for or lacks the hardware for.
  */
-const everywhere = [
-  kvm('set_memory_region_test'),
-  kvm('kvm_page_table_test', '-b', '32M'),
-  kvm('memslot_modification_stress_test', '-b', '32M'),
-  kvm('dirty_log_test', '-i', '3'),
-  kvm('demand_paging_test', '-b', '16M'),
-  kvm('guest_memfd_test'),
-  kvm('coalesced_io_test'),
-];
+const everywhere = (memory: string): Program[] => [kvm('kvm_page_table_test', '-b', memory), kvm('memslot_modification_stress_test', '-b', memory), kvm('demand_paging_test', '-b', memory), kvm('guest_memfd_test'), kvm('coalesced_io_test')];
+/** They want two processors. */
+const twoProcessors = [kvm('set_memory_region_test'), kvm('dirty_log_test', '-i', '3')];
 const x86 = [kvm('pre_fault_memory_test'), kvm('x86/exit_on_emulation_failure_test'), kvm('x86/nested_dirty_log_test'), kvm('x86/nested_tdp_fault_test')];
 const arm64: readonly Program[] = [
   // Guests with pages of 4 KiB and 48 bits of addresses alone: otherwise it goes through nine kinds.
@@ -61,9 +55,9 @@ const arm64: readonly Program[] = [
 ];
 
 const beds: Readonly<Record<string, Bed>> = {
-  arm64: { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere, ...arm64, ...iommufd] },
-  'x86-amd': { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere, ...x86, kvm('x86/svm_nested_pat_test'), ...iommufd] },
-  'x86-intel': { memory: undefined, programs: [...vfio, ofTheSeries, ...everywhere, ...x86] },
+  arm64: { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors, ...arm64, ...iommufd] },
+  'x86-amd': { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors, ...x86, kvm('x86/svm_nested_pat_test'), ...iommufd] },
+  'x86-intel': { memory: undefined, programs: [...vfio, ofTheSeries, ...everywhere('2M'), ...x86] },
 };
 
 /** What is run in the testbed of `arch`. Throws E_USAGE for an architecture that has none. */
