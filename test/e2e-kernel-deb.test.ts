@@ -50,7 +50,7 @@ function run(program: string, args: readonly string[]): { status: number | null;
 
 /** Switches on and waits for power-off. Returns what the serial console said. */
 function boot(disk: string): string {
-  const machine = ['-M', 'q35,kernel-irqchip=split', '-cpu', 'max,+svm,+npt', '-smp', '2', '-accel', 'tcg,thread=multi', '-m', '1024M'];
+  const machine = ['-M', 'q35,kernel-irqchip=split', '-cpu', 'max,+svm,+npt', '-smp', '2', '-accel', 'tcg,thread=single', '-m', '1024M'];
   const quiet = ['-nodefaults', '-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot', '-serial', 'stdio'];
   const device = ['-device', 'intel-iommu,intremap=on', '-object', 'memory-backend-ram,id=bar,size=4M,share=on', '-device', 'pcie-root-port,id=port1,bus=pcie.0,addr=1,chassis=1', '-device', 'ivshmem-plain,memdev=bar,bus=port1'];
   const { stdout, stderr } = run('timeout', ['900', 'qemu-system-x86_64', ...machine, ...quiet, ...device, '-drive', `file=${disk},format=raw,if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk,bootindex=1']);
