@@ -64,7 +64,7 @@ describe('the series', () => {
     expect([await patchesOf('stock', x86), await patchesOf('patched', x86)]).toEqual([[], series]);
     const wrong = await patchesOf('wrong-type', x86);
     expect([wrong.slice(0, -1), touchedFiles(wrong.at(-1)?.text ?? '')]).toEqual([series, ['arch/x86/kvm/mmu/spte.c']]);
-    expect(kernelVariants(kernelOf('arm64'))).toEqual(['stock', 'patched', 'cacheable']);
+    expect(kernelVariants(kernelOf('arm64'))).toEqual(['stock', 'patched', 'cacheable', 'old-zap']);
     expect((await refusal(patchesOf('wrong-type', kernelOf('arm64')))).code).toBe('E_USAGE');
   });
 

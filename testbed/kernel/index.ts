@@ -76,6 +76,7 @@ const localVersions: Readonly<Record<KernelVariant, string>> = {
   patched: '-wcvmm',
   'wrong-type': '-wcvmm-wrong-type',
   cacheable: '-wcvmm-cacheable',
+  'old-zap': '-wcvmm-old-zap',
   debug: '-wcvmm-debug',
   'debug-stock': '-debug',
   '16k': '-wcvmm-16k',

@@ -31,7 +31,8 @@ export async function patchesOf(variant: KernelVariant, target: KernelTarget): P
     case 'debug-stock':
       return [];
     case 'wrong-type':
-    case 'cacheable': {
+    case 'cacheable':
+    case 'old-zap': {
       const name = target.testPatches[variant];
       if (name === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
       return [...(await readSeries()), await readPatch(name)];
@@ -51,6 +52,7 @@ export function variantConfig(variant: KernelVariant, target: KernelTarget): str
     case 'patched':
     case 'wrong-type':
     case 'cacheable':
+    case 'old-zap':
       return null;
     case 'debug':
     case 'debug-stock':

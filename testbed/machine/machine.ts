@@ -43,10 +43,10 @@ export interface EmulatorProgram {
 export type KernelVariant = 'stock' | 'patched' | TestVariant | ConfigVariant;
 
 /**
- * With one patch more than `patched`: `wrong-type` has a fault that the project's own checks must find,
+ * With one patch more than `patched`: `wrong-type` and `old-zap` have faults that the project's own checks must find,
  * `cacheable` a driver that makes a device's BAR cacheable memory.
  */
-export type TestVariant = 'wrong-type' | 'cacheable';
+export type TestVariant = 'wrong-type' | 'cacheable' | 'old-zap';
 
 /**
  * Compiled in another way: `debug` and `debug-stock` with the kernel's own checkers, `16k` and `64k` for pages of

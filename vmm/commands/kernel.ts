@@ -16,7 +16,7 @@ interface BuildOptions {
 /** `--kernel`, and `--stock` for the most common of its values; ask `variantOf` which one it is. */
 export function addKernelOptions(command: Command): Command {
   return command
-    .addOption(new Option('--kernel <variant>', 'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. debug, debug-stock: KASAN, lockdep and the like. 16k, 64k: arm64, pages of that size').choices(allVariants).default('patched', 'patched'))
+    .addOption(new Option('--kernel <variant>', 'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must find. debug, debug-stock: KASAN, lockdep and the like. 16k, 64k: arm64, pages of that size').choices(allVariants).default('patched', 'patched'))
     .addOption(new Option('--stock', 'the same as --kernel stock').conflicts('kernel'));
 }
 
@@ -33,7 +33,7 @@ function buildCommand(): Command {
   return addKernelOptions(new Command('build'))
     .description('Build a kernel into the cache, unless it is there, and print the path of its image')
     .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(kernelArchitectures).default(kernelArchitectures[0]))
-    .addOption(new Option('--all', 'those that the tests need, one path a line: stock, patched, and wrong-type (x86) or cacheable (arm64)').conflicts(['kernel', 'stock']))
+    .addOption(new Option('--all', 'those that the tests need, one path a line: stock, patched, and wrong-type (x86) or cacheable and old-zap (arm64)').conflicts(['kernel', 'stock']))
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
     .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and so on')
     .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --kernel wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
