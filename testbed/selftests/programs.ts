@@ -45,18 +45,19 @@ function kvm(path: string, ...args: string[]): Program {
  */
 const everywhere = (memory: string): Program[] => [kvm('kvm_page_table_test', '-b', memory), kvm('memslot_modification_stress_test', '-b', memory), kvm('demand_paging_test', '-b', memory), kvm('guest_memfd_test'), kvm('coalesced_io_test')];
 /** They want two processors. */
-const twoProcessors = [kvm('set_memory_region_test'), kvm('dirty_log_test', '-i', '3')];
+const twoProcessors = (...more: readonly string[]): Program[] => [kvm('set_memory_region_test'), kvm('dirty_log_test', '-i', '3', ...more)];
 const x86 = [kvm('pre_fault_memory_test'), kvm('x86/exit_on_emulation_failure_test'), kvm('x86/nested_dirty_log_test'), kvm('x86/nested_tdp_fault_test')];
+/** Guests with pages of 4 KiB and 48 bits of addresses alone: otherwise a test goes through nine kinds. */
+const oneMode = ['-m', '3'];
 const arm64: readonly Program[] = [
-  // Guests with pages of 4 KiB and 48 bits of addresses alone: otherwise it goes through nine kinds.
-  { ...kvm('arm64/page_fault_test', '-m', '3'), needs: { file: '/dev/userfaultfd', otherwise: 'the kernel is built without CONFIG_USERFAULTFD' } },
+  { ...kvm('arm64/page_fault_test', ...oneMode), needs: { file: '/dev/userfaultfd', otherwise: 'the kernel is built without CONFIG_USERFAULTFD' } },
   kvm('arm64/stage2_block_transitions'),
   kvm('arm64/mmio_sign_ext'),
 ];
 
 const beds: Readonly<Record<string, Bed>> = {
-  arm64: { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors, ...arm64, ...iommufd] },
-  'x86-amd': { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors, ...x86, kvm('x86/svm_nested_pat_test'), ...iommufd] },
+  arm64: { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors(...oneMode), ...arm64, ...iommufd] },
+  'x86-amd': { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors(), ...x86, kvm('x86/svm_nested_pat_test'), ...iommufd] },
   'x86-intel': { memory: undefined, programs: [...vfio, ofTheSeries, ...everywhere('2M'), ...x86] },
 };
 
