@@ -24,12 +24,12 @@ static uint64_t huge_size(void)
 }
 
 /*
- * The pages that get cut. Linux 7.3 on x86, with or without the series, takes what a 1 GiB page maps for a page table
+ * The pages that get cut. Linux 7.3 on x86, without the series, takes what a 1 GiB page maps for a page table
  * (mm_find_pmd()) when a mapping is cut at an address that is not a multiple of 2 MiB, and crashes.
  */
 static uint64_t cut_size(void)
 {
-	return one_type_per_page() ? 2 << 20 : huge_size();
+	return nr_ways == MAX_WAYS ? huge_size() : 2 << 20;
 }
 
 static char *map_aligned(int fd, uint64_t offset, uint64_t length, uint64_t beyond)
