@@ -66,6 +66,10 @@ void unmap_windows(struct window *windows);
 void mark(const struct window *window);
 /* Each page of the window is there, and the right one. */
 bool marked(const struct window *window);
+/* The same for all of the windows that map_windows() has made, and whether each is gone: an access is a bus error. */
+void mark_all(const struct window *windows);
+bool all_marked(const struct window *windows);
+bool all_dead(const struct window *windows);
 uint32_t mark_of(uint64_t page);
 
 uint16_t config_read(const struct device *device, unsigned int at);

@@ -4,7 +4,6 @@
  * DMA-buf is revoked is seen by putting it into an I/O address space.
  */
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -64,46 +63,28 @@ static bool revoked(const struct device *device, int dma_buf)
 	return put_in(device, dma_buf, &iova) == -1 && errno == ENODEV;
 }
 
-static bool windows_live(const struct window *windows)
-{
-	for (int i = 0; i < nr_ways; i++)
-		if (!marked(&windows[i]))
-			return false;
-	return true;
-}
-
-static bool windows_dead(const struct window *windows)
-{
-	uint32_t value;
-
-	for (int i = 0; i < nr_ways; i++)
-		if (peek(windows[i].at, &value) != SIGBUS)
-			return false;
-	return true;
-}
-
 static void together(const struct device *device, int dma_buf, const struct window *windows)
 {
 	uint64_t iova;
 	int late;
 
-	ok(windows_live(windows) && usable(device, dma_buf), "exported and mapped");
+	ok(all_marked(windows) && usable(device, dma_buf), "exported and mapped");
 	need(!put_in(device, dma_buf, &iova), "I/O address space");
 	memory_off(device);
-	ok(windows_dead(windows) && revoked(device, dma_buf), "memory off: mappings dead, DMA-buf revoked");
+	ok(all_dead(windows) && revoked(device, dma_buf), "memory off: mappings dead, DMA-buf revoked");
 	ok(!take_out(device, iova), "memory off: what was in the I/O address space can be taken out");
 	late = export(device);
 	ok(late >= 0 && revoked(device, late), "memory off: a DMA-buf exported now is born revoked");
 	memory_on(device);
-	ok(windows_live(windows) && usable(device, dma_buf) && usable(device, late), "memory on: all of them are back");
+	ok(all_marked(windows) && usable(device, dma_buf) && usable(device, late), "memory on: all of them are back");
 	close(late);
 
-	ok(!feature(device->fd, VFIO_DEVICE_FEATURE_SET | FEATURE_LOW_POWER_ENTRY) && windows_dead(windows) && revoked(device, dma_buf),
+	ok(!feature(device->fd, VFIO_DEVICE_FEATURE_SET | FEATURE_LOW_POWER_ENTRY) && all_dead(windows) && revoked(device, dma_buf),
 	   "low power: mappings dead, DMA-buf revoked");
-	ok(!feature(device->fd, VFIO_DEVICE_FEATURE_SET | FEATURE_LOW_POWER_EXIT) && windows_live(windows) && usable(device, dma_buf),
+	ok(!feature(device->fd, VFIO_DEVICE_FEATURE_SET | FEATURE_LOW_POWER_EXIT) && all_marked(windows) && usable(device, dma_buf),
 	   "low power ends: both are back");
 	if (device->flags & VFIO_DEVICE_FLAGS_RESET)
-		ok(!ioctl(device->fd, VFIO_DEVICE_RESET) && windows_live(windows) && usable(device, dma_buf), "after a reset, both are back");
+		ok(!ioctl(device->fd, VFIO_DEVICE_RESET) && all_marked(windows) && usable(device, dma_buf), "after a reset, both are back");
 }
 
 static int open_both(struct device *device, struct window *windows)
@@ -112,8 +93,7 @@ static int open_both(struct device *device, struct window *windows)
 
 	open_device(device, addresses[0]);
 	map_windows(device, MEMORY_BAR, windows);
-	for (int i = 0; i < nr_ways; i++)
-		mark(&windows[i]);
+	mark_all(windows);
 	dma_buf = export(device);
 	if (dma_buf < 0 && errno == ENOTTY) {
 		skip("the kernel has no DMA-buf of BARs (CONFIG_VFIO_PCI_DMABUF)");
@@ -131,7 +111,7 @@ void dma_buf_group(void)
 
 	together(&device, dma_buf, windows);
 	close(dma_buf);
-	ok(windows_live(windows), "the DMA-buf is closed, the mappings live");
+	ok(all_marked(windows), "the DMA-buf is closed, the mappings live");
 	unmap_windows(windows);
 	close_device(&device);
 
@@ -143,13 +123,13 @@ void dma_buf_group(void)
 
 	dma_buf = open_both(&device, windows);
 	close(device.fd);
-	ok(windows_live(windows) && usable(&device, dma_buf), "the descriptor is closed, the mappings keep themselves and the DMA-buf alive");
+	ok(all_marked(windows) && usable(&device, dma_buf), "the descriptor is closed, the mappings keep themselves and the DMA-buf alive");
 	unmap_windows(windows);
 	ok(revoked(&device, dma_buf), "with the last mapping the device is closed, and the DMA-buf revoked for good");
 	close(device.iommufd);
 	open_device(&device, addresses[0]);
 	map_windows(&device, MEMORY_BAR, windows);
-	ok(windows_live(windows) && revoked(&device, dma_buf), "the device is opened again: mappings live, the old DMA-buf does not");
+	ok(all_marked(windows) && revoked(&device, dma_buf), "the device is opened again: mappings live, the old DMA-buf does not");
 	close(dma_buf);
-	ok(windows_live(windows), "it is closed, the mappings live");
+	ok(all_marked(windows), "it is closed, the mappings live");
 }

@@ -23,36 +23,25 @@ static bool is_held(void)
 	return held;
 }
 
-static bool all_marked(const struct window *windows)
-{
-	for (int i = 0; i < nr_ways; i++)
-		if (!marked(&windows[i]))
-			return false;
-	return true;
-}
-
 static void open_and_map(struct device *device, struct window *windows)
 {
 	open_device(device, addresses[0]);
 	map_windows(device, MEMORY_BAR, windows);
-	for (int i = 0; i < nr_ways; i++)
-		mark(&windows[i]);
+	mark_all(windows);
 }
 
 static void without_descriptor(void)
 {
 	struct window windows[MAX_WAYS];
 	struct device device, copy;
-	uint32_t value;
-	bool dead = true;
+	bool dead;
 
 	open_and_map(&device, windows);
 	copy = device;
 	copy.fd = dup(device.fd);
 	close(device.fd);
 	memory_off(&copy);
-	for (int i = 0; i < nr_ways; i++)
-		dead = dead && peek(windows[i].at, &value);
+	dead = all_dead(windows);
 	memory_on(&copy);
 	ok(dead && all_marked(windows), "the descriptor is closed, a copy takes memory away and gives it back");
 	close_device(&copy);
@@ -100,15 +89,13 @@ static void forked(void)
 /* The child's first access to each page comes after its parent's end, and so does the device's loss of memory. */
 static void outlive(int parent_lives, const struct device *device, struct window *windows)
 {
-	uint32_t value;
-	bool dead = true;
 	char byte;
+	bool dead;
 
 	ok(read(parent_lives, &byte, 1) == 0, "the parent is gone");
 	ok(all_marked(windows), "the child has its mappings");
 	memory_off(device);
-	for (int i = 0; i < nr_ways; i++)
-		dead = dead && peek(windows[i].at, &value);
+	dead = all_dead(windows);
 	memory_on(device);
 	ok(dead && all_marked(windows), "it takes memory away from them and gives it back");
 	_exit(0);

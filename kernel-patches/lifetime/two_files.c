@@ -66,24 +66,6 @@ static void own_cookies(const struct device *one, const struct device *other)
 	munmap(wc, page);
 }
 
-static bool all_dead(const struct window *windows)
-{
-	uint32_t value;
-
-	for (int i = 0; i < nr_ways; i++)
-		if (peek(windows[i].at, &value) != SIGBUS)
-			return false;
-	return true;
-}
-
-static bool all_marked(const struct window *windows)
-{
-	for (int i = 0; i < nr_ways; i++)
-		if (!marked(&windows[i]))
-			return false;
-	return true;
-}
-
 static bool all_fault_once(const struct window *windows)
 {
 	uint32_t value;
@@ -111,8 +93,7 @@ void two_files_group(void)
 	/* The same pages in the same ways: two of each kind go together. */
 	map_windows(&one, MEMORY_BAR, first);
 	map_windows(&other, MEMORY_BAR, second);
-	for (int i = 0; i < nr_ways; i++)
-		mark(&first[i]);
+	mark_all(first);
 	ok(all_marked(first) && all_marked(second), "both files map the same pages");
 	memory_off(&one);
 	ok(all_dead(first) && all_dead(second), "one file takes memory away from the mappings of both");

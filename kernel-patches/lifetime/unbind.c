@@ -105,8 +105,7 @@ void unbind_group(void)
 	unbinder = start_unbinder(&go);
 	open_device(&device, addresses[0]);
 	map_windows(&device, MEMORY_BAR, windows);
-	for (int i = 0; i < nr_ways; i++)
-		mark(&windows[i]);
+	mark_all(windows);
 	asked.fd = request_eventfd(&device);
 	need(write(go, "", 1) == 1, "start to unbind");
 	/* As long as this takes; the limit is for a kernel that never asks. */
@@ -126,8 +125,7 @@ void unbind_group(void)
 	ok(!write_driver_file("bind", addresses[0]), "bound again");
 	open_device(&device, addresses[0]);
 	map_windows(&device, MEMORY_BAR, windows);
-	for (int i = 0; i < nr_ways; i++)
-		mark(&windows[i]);
+	mark_all(windows);
 	for (int i = 0; i < nr_ways; i++)
 		ok(marked(&windows[i]), "and mapped again: %s", windows[i].way->name);
 }

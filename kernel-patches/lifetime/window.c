@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ways to map a BAR, next to each other. */
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "device.h"
@@ -78,6 +79,30 @@ bool marked(const struct window *window)
 {
 	for (size_t at = 0; at < window->length; at += page_size())
 		if (!reads(window->at + at, mark_of((window->first + at) / page_size())))
+			return false;
+	return true;
+}
+
+void mark_all(const struct window *windows)
+{
+	for (int i = 0; i < nr_ways; i++)
+		mark(&windows[i]);
+}
+
+bool all_marked(const struct window *windows)
+{
+	for (int i = 0; i < nr_ways; i++)
+		if (!marked(&windows[i]))
+			return false;
+	return true;
+}
+
+bool all_dead(const struct window *windows)
+{
+	uint32_t value;
+
+	for (int i = 0; i < nr_ways; i++)
+		if (peek(windows[i].at, &value) != SIGBUS)
 			return false;
 	return true;
 }
