@@ -4,6 +4,7 @@
 #define LIFETIME_DEVICE_H
 
 #include "check.h"
+#include "node.h"
 #include "uapi.h"
 
 struct device {
@@ -22,8 +23,6 @@ extern int nr_addresses;
 /* Ends the group if the device cannot be opened. */
 void open_device(struct device *device, const char *address);
 void close_device(struct device *device);
-/* The file in /dev/vfio/devices, opened, and no more than that; -1 and errno. */
-int open_node(const char *address);
 int bind_iommufd(int fd, int iommufd);
 /* Learns what there is to know about an open file. */
 void learn(struct device *device);

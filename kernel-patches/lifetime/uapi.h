@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the kernel's headers of the machine that compiles this may be too old for. The names are this program's own, so
- * that they don't clash with newer headers.
+ * What the kernel's headers of the machine that compiles this may be too old for; ../stress uses it, too. The names are
+ * not the kernel's, so that they don't clash with newer headers.
  */
 #ifndef LIFETIME_UAPI_H
 #define LIFETIME_UAPI_H

@@ -10,7 +10,6 @@
  * UBSAN, lockdep and the VM's own checks, in which nothing may appear. Exit code 0: every answer was allowed.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -29,22 +28,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../lifetime/node.h"
+#include "../lifetime/uapi.h"
+
 /* Newer than the headers of the machine that compiles this. */
-struct bind_iommufd { uint32_t argsz, flags; int32_t iommufd; uint32_t devid; };
-struct attach_ioas { uint32_t argsz, flags, ioas; };
-struct ioas_alloc { uint32_t size, flags, ioas; };
-#define BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
-#define ATTACH_IOAS _IO(VFIO_TYPE, VFIO_BASE + 19)
-#define IOAS_ALLOC _IO(';', 0x81)
-struct cookie { uint32_t argsz, flags, region, attribute; uint64_t offset, size; };
-#define FEATURE_MMAP_COOKIE 14
-#define FEATURE_LOW_POWER_ENTRY 3
-#define FEATURE_LOW_POWER_EXIT 5
 struct pre_fault { uint64_t gpa, size, flags, padding[5]; };
 #define PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct pre_fault)
 
 #define REGIONS 9
-#define ATTRIBUTES 4
 #define LIMIT (2ul << 20)
 
 struct device {
@@ -115,20 +106,8 @@ static int open_device(const char *bdf, int iommufd)
 {
 	struct ioas_alloc ioas = { sizeof(ioas), 0, 0 };
 	struct bind_iommufd bind = { sizeof(bind), 0, iommufd, 0 };
-	char path[128], node[400] = "";
-	struct dirent *entry;
-	DIR *folder;
-	int fd;
+	int fd = open_node(bdf);
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	folder = opendir(path);
-	if (!folder)
-		return -1;
-	while ((entry = readdir(folder)))
-		if (entry->d_name[0] == 'v')
-			snprintf(node, sizeof(node), "/dev/vfio/devices/%s", entry->d_name);
-	closedir(folder);
-	fd = open(node, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	if (ioctl(fd, BIND_IOMMUFD, &bind) || ioctl(iommufd, IOAS_ALLOC, &ioas) ||
