@@ -7,7 +7,7 @@ common := ../guest-common
 B := build
 
 # The guest's own folder first: runtime/cpu.h and runtime/memory-map.h are each architecture's own.
-CPPFLAGS := -I../vmm/guest -I. -I$(common)
+CPPFLAGS := -I../tool/verify/guest -I. -I$(common)
 # No stack protector or PLT: nothing here is linked with. Memory that is written word by word stays written so.
 CFLAGS := -std=c11 -O2 $(ARCH_CFLAGS) -ffreestanding -fno-pic -fno-stack-protector -fno-tree-loop-distribute-patterns \
 	-fno-asynchronous-unwind-tables -Wall -Wextra -Werror

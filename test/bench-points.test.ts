@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { POINTS, calibrate, cellOfPoint, figureOf, quantile } from '../vmm/bench/points.ts';
-import { ABI } from '../vmm/guest/abi.ts';
+import { POINTS, calibrate, cellOfPoint, figureOf, quantile } from '../tool/bench/points.ts';
+import { ABI } from '../tool/verify/guest/abi.ts';
 
 const record = (amount: number, ticks: number): { values: readonly [bigint, bigint, bigint, bigint] } => ({ values: [BigInt(amount), BigInt(ticks), 0n, 0n] });
 const bursts = { window: 0, stage1: 'WC', quantity: 'store-bandwidth', size: 4096, stride: 8, repetitions: 1 } as const;

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { findSparse } from '../testbed/check/sparse.ts';
+import { findSparse } from '../kernel-patches/tools/check/sparse.ts';
 
 /** What is found if `program`, a shell script, is the machine's sparse, in a tree whose own test is `valid`. */
 function found(program: string, valid = 'echo 1'): ReturnType<typeof findSparse> {

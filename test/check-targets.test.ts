@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { added, complaints, silencedFiles, sparseComplaints } from '../testbed/check/complaints.ts';
-import { CheckRecord } from '../testbed/check/record.ts';
-import { arm64, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86 } from '../testbed/check/targets.ts';
+import { added, complaints, silencedFiles, sparseComplaints } from '../kernel-patches/tools/check/complaints.ts';
+import { CheckRecord } from '../kernel-patches/tools/check/record.ts';
+import { arm64, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86 } from '../kernel-patches/tools/check/targets.ts';
 import type { Patch } from '../testbed/kernel/series.ts';
 
 function patchOf(...files: string[]): Patch {

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { planBind, planUnbind } from '../vmm/devices/bind.ts';
-import type { BindOptions, Plan } from '../vmm/devices/bind.ts';
-import { readFormer } from '../vmm/devices/former.ts';
-import { spell, takeSteps } from '../vmm/devices/steps.ts';
-import { WcvmmError } from '../vmm/errors.ts';
+import { planBind, planUnbind } from '../tool/host/devices/bind.ts';
+import type { BindOptions, Plan } from '../tool/host/devices/bind.ts';
+import { readFormer } from '../tool/host/devices/former.ts';
+import { spell, takeSteps } from '../tool/host/devices/steps.ts';
+import { WcvmmError } from '../common/errors.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import { FakeMachine } from './fake-machine.ts';
 import type { FakeDevice } from './fake-machine.ts';

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { listDevices } from '../vmm/devices/inventory.ts';
-import { devicesInJson, renderDevices } from '../vmm/devices/text.ts';
+import { listDevices } from '../tool/host/devices/inventory.ts';
+import { devicesInJson, renderDevices } from '../tool/host/devices/text.ts';
 import { parseMsix } from '../vmm/sys/pci-config.ts';
 import { FakeMachine } from './fake-machine.ts';
 

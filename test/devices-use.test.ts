@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { blockDevices, parseMountinfo, usesOf } from '../vmm/devices/use.ts';
+import { blockDevices, parseMountinfo, usesOf } from '../tool/host/devices/use.ts';
 import { readPciDevice } from '../vmm/sys/pci.ts';
 import { FakeMachine } from './fake-machine.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 import { inTestbed } from './support.ts';
 
 const page = readFileSync(join(projectRoot, 'docs/cloud.md'), 'utf8');
@@ -11,7 +11,7 @@ const blocks = [...page.matchAll(/^```sh testbed\n([^]*?)^```$/gm)].map(([, bloc
 function script(device: string): string {
   const commands = blocks.flatMap((block) => block.trim().split('\n'));
   return [
-    'wcvmm() { node /wcvmm/dist/vmm/cli.js "$@"; }',
+    'wcvmm() { node /wcvmm/dist/tool/cli/cli.js "$@"; }',
     'driver() { basename "$(readlink /sys/bus/pci/devices/$ADDRESS/driver)"; }',
     `ADDRESS=${device}`,
     'wcvmm unbind $ADDRESS 2>/dev/null; cd /tmp',

@@ -1,8 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
-import { ERROR_CODES } from '../vmm/errors.ts';
+import { projectRoot } from '../common/paths.ts';
+import { ERROR_CODES } from '../common/errors.ts';
 
 const page = readFileSync(join(projectRoot, 'docs/errors.md'), 'utf8');
 const sections = new Map(page.split(/^### /m).slice(1).map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n')).split(/^## /m)[0]?.trim() ?? '']));
@@ -22,6 +22,6 @@ test.each(ERROR_CODES)('%s is explained at some length', (code) => {
 });
 
 test('every code is one that somebody can meet', () => {
-  const code = [...sources('vmm'), ...sources('testbed')].join('\n');
+  const code = ['common', 'vmm', 'tool', 'testbed', 'kernel-patches'].flatMap(sources).join('\n');
   expect(ERROR_CODES.filter((name) => !code.includes(`'${name}'`))).toEqual([]);
 });

@@ -3,11 +3,11 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
-import { formatReport } from '../vmm/report/json.ts';
-import { formatJunit } from '../vmm/report/junit.ts';
-import { VERDICTS } from '../vmm/report/report.ts';
-import { formatTap } from '../vmm/report/tap.ts';
+import { projectRoot } from '../common/paths.ts';
+import { formatReport } from '../tool/report/json.ts';
+import { formatJunit } from '../tool/report/junit.ts';
+import { VERDICTS } from '../tool/report/report.ts';
+import { formatTap } from '../tool/report/tap.ts';
 import { readTap } from './report-readers.ts';
 import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
@@ -27,7 +27,7 @@ test('its commands run as they stand there', () => {
   for (const command of commands) {
     const [program, ...args] = command.split(' ');
     expect(program).toBe('wcvmm');
-    const { status, stderr } = spawnSync(process.execPath, [join(projectRoot, 'dist/vmm/cli.js'), ...args], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), ...args], { cwd: folder, encoding: 'utf8' });
     expect([command, status, stderr]).toEqual([command, 0, '']);
   }
   const written = commands.flatMap((command) => command.match(/(?<=--\w+ )\S+/g) ?? []);
@@ -46,5 +46,5 @@ test.each(VERDICTS)('its table says what becomes of %s', (verdict) => {
 
 test('its size limit is the one that is kept', () => {
   expect(page).toContain('at most 32 MiB');
-  expect(readFileSync(join(projectRoot, 'vmm/report/read.ts'), 'utf8')).toContain('MAX_SIZE = 32 << 20');
+  expect(readFileSync(join(projectRoot, 'tool/report/read.ts'), 'utf8')).toContain('MAX_SIZE = 32 << 20');
 });

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { diagnose } from '../vmm/doctor/doctor.ts';
-import type { Diagnosis } from '../vmm/doctor/doctor.ts';
-import type { Finding } from '../vmm/doctor/finding.ts';
-import type { Way } from '../vmm/doctor/passthrough.ts';
-import { renderDiagnosis } from '../vmm/doctor/text.ts';
+import { diagnose } from '../tool/host/doctor/doctor.ts';
+import type { Diagnosis } from '../tool/host/doctor/doctor.ts';
+import type { Finding } from '../tool/host/doctor/finding.ts';
+import type { Way } from '../tool/host/doctor/passthrough.ts';
+import { renderDiagnosis } from '../tool/host/doctor/text.ts';
 import { stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ensureKernel } from '../testbed/kernel/index.ts';
 import { machineOf } from '../testbed/machine/index.ts';
-import { silent } from '../testbed/progress.ts';
+import { silent } from '../common/progress.ts';
 import { ensureRootfs } from '../testbed/rootfs/index.ts';
 import { runSession } from '../testbed/session.ts';
 import { findings } from './support.ts';

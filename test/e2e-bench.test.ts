@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { POINTS } from '../vmm/bench/points.ts';
-import { parseReport } from '../vmm/report/schema.ts';
+import { POINTS } from '../tool/bench/points.ts';
+import { parseReport } from '../tool/report/schema.ts';
 import { publishedFaults } from './report-readers.ts';
 import { inTestbed } from './support.ts';
 

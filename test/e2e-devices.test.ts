@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { findings, inTestbed, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
 
-const WCVMM = 'node /wcvmm/dist/vmm/cli.js';
+const WCVMM = 'node /wcvmm/dist/tool/cli/cli.js';
 /** The NVMe that the kernel's own driver has, and the disk behind it. */
 const NVME = '0000:04:00.0';
 const FOLDER = `/sys/bus/pci/devices/${NVME}`;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Diagnosis } from '../vmm/doctor/doctor.ts';
+import type { Diagnosis } from '../tool/host/doctor/doctor.ts';
 import { inOneBoot, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
 

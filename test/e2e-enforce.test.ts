@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Check, Report } from '../vmm/report/report.ts';
+import type { Check, Report } from '../tool/report/report.ts';
 import { inOneBoot } from './support.ts';
 import type { Finished } from './support.ts';
 

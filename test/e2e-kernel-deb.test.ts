@@ -3,15 +3,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cacheRoot } from '../testbed/cache.ts';
+import { cacheRoot } from '../common/cache.ts';
 import { make } from '../testbed/kernel/make.ts';
 import { readSeries } from '../testbed/kernel/series.ts';
 import { fetchSource, sourceAtHand } from '../testbed/kernel/source.ts';
 import { KernelTree } from '../testbed/kernel/tree.ts';
-import { withLock } from '../testbed/lock.ts';
+import { withLock } from '../common/lock.ts';
 import { machineOf } from '../testbed/machine/index.ts';
-import { projectRoot } from '../testbed/paths.ts';
-import { silent } from '../testbed/progress.ts';
+import { projectRoot } from '../common/paths.ts';
+import { silent } from '../common/progress.ts';
 import { appEntries } from '../testbed/rootfs/app.ts';
 
 const variable = 'WCVMM_TEST_DEB';
@@ -74,7 +74,7 @@ describe.skipIf(why !== null)(`a kernel package on a machine of its own${why ===
     folder = mkdtempSync(join(tmpdir(), 'wcvmm-deb-'));
     const config = join(folder, 'config');
     await instanceConfig(config);
-    built = run(process.execPath, [join(projectRoot, 'dist/vmm/cli.js'), 'kernel', 'deb', '--arch', 'x86', '--config', config, '--output', join(folder, 'packages')]);
+    built = run(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), 'kernel', 'deb', '--arch', 'x86', '--config', config, '--output', join(folder, 'packages')]);
     if (built.status !== 0) throw new Error(built.stderr);
     await writeApp(join(folder, 'app'));
     const made = run(join(projectRoot, 'test/kernel-deb/make-disk'), [folder, ...built.stdout.trim().split('\n')]);

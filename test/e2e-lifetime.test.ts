@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 
 function run(...args: readonly string[]): { code: number | null; stderr: string; lines: readonly string[] } {
   const { status, stdout, stderr } = spawnSync(join(projectRoot, 'kernel-patches/lifetime/run'), args, { encoding: 'utf8' });

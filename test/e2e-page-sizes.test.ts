@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { Report } from '../vmm/report/report.ts';
+import type { Report } from '../tool/report/report.ts';
 import { inOneBoot } from './support.ts';
 
 const variable = 'WCVMM_TEST_KERNELS';

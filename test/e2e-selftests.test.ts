@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { compareResults, totalsOf } from '../testbed/selftests/compare.ts';
-import { runSelftests } from '../testbed/selftests/index.ts';
+import { compareResults, totalsOf } from '../kernel-patches/tools/selftests/compare.ts';
+import { runSelftests } from '../kernel-patches/tools/selftests/index.ts';
 
 const variable = 'WCVMM_TEST_KERNELS';
 const why = process.env[variable] === '1' ? null : `it unpacks a kernel tree and compiles selftests for a minute; ${variable}=1 runs it`;

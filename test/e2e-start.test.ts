@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
-import { parseReport } from '../vmm/report/schema.ts';
+import { projectRoot } from '../common/paths.ts';
+import { parseReport } from '../tool/report/schema.ts';
 
 /** Versions are this machine's own. */
 function withoutVersions(line: string): string {

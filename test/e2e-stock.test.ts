@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Report } from '../vmm/report/report.ts';
+import type { Report } from '../tool/report/report.ts';
 import { inOneBoot } from './support.ts';
 
 const DEVICE = ['-d', '0000:01:00.0'] as const;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { machineOf } from '../testbed/machine/index.ts';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 import { inTestbed } from './support.ts';
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { x86 } from '../memattr/index.ts';
-import type { Report } from '../vmm/report/report.ts';
+import type { Report } from '../tool/report/report.ts';
 import { findings, inOneBoot, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
 

@@ -7,8 +7,8 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { nameOfLeaf } from '../memattr/index.ts';
 import type { EptLeaf } from '../testbed/bochs/ept.ts';
-import { projectRoot } from '../testbed/paths.ts';
-import type { Report } from '../vmm/report/report.ts';
+import { projectRoot } from '../common/paths.ts';
+import type { Report } from '../tool/report/report.ts';
 import { inTestbed } from './support.ts';
 import type { Finished } from './support.ts';
 
@@ -107,7 +107,7 @@ describe('a session on Bochs', () => {
   });
 
   test('Ctrl-C ends Bochs, removes its files and is told', async () => {
-    const child = spawn(process.execPath, [join(projectRoot, 'dist/vmm/cli.js'), 'testbed', 'exec', '--arch', 'x86-intel', '--', 'sh', '-c', 'echo running; sleep 1000'], {
+    const child = spawn(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), 'testbed', 'exec', '--arch', 'x86-intel', '--', 'sh', '-c', 'echo running; sleep 1000'], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, TMPDIR: folder },
     });

@@ -7,11 +7,11 @@ import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROBES } from '../memattr/index.ts';
-import { ABI, CELL_AT, DOORBELL, LOG_AT, OUTCOME_NUMBER, PARAMS_AT, PROBE_NUMBER, RECORD_AT, SIZE_OF, STATUS, encodeCells, encodeParams, outcomeName, wcvmmPattern } from '../vmm/guest/abi.ts';
-import { MEASURE, measureArgument } from '../vmm/guest/measure.ts';
+import { ABI, CELL_AT, DOORBELL, LOG_AT, OUTCOME_NUMBER, PARAMS_AT, PROBE_NUMBER, RECORD_AT, SIZE_OF, STATUS, encodeCells, encodeParams, outcomeName, wcvmmPattern } from '../tool/verify/guest/abi.ts';
+import { MEASURE, measureArgument } from '../tool/verify/guest/measure.ts';
 
 const run = promisify(execFile);
-const header = fileURLToPath(new URL('../vmm/guest/abi.h', import.meta.url));
+const header = fileURLToPath(new URL('../tool/verify/guest/abi.h', import.meta.url));
 
 const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const upper = (name: string): string => snake(name).replaceAll('-', '_').toUpperCase();

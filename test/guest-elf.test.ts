@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
-import { type Machine, parseElf } from '../vmm/guest/elf.ts';
+import { WcvmmError } from '../common/errors.ts';
+import { type Machine, parseElf } from '../vmm/boot/elf.ts';
 
 interface Header {
   type?: number;

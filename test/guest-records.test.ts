@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
-import { ABI, LOG_AT, OUTCOME_NUMBER, RECORD_AT, SIZE_OF } from '../vmm/guest/abi.ts';
-import { type GuestLog, decodeLog } from '../vmm/guest/records.ts';
+import { WcvmmError } from '../common/errors.ts';
+import { ABI, LOG_AT, OUTCOME_NUMBER, RECORD_AT, SIZE_OF } from '../tool/verify/guest/abi.ts';
+import { type GuestLog, decodeLog } from '../tool/verify/guest/records.ts';
 
 const U64 = fc.bigInt(0n, (1n << 64n) - 1n);
 const refused = { name: 'WcvmmError', code: 'E_GUEST_RECORDS' };

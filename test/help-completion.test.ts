@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildProgram } from '../vmm/commands/program.ts';
-import { bashCompletion } from '../vmm/help/bash.ts';
-import { defineCommand, everyCommand } from '../vmm/help/definitions.ts';
-import type { CommandDefinition } from '../vmm/help/definitions.ts';
-import { fishCompletion } from '../vmm/help/fish.ts';
-import { zshCompletion } from '../vmm/help/zsh.ts';
+import { buildProgram } from '../tool/cli/commands/program.ts';
+import { bashCompletion } from '../tool/cli/help/bash.ts';
+import { defineCommand, everyCommand } from '../tool/cli/help/definitions.ts';
+import type { CommandDefinition } from '../tool/cli/help/definitions.ts';
+import { fishCompletion } from '../tool/cli/help/fish.ts';
+import { zshCompletion } from '../tool/cli/help/zsh.ts';
 
 let folder: string;
 let program: CommandDefinition;

@@ -2,9 +2,9 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
-import { buildProgram } from '../vmm/commands/program.ts';
-import { defineCommand, everyCommand } from '../vmm/help/definitions.ts';
+import { projectRoot } from '../common/paths.ts';
+import { buildProgram } from '../tool/cli/commands/program.ts';
+import { defineCommand, everyCommand } from '../tool/cli/help/definitions.ts';
 
 /** The wcvmm command lines in a line of shell; what two spaces set apart is a remark. */
 function commandLines(line: string): readonly (readonly string[])[] {

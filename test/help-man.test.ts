@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 
-const cli = join(projectRoot, 'dist/vmm/cli.js');
+const cli = join(projectRoot, 'dist/tool/cli/cli.js');
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'wcvmm-man-'));

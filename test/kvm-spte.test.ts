@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodePatMsr } from '../memattr/index.ts';
-import { parseSpteTrace, rangesOf, typeOfSpte } from '../vmm/kvm/spte.ts';
-import type { SpteEvent } from '../vmm/kvm/spte.ts';
-import { readRange } from '../vmm/kvm/stage2.ts';
+import { parseSpteTrace, rangesOf, typeOfSpte } from '../tool/verify/read-back/spte.ts';
+import type { SpteEvent } from '../tool/verify/read-back/spte.ts';
+import { readRange } from '../tool/verify/read-back/stage2.ts';
 
 const HEADER = `# tracer: nop
 #

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { entrySize, parseStage2, readRange } from '../vmm/kvm/stage2.ts';
+import { entrySize, parseStage2, readRange } from '../tool/verify/read-back/stage2.ts';
 
 const DUMP = `---[ IPA bits 40 start lvl 1 ]---
 0x0000000040000000-0x0000000040011000          68K 3   R W px ux  AF     MEM/NORMAL

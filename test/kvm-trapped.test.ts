@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { TrappedWindows } from '../vmm/kvm/trapped.ts';
+import { TrappedWindows } from '../vmm/devices/trapped.ts';
 import type { TrappedWindow } from '../vmm/kvm/vcpu-protocol.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { stubPort } from './stub-port.ts';

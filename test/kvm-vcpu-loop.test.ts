@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeExit } from '../vmm/guest/exit.ts';
+import { describeExit } from '../tool/verify/guest/exit.ts';
 import { KVM_EXIT, KVM_RUN_LAYOUT, KVM_RUN_X86_BUS_LOCK } from '../vmm/sys/kvm.ts';
 import { DONE, DOORBELL_GPA, access, exitFor, playVcpu } from './fake-vcpu.ts';
 import type { Entry, Exit } from './fake-vcpu.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { x86 } from '../vmm/kvm/arch/x86.ts';
 import { cpuVendor, nestedPaging } from '../vmm/kvm/cpu-x86.ts';
-import { hostMtrr } from '../vmm/kvm/host-x86.ts';
-import { watchSptes } from '../vmm/kvm/spte-watch.ts';
-import { Scope } from '../vmm/scope.ts';
+import { hostMtrr } from '../tool/verify/read-back/host-x86.ts';
+import { watchSptes } from '../tool/verify/read-back/spte-watch.ts';
+import { Scope } from '../common/scope.ts';
 import { SysError } from '../vmm/sys/port.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { stubPort } from './stub-port.ts';

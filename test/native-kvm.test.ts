@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { accessSync, constants, readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Report } from '../vmm/report/report.ts';
+import type { Report } from '../tool/report/report.ts';
 
-const CLI = 'dist/vmm/cli.js';
+const CLI = 'dist/tool/cli/cli.js';
 const GUESTS = process.arch === 'arm64' ? 'arm64-tests/build' : 'x86-tests/build';
 
 function missing(): string | null {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 
 interface Manifest {
   readonly version: string;
@@ -56,7 +56,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 describe('the package', () => {
   test('holds code, guests, patches, pages and manuals, and no test', () => {
     const files = execFileSync('tar', ['-tf', archive], { encoding: 'utf8' }).split('\n').map((name) => name.replace('package/', ''));
-    for (const name of ['dist/vmm/cli.js', 'dist/vmm/index.d.ts', 'dist/memattr/index.d.ts', 'arm64-tests/build/guest.elf', 'x86-tests/build/guest.elf', 'kernel-patches/series', 'testbed/setup', 'testbed/rootfs/init-qemu', 'docs/errors.md', 'docs/report.schema.json', 'LICENSE']) expect(files).toContain(name);
+    for (const name of ['dist/tool/cli/cli.js', 'dist/vmm/index.d.ts', 'dist/memattr/index.d.ts', 'arm64-tests/build/guest.elf', 'x86-tests/build/guest.elf', 'kernel-patches/series', 'testbed/setup', 'testbed/rootfs/init-qemu', 'docs/errors.md', 'docs/report.schema.json', 'LICENSE']) expect(files).toContain(name);
     expect(files.filter((name) => /(?:^|\/)test\/|\.test\.|\.o$|\.d$|bad-|node_modules|tsbuildinfo|^testbed.*\.ts$/.test(name))).toEqual([]);
   });
 

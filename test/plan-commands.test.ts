@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 
-const cli = join(projectRoot, 'dist/vmm/cli.js');
+const cli = join(projectRoot, 'dist/tool/cli/cli.js');
 
 test.each([
   ['verify', '-d', '0000:01:00.0'],

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addressIn, placeWindows, reservationSize } from '../vmm/plan.ts';
-import { blockAlignment } from '../vmm/plan/place.ts';
+import { addressIn, placeWindows, reservationSize } from '../vmm/memory/index.ts';
+import { blockAlignment } from '../vmm/memory/place.ts';
 
 const PAGE = 4096n;
 const BASE = 0x1_0000_0000n;

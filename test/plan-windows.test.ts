@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
-import { type MapRequest, type Region, parseMap, planWindows } from '../vmm/plan.ts';
-import { holesIn } from '../vmm/plan/windows.ts';
+import { WcvmmError } from '../common/errors.ts';
+import { type MapRequest, type Region, parseMap, planWindows } from '../vmm/memory/index.ts';
+import { holesIn } from '../vmm/memory/windows.ts';
 
 const PAGE = 4096n;
 const whole = (bar: number, size: bigint): Region => ({ bar, kind: 'memory', size, mmappable: [{ offset: 0n, length: size }] });

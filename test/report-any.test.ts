@@ -1,16 +1,16 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { PROBES } from '../memattr/index.ts';
-import { renderBench } from '../vmm/report/bench.ts';
-import { renderCompare } from '../vmm/report/compare.ts';
-import { FORMATS, FORMAT_NAMES } from '../vmm/report/formats.ts';
-import { formatReport } from '../vmm/report/json.ts';
-import { nameMachines } from '../vmm/report/machine.ts';
-import { renderMachines } from '../vmm/report/machines-text.ts';
-import { VERDICTS, summarise } from '../vmm/report/report.ts';
-import type { Check, Figure, Report, ReportWindow } from '../vmm/report/report.ts';
-import { parseReport } from '../vmm/report/schema.ts';
-import { renderReport } from '../vmm/report/text.ts';
+import { renderBench } from '../tool/report/bench.ts';
+import { renderCompare } from '../tool/report/compare.ts';
+import { FORMATS, FORMAT_NAMES } from '../tool/report/formats.ts';
+import { formatReport } from '../tool/report/json.ts';
+import { nameMachines } from '../tool/report/machine.ts';
+import { renderMachines } from '../tool/report/machines-text.ts';
+import { VERDICTS, summarise } from '../tool/report/report.ts';
+import type { Check, Figure, Report, ReportWindow } from '../tool/report/report.ts';
+import { parseReport } from '../tool/report/schema.ts';
+import { renderReport } from '../tool/report/text.ts';
 import { publishedFaults, readTap, xmlFault } from './report-readers.ts';
 
 /** Reports as they could be, sensible or not: all that the reader accepts, the writers must be able to tell. */

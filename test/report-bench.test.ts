@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { number, renderBench, seriesOf } from '../vmm/report/bench.ts';
-import { parseReport } from '../vmm/report/schema.ts';
-import { formatReport } from '../vmm/report/json.ts';
-import { exitCodeOf } from '../vmm/report/report.ts';
+import { number, renderBench, seriesOf } from '../tool/report/bench.ts';
+import { parseReport } from '../tool/report/schema.ts';
+import { formatReport } from '../tool/report/json.ts';
+import { exitCodeOf } from '../tool/report/report.ts';
 import { benchReport, sampleReport } from './report-sample.ts';
 
 const plain = { columns: 100, color: false };

@@ -6,10 +6,10 @@ import { pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatHtml } from '../vmm/report/html/page.ts';
-import { formatJunit } from '../vmm/report/junit.ts';
-import { nameMachines } from '../vmm/report/machine.ts';
-import type { Report } from '../vmm/report/report.ts';
+import { formatHtml } from '../tool/report/html/page.ts';
+import { formatJunit } from '../tool/report/junit.ts';
+import { nameMachines } from '../tool/report/machine.ts';
+import type { Report } from '../tool/report/report.ts';
 import { benchReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
 /** Debian's, as testbed/setup --tests installs it. */

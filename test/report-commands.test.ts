@@ -3,13 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
-import { formatReport } from '../vmm/report/json.ts';
-import type { Report } from '../vmm/report/report.ts';
+import { projectRoot } from '../common/paths.ts';
+import { formatReport } from '../tool/report/json.ts';
+import type { Report } from '../tool/report/report.ts';
 import { xmlFault } from './report-readers.ts';
 import { benchReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
-const cli = join(projectRoot, 'dist/vmm/cli.js');
+const cli = join(projectRoot, 'dist/tool/cli/cli.js');
 let folder = '';
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));

@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { suitesOf } from '../vmm/report/cases.ts';
-import { escapeMarkup } from '../vmm/report/escape.ts';
-import { formatJunit } from '../vmm/report/junit.ts';
-import { formatTap } from '../vmm/report/tap.ts';
-import type { Report } from '../vmm/report/report.ts';
+import { suitesOf } from '../tool/report/cases.ts';
+import { escapeMarkup } from '../tool/report/escape.ts';
+import { formatJunit } from '../tool/report/junit.ts';
+import { formatTap } from '../tool/report/tap.ts';
+import type { Report } from '../tool/report/report.ts';
 import { readTap, xmlFault } from './report-readers.ts';
 import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
 

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { kindOfOutcome, kindOfStage2, kindOfType } from '../vmm/report/html/kind.ts';
-import { html } from '../vmm/report/html/markup.ts';
-import { rangeOf } from '../vmm/report/html/plot.ts';
-import { formatHtml } from '../vmm/report/html/page.ts';
-import { nameMachines } from '../vmm/report/machine.ts';
-import type { Figure, Report } from '../vmm/report/report.ts';
+import { kindOfOutcome, kindOfStage2, kindOfType } from '../tool/report/html/kind.ts';
+import { html } from '../tool/report/html/markup.ts';
+import { rangeOf } from '../tool/report/html/plot.ts';
+import { formatHtml } from '../tool/report/html/page.ts';
+import { nameMachines } from '../tool/report/machine.ts';
+import type { Figure, Report } from '../tool/report/report.ts';
 import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
 
 const sample = sampleReport();

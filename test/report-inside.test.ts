@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { runInTestbed } from '../testbed/index.ts';
 import type { TestbedRequest } from '../testbed/index.ts';
-import { askInside } from '../vmm/commands/ask-inside.ts';
-import { formatReport } from '../vmm/report/json.ts';
+import { askInside } from '../tool/cli/commands/ask-inside.ts';
+import { formatReport } from '../tool/report/json.ts';
 import { sampleReport } from './report-sample.ts';
 
 vi.mock('../testbed/index.ts', () => ({ runInTestbed: vi.fn<typeof runInTestbed>(), testbedDevice: () => '0000:01:00.0' }));

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
-import { formatReport, writeWhole } from '../vmm/report/json.ts';
-import { type Check, type Report, VERDICTS, exitCodeOf, reportWindow, summarise } from '../vmm/report/report.ts';
-import { parseReport } from '../vmm/report/schema.ts';
+import { WcvmmError } from '../common/errors.ts';
+import { formatReport, writeWhole } from '../tool/report/json.ts';
+import { type Check, type Report, VERDICTS, exitCodeOf, reportWindow, summarise } from '../tool/report/report.ts';
+import { parseReport } from '../tool/report/schema.ts';
 import { benchReport, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
 
 const sample = sampleReport();

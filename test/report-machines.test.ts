@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { deviceFacts, kindOfMachine, machineFacts, nameMachines } from '../vmm/report/machine.ts';
-import { compareMachines } from '../vmm/report/machines.ts';
-import { renderMachines } from '../vmm/report/machines-text.ts';
-import type { Report } from '../vmm/report/report.ts';
+import { deviceFacts, kindOfMachine, machineFacts, nameMachines } from '../tool/report/machine.ts';
+import { compareMachines } from '../tool/report/machines.ts';
+import { renderMachines } from '../tool/report/machines-text.ts';
+import type { Report } from '../tool/report/report.ts';
 import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
 
 const plain = { columns: 100, color: false };

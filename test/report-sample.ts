@@ -1,5 +1,5 @@
 import { type Attribute, type Outcome, type Platform, type ProbeName, arm64, x86 } from '../memattr/index.ts';
-import { type Bench, type Check, type Figure, type Predicted, type Report, type ReportWindow, summarise } from '../vmm/report/report.ts';
+import { type Bench, type Check, type Figure, type Predicted, type Report, type ReportWindow, summarise } from '../tool/report/report.ts';
 
 /** A report as a run on the arm64 testbed gives it. The rules below are only rough enough to make it look real. */
 

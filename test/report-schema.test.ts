@@ -1,9 +1,9 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatReport } from '../vmm/report/json.ts';
-import type { Report } from '../vmm/report/report.ts';
-import { parseReport, reportSchema } from '../vmm/report/schema.ts';
+import { formatReport } from '../tool/report/json.ts';
+import type { Report } from '../tool/report/report.ts';
+import { parseReport, reportSchema } from '../tool/report/schema.ts';
 import { PUBLISHED_SCHEMA as path, publishedFaults } from './report-readers.ts';
 import { benchReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 

@@ -1,11 +1,11 @@
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { arm64 } from '../memattr/index.ts';
-import { renderCompare } from '../vmm/report/compare.ts';
-import { mayGather, noticed } from '../vmm/report/driver.ts';
-import type { Check } from '../vmm/report/report.ts';
-import { styleOf, wrap } from '../vmm/report/terminal.ts';
-import { renderReport } from '../vmm/report/text.ts';
+import { renderCompare } from '../tool/report/compare.ts';
+import { mayGather, noticed } from '../tool/report/driver.ts';
+import type { Check } from '../tool/report/report.ts';
+import { styleOf, wrap } from '../tool/report/terminal.ts';
+import { renderReport } from '../tool/report/text.ts';
 import { STAGE1, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
 
 const plain = { columns: 100, color: false };

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Erratum, Outcome, Prediction } from '../memattr/index.ts';
-import { OUTCOME_NUMBER } from '../vmm/guest/abi.ts';
-import { type Evidence, judge } from '../vmm/report/verdict.ts';
+import { OUTCOME_NUMBER } from '../tool/verify/guest/abi.ts';
+import { type Evidence, judge } from '../tool/verify/judge.ts';
 
 const OUTCOMES = [...(Object.keys(OUTCOME_NUMBER) as (keyof typeof OUTCOME_NUMBER)[]).filter((name) => name !== 'bad-cell'), 'vm-killed'] as Outcome[];
 const expects = (outcome: Outcome): Prediction => ({ kind: 'outcome', outcome, why: 'because of the table' });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Report, ReportWindow } from '../vmm/report/report.ts';
-import { renderReport } from '../vmm/report/text.ts';
-import { busLockLines, windowNotes } from '../vmm/report/window-notes.ts';
+import type { Report, ReportWindow } from '../tool/report/report.ts';
+import { renderReport } from '../tool/report/text.ts';
+import { busLockLines, windowNotes } from '../tool/report/window-notes.ts';
 import { changeChecks, sampleReport } from './report-sample.ts';
 
 const style = { columns: 400, color: false };

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Scope, guarded } from '../vmm/scope.ts';
+import { Scope, guarded } from '../common/scope.ts';
 
 test('ends run once, last first', () => {
   const order: number[] = [];

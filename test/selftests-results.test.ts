@@ -1,9 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareResults, totalsOf } from '../testbed/selftests/compare.ts';
-import { outcomes } from '../testbed/selftests/tap.ts';
-import { comparisonText, kernelText } from '../testbed/selftests/text.ts';
-import { Transcript, type Result } from '../testbed/selftests/transcript.ts';
+import { compareResults, totalsOf } from '../kernel-patches/tools/selftests/compare.ts';
+import { outcomes } from '../kernel-patches/tools/selftests/tap.ts';
+import { comparisonText, kernelText } from '../kernel-patches/tools/selftests/text.ts';
+import { Transcript, type Result } from '../kernel-patches/tools/selftests/transcript.ts';
 
 function brief(text: string, code: number): string[] {
   return outcomes(text.split('\n'), code).map(({ test, status, reason }) => `${test ?? '*'} ${status}${reason === null ? '' : `: ${reason}`}`);

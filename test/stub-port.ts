@@ -1,4 +1,4 @@
-import { WcvmmError } from '../vmm/errors.ts';
+import { WcvmmError } from '../common/errors.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import type { ErrnoName, Port } from '../vmm/sys/port.ts';
 

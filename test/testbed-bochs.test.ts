@@ -110,7 +110,7 @@ it('an order is an archive on a disk of one of few sizes', async () => {
   mkdirSync(join(folder, 'work'));
   writeFileSync(join(folder, 'command'), 'exec true\n');
   writeFileSync(join(folder, 'work/in.txt'), 'input');
-  const command = { args: ['node', '/wcvmm/dist/vmm/cli.js', 'run', 'x'], env: { A: 'b' }, interactive: false };
+  const command = { args: ['node', '/wcvmm/dist/tool/cli/cli.js', 'run', 'x'], env: { A: 'b' }, interactive: false };
   const order = await packOrder(folder, command);
   expect(order.length).toBe(4 << 20);
   const out = join(folder, 'out');

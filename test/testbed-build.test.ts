@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 
 /** A "kernel" that says through a pipe when it is being compiled and then waits to be told to go on. */
 const makefile = `
@@ -31,7 +31,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function build(): ChildProcessByStdio<null, Readable, Readable> {
-  const args = [join(projectRoot, 'dist/vmm/cli.js'), 'kernel', 'build', '--stock', '--linux-source', join(folder, 'linux')];
+  const args = [join(projectRoot, 'dist/tool/cli/cli.js'), 'kernel', 'build', '--stock', '--linux-source', join(folder, 'linux')];
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, XDG_CACHE_HOME: join(folder, 'cache'), FOLDER: folder } });
 }
 

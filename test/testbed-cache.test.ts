@@ -5,8 +5,8 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { cacheRoot, contentKey, publish, sweepCache } from '../testbed/cache.ts';
-import { withLock } from '../testbed/lock.ts';
+import { cacheRoot, contentKey, publish, sweepCache } from '../common/cache.ts';
+import { withLock } from '../common/lock.ts';
 
 let folder: string;
 beforeEach(async () => {

@@ -60,7 +60,7 @@ it('keeps any name and any data, whatever their lengths', () => {
 
 it('puts every folder before what is in it, once', () => {
   const files = new Map([
-    ['dist/vmm/cli.js', Buffer.from('b')],
+    ['dist/tool/cli/cli.js', Buffer.from('b')],
     ['dist/memattr/index.js', Buffer.from('a')],
     ['package.json', Buffer.from('{}')],
   ]);
@@ -70,7 +70,7 @@ it('puts every folder before what is in it, once', () => {
     'wcvmm/dist/memattr',
     'wcvmm/dist/memattr/index.js',
     'wcvmm/dist/vmm',
-    'wcvmm/dist/vmm/cli.js',
+    'wcvmm/dist/tool/cli/cli.js',
     'wcvmm/package.json',
   ]);
 });

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
-import { adaptConfig, unmetNeeds, type Change } from '../testbed/deb/config.ts';
-import { buildPackages, type PackageRequest } from '../testbed/deb/index.ts';
-import { packageArchitectures, packageTarget } from '../testbed/deb/targets.ts';
-import { checkTools } from '../testbed/deb/tools.ts';
-import { projectRoot } from '../testbed/paths.ts';
+import { adaptConfig, unmetNeeds, type Change } from '../kernel-patches/tools/deb/config.ts';
+import { buildPackages, type PackageRequest } from '../kernel-patches/tools/deb/index.ts';
+import { packageArchitectures, packageTarget } from '../kernel-patches/tools/deb/targets.ts';
+import { checkTools } from '../kernel-patches/tools/deb/tools.ts';
+import { projectRoot } from '../common/paths.ts';
 
 const x86 = packageTarget('x86');
 const arm64 = packageTarget('arm64');
@@ -155,7 +155,7 @@ describe('the packages', () => {
 
     it('do not appear when the build is interrupted, and the next build succeeds', async () => {
       const mark = join(folder, 'mark');
-      const code = `import { buildPackages } from ${JSON.stringify(join(projectRoot, 'dist/testbed/deb/index.js'))};
+      const code = `import { buildPackages } from ${JSON.stringify(join(projectRoot, 'dist/kernel-patches/tools/deb/index.js'))};
         await buildPackages({ ...${JSON.stringify(request)}, onChanges: () => {} }).catch((error) => { console.log(error.code); });`;
       const child = spawn(process.execPath, ['--input-type=module', '-e', code], { env: { ...process.env, HANG: mark }, stdio: ['ignore', 'pipe', 'inherit'] });
       const said: string[] = [];

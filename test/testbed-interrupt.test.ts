@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 
-const cli = join(projectRoot, 'dist/vmm/cli.js');
+const cli = join(projectRoot, 'dist/tool/cli/cli.js');
 
 /** Each stage of a build as a target that hangs where HANG names it: a shell with a child, as kbuild's compilers are. */
 const MAKEFILE = `VERSION = 7

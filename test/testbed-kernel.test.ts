@@ -3,14 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, uti
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WcvmmError } from '../vmm/errors.ts';
+import { WcvmmError } from '../common/errors.ts';
 import { unmetOptions } from '../testbed/kernel/config.ts';
 import { ensureKernel } from '../testbed/kernel/index.ts';
 import { diffOf, parseSeries, patchesOf, readSeries, touchedFiles, variantConfig, type Patch } from '../testbed/kernel/series.ts';
 import { sourceAtHand, type KernelSource } from '../testbed/kernel/source.ts';
 import { KernelTree } from '../testbed/kernel/tree.ts';
 import { kernelOf, kernelVariants, machineOf } from '../testbed/machine/index.ts';
-import { silent } from '../testbed/progress.ts';
+import { silent } from '../common/progress.ts';
 
 const never = new AbortController().signal;
 

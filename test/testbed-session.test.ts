@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { projectRoot } from '../testbed/paths.ts';
+import { projectRoot } from '../common/paths.ts';
 import { inTestbed } from './support.ts';
 
-const cli = join(projectRoot, 'dist/vmm/cli.js');
+const cli = join(projectRoot, 'dist/tool/cli/cli.js');
 
 let folder: string;
 beforeEach(() => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { consoleTail, isPanic } from '../testbed/console.ts';
-import { progressOn } from '../testbed/progress.ts';
+import { progressOn } from '../common/progress.ts';
 import { collectOutput, commandScript, prepareShare, removeShare, shellQuote, type Command } from '../testbed/share.ts';
 
 const command: Command = { args: ['true'], env: {}, interactive: false };

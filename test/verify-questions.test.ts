@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { arm64 } from '../memattr/index.ts';
 import type { Platform, Source } from '../memattr/index.ts';
-import { WcvmmError } from '../vmm/errors.ts';
-import { ABI } from '../vmm/guest/abi.ts';
-import type { Region } from '../vmm/plan.ts';
-import { defaultMaps } from '../vmm/windows.ts';
-import { parseOverride, replacePredictions } from '../vmm/verify/predict.ts';
-import { cellOf, livesOf, mayKill, questionsFor } from '../vmm/verify/questions.ts';
-import { requireHarmless } from '../vmm/verify/writes.ts';
+import { WcvmmError } from '../common/errors.ts';
+import { ABI } from '../tool/verify/guest/abi.ts';
+import type { Region } from '../vmm/memory/index.ts';
+import { defaultMaps } from '../vmm/vfio/open-windows.ts';
+import { parseOverride, replacePredictions } from '../tool/verify/predict.ts';
+import { cellOf, livesOf, mayKill, questionsFor } from '../tool/verify/questions.ts';
+import { requireHarmless } from '../tool/verify/writes.ts';
 import type { BarSource } from '../vmm/vfio/source.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };

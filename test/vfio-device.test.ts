@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Scope } from '../vmm/scope.ts';
+import { Scope } from '../common/scope.ts';
 import { normaliseAddress, parseResources } from '../vmm/sys/pci.ts';
 import { requestCookie, requireMmapCookies } from '../vmm/vfio/cookie.ts';
 import { findDevice, openVfioDevice } from '../vmm/vfio/device.ts';

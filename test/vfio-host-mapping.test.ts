@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodePatMsr } from '../memattr/index.ts';
-import { parseHostPtdump, readHostRange } from '../vmm/vfio/host-ptdump.ts';
-import { memtypesOf, parseMemtypeList } from '../vmm/vfio/memtype-list.ts';
+import { parseHostPtdump, readHostRange } from '../tool/verify/read-back/host-ptdump.ts';
+import { memtypesOf, parseMemtypeList } from '../tool/verify/read-back/memtype-list.ts';
 
 const LIST = `PAT memtype list:
 PAT: [mem 0x00000000fd000000-0x00000000fd400000] uncached-minus

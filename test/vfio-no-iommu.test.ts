@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Scope } from '../vmm/scope.ts';
+import { Scope } from '../common/scope.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { findDevice, openVfioDevice } from '../vmm/vfio/device.ts';
 import { attachForDma, ramForDevices } from '../vmm/vfio/share.ts';

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { WcvmmError } from '../vmm/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from './cache.ts';
-import { runProgram } from './program.ts';
+import { WcvmmError } from '../common/errors.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../common/cache.ts';
+import { runProgram } from '../common/program.ts';
 
 export interface Compilation {
   compiler: string;

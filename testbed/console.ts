@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheRoot, publish, sweepCache } from './cache.ts';
+import { cacheRoot, publish, sweepCache } from '../common/cache.ts';
 
 /** True if the log shows that the kernel gave up. With panic=-1 and -no-reboot that ends the emulator at once. */
 export function isPanic(log: string): boolean {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { WcvmmError } from '../vmm/errors.ts';
+import { WcvmmError } from '../common/errors.ts';
 import type { EptLeaf } from './bochs/ept.ts';
 import type { EmulatorProgram } from './machine/machine.ts';
 

@@ -2,13 +2,13 @@ import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EptLeaf } from './bochs/ept.ts';
 import { emulatorVersion } from './emulator.ts';
-import { interruptible } from './interrupt.ts';
+import { interruptible } from '../common/interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
 import { kernelOf, kernelVariants, machineOf } from './machine/index.ts';
 import type { KernelVariant } from './machine/machine.ts';
 import { insideCli } from './rootfs/app.ts';
 import { ensureRootfs } from './rootfs/index.ts';
-import { progressOn } from './progress.ts';
+import { progressOn } from '../common/progress.ts';
 import { runSession } from './session.ts';
 
 export interface TestbedRequest {

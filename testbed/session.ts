@@ -1,4 +1,4 @@
-import { WcvmmError } from '../vmm/errors.ts';
+import { WcvmmError } from '../common/errors.ts';
 import { consoleTail, isPanic, keepConsole } from './console.ts';
 import { isUp, type Ended, type Listeners } from './emulator.ts';
 import type { BootFiles, Machine, MachineOptions } from './machine/machine.ts';

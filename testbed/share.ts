@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { copyFile, cp, lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
-import { WcvmmError } from '../vmm/errors.ts';
+import { WcvmmError } from '../common/errors.ts';
 
 /** What runs inside the instance. */
 export interface Command {

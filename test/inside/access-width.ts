@@ -2,12 +2,12 @@
  * Runs inside a testbed: loads and stores registers of the NVMe controller as a trapped window's accesses are made, from the
  * first, which V8 interprets, to those that it has optimised. The emulator's trace tells what the device saw of them.
  */
-import { TrappedWindows } from '../../vmm/kvm/trapped.ts';
-import { Scope } from '../../vmm/scope.ts';
+import { TrappedWindows } from '../../vmm/devices/trapped.ts';
+import { Scope } from '../../common/scope.ts';
 import { libcPort as port } from '../../vmm/sys/libc.ts';
 import { getRegionInfo } from '../../vmm/sys/vfio.ts';
 import { findDevice, openVfioDevice } from '../../vmm/vfio/device.ts';
-import { mapPlaced } from '../../vmm/vfio/mapping.ts';
+import { mapPlaced } from '../../vmm/memory/mapping.ts';
 import { tell } from './report.ts';
 
 const rounds = Number(process.argv[2]);

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const cli = fileURLToPath(new URL('../../vmm/cli.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../tool/cli/cli.js', import.meta.url));
 const commands = JSON.parse(process.argv[2] ?? '[]') as readonly (readonly string[])[];
 
 for (const args of commands) {

@@ -1,13 +1,13 @@
 /** Runs inside a testbed: what the kernel's mmap cookies promise, asked of the real thing with live mappings. */
-import { Scope } from '../../vmm/scope.ts';
+import { Scope } from '../../common/scope.ts';
 import { libcPort as port } from '../../vmm/sys/libc.ts';
 import { MMAP_ATTRIBUTE, VFIO_PCI, getMmapCookie, getRegionInfo, resetDevice } from '../../vmm/sys/vfio.ts';
 import { decodeCapabilities, mmapAttributes } from '../../vmm/vfio/capabilities.ts';
 import { hasMmapCookies } from '../../vmm/vfio/cookie.ts';
 import { enableMemory, findDevice, openVfioDevice } from '../../vmm/vfio/device.ts';
 import type { VfioDevice } from '../../vmm/vfio/device.ts';
-import { mapPlaced } from '../../vmm/vfio/mapping.ts';
-import type { HostMapping } from '../../vmm/vfio/mapping.ts';
+import { mapPlaced } from '../../vmm/memory/mapping.ts';
+import type { HostMapping } from '../../vmm/memory/mapping.ts';
 import { errnoOf, tell } from './report.ts';
 
 const BAR = 2;

@@ -7,16 +7,16 @@ import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { interruptible } from '../../testbed/interrupt.ts';
-import { planBind } from '../../vmm/devices/bind.ts';
-import { boundTo, takeSteps } from '../../vmm/devices/steps.ts';
-import { WcvmmError } from '../../vmm/errors.ts';
+import { interruptible } from '../../common/interrupt.ts';
+import { planBind } from '../../tool/host/devices/bind.ts';
+import { boundTo, takeSteps } from '../../tool/host/devices/steps.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import { libcPort } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import { tell } from './report.ts';
 
 const [, , used = '', free = ''] = process.argv;
-const cli = fileURLToPath(new URL('../../vmm/cli.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../tool/cli/cli.js', import.meta.url));
 
 async function bindUntil(write: number): Promise<string> {
   let writes = 0;

@@ -5,16 +5,16 @@
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { requireArchitecture } from '../../vmm/kvm/arch/arch.ts';
-import { createMachine } from '../../vmm/kvm/machine.ts';
+import { createMachine } from '../../vmm/kvm/vm.ts';
 import { addVcpu } from '../../vmm/kvm/vcpu.ts';
-import { allocateRam } from '../../vmm/guest/ram.ts';
-import { Scope } from '../../vmm/scope.ts';
+import { allocateRam } from '../../tool/verify/guest/ram.ts';
+import { Scope } from '../../common/scope.ts';
 import { libcPort, threadId } from '../../vmm/sys/libc.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { IommuPath } from '../../vmm/vfio/device.ts';
 import { attachForDma, ramForDevices } from '../../vmm/vfio/share.ts';
-import { openWindows } from '../../vmm/windows.ts';
+import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import { FaultyPort } from './faulty-port.ts';
 
 const arch = requireArchitecture();

@@ -1,12 +1,12 @@
 /** Runs inside an x86 testbed: what Linux has on record and in its page tables for mappings of one BAR that are live at once. */
-import { Scope } from '../../vmm/scope.ts';
+import { Scope } from '../../common/scope.ts';
 import { libcPort as port } from '../../vmm/sys/libc.ts';
 import { MMAP_ATTRIBUTE, getMmapCookie, getRegionInfo } from '../../vmm/sys/vfio.ts';
 import { findDevice, openVfioDevice } from '../../vmm/vfio/device.ts';
-import { parseHostPtdump, readHostRange } from '../../vmm/vfio/host-ptdump.ts';
-import { mapPlaced } from '../../vmm/vfio/mapping.ts';
-import type { HostMapping } from '../../vmm/vfio/mapping.ts';
-import { memtypesOf, parseMemtypeList } from '../../vmm/vfio/memtype-list.ts';
+import { parseHostPtdump, readHostRange } from '../../tool/verify/read-back/host-ptdump.ts';
+import { mapPlaced } from '../../vmm/memory/mapping.ts';
+import type { HostMapping } from '../../vmm/memory/mapping.ts';
+import { memtypesOf, parseMemtypeList } from '../../tool/verify/read-back/memtype-list.ts';
 import { errnoOf, tell } from './report.ts';
 
 const [, , address = '0000:03:00.0'] = process.argv;

@@ -5,4 +5,4 @@ const NOBODY = 65534;
 process.setgroups?.([]);
 process.setgid?.(NOBODY);
 process.setuid?.(NOBODY);
-await import('../../vmm/cli.ts');
+await import('../../tool/cli/cli.ts');

@@ -9,7 +9,7 @@ import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const [, , guest = '', device = '', commands = '[]'] = process.argv;
-const cli = fileURLToPath(new URL('../../vmm/cli.js', import.meta.url));
+const cli = fileURLToPath(new URL('../../tool/cli/cli.js', import.meta.url));
 
 const running = spawn(process.execPath, [cli, 'run', '-d', device, '--timeout', '600', guest], { stdio: 'ignore' });
 const ended = once(running, 'exit');

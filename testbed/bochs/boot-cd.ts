@@ -1,9 +1,9 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
-import { runProgram } from '../program.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { runProgram } from '../../common/program.ts';
 
 export interface BootCd {
   kernel: string;

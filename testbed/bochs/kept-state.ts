@@ -4,8 +4,8 @@
  */
 import { mkdir, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
 import { withSerial, type SerialPort } from './configuration.ts';
 import type { BochsDebugger } from './debugger.ts';
 

@@ -26,7 +26,7 @@ export async function packOrder(share: string, command: Command): Promise<Uint8A
   return Buffer.concat([archive], size);
 }
 
-/** A wcvmm command line goes to the one that is loaded already (testbed/rootfs/ready.ts); null for anything else. */
+/** A wcvmm command line goes to the one that is loaded already (tool/cli/ready.ts); null for anything else. */
 function orderForReady({ args, env }: Command): string | null {
   const [program, script, ...rest] = args;
   return program === 'node' && script === insideCli ? JSON.stringify({ args: rest, env }) : null;

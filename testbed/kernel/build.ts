@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { WcvmmError } from '../../vmm/errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import type { KernelTarget } from '../machine/machine.ts';
-import type { Progress } from '../progress.ts';
+import type { Progress } from '../../common/progress.ts';
 import { unmetOptions } from './config.ts';
 import { isStep, make, type Make } from './make.ts';
 

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { copyFile, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
-import { withLock } from '../lock.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { withLock } from '../../common/lock.ts';
 import { kernelVariants } from '../machine/index.ts';
 import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
-import type { Progress } from '../progress.ts';
+import type { Progress } from '../../common/progress.ts';
 import { buildKernel } from './build.ts';
 import { diffOf, patchesFolder, patchesOf, variantConfig, type Patch } from './series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';

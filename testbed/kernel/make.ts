@@ -1,5 +1,5 @@
-import { WcvmmError } from '../../vmm/errors.ts';
-import { runProgram } from '../program.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { runProgram } from '../../common/program.ts';
 
 export interface Make {
   tree: string;

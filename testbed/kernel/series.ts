@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { WcvmmError } from '../../vmm/errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
-import { projectRoot } from '../paths.ts';
+import { projectRoot } from '../../common/paths.ts';
 
 export interface Patch {
   name: string;

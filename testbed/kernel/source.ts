@@ -4,11 +4,11 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, publish } from '../cache.ts';
-import { projectRoot } from '../paths.ts';
-import { runProgram } from '../program.ts';
-import type { Progress } from '../progress.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { cacheRoot, contentKey, publish } from '../../common/cache.ts';
+import { projectRoot } from '../../common/paths.ts';
+import { runProgram } from '../../common/program.ts';
+import type { Progress } from '../../common/progress.ts';
 
 /** Where an unpatched Linux tree comes from. The same `identity` means the same files. */
 export type KernelSource =

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { runProgram } from '../program.ts';
-import type { Progress } from '../progress.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { runProgram } from '../../common/program.ts';
+import type { Progress } from '../../common/progress.ts';
 import { touchedFiles, type Patch } from './series.ts';
 import { unpack, type Extent, type KernelSource } from './source.ts';
 

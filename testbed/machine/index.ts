@@ -1,4 +1,4 @@
-import { WcvmmError } from '../../vmm/errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import { x86Intel } from './bochs-x86.ts';
 import type { KernelTarget, KernelVariant, Machine } from './machine.ts';
 import { arm64 } from './qemu-arm64.ts';

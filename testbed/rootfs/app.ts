@@ -1,11 +1,11 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, exists, publish } from '../cache.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { cacheRoot, exists, publish } from '../../common/cache.ts';
 import type { Machine } from '../machine/machine.ts';
-import { projectRoot } from '../paths.ts';
-import type { Progress } from '../progress.ts';
+import { projectRoot } from '../../common/paths.ts';
+import type { Progress } from '../../common/progress.ts';
 import { unpackNpmPackage } from './base.ts';
 import type { CpioEntry } from './cpio.ts';
 
@@ -13,7 +13,7 @@ import type { CpioEntry } from './cpio.ts';
 const insideRoot = '/wcvmm';
 
 /** The compiled command line, there. */
-export const insideCli = `${insideRoot}/dist/vmm/cli.js`;
+export const insideCli = `${insideRoot}/dist/tool/cli/cli.js`;
 
 /** Dependencies that only the host's side of the testbed needs. */
 const hostOnly = new Set(['execa']);
@@ -23,8 +23,8 @@ const lockFile = v.object({ packages: v.record(v.string(), v.object({ version: v
 
 /** The part of the root file system that changes with the project: its compiled code and what that needs. */
 export async function appEntries(machine: Machine, progress: Progress, signal: AbortSignal): Promise<CpioEntry[]> {
-  if (!(await exists(join(projectRoot, 'dist/vmm/cli.js'))))
-    throw new WcvmmError('E_TESTBED', 'The project is not compiled: there is no dist/vmm/cli.js. Run `npm run build` and try again.');
+  if (!(await exists(join(projectRoot, 'dist/tool/cli/cli.js'))))
+    throw new WcvmmError('E_TESTBED', 'The project is not compiled: there is no dist/tool/cli/cli.js. Run `npm run build` and try again.');
   const files = new Map<string, Uint8Array>();
   const add = async (folder: string, inside: string, wanted: (name: string) => boolean): Promise<void> => {
     const found = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WcvmmError } from '../../vmm/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
-import { withLock } from '../lock.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { withLock } from '../../common/lock.ts';
 import type { Machine } from '../machine/machine.ts';
-import { projectRoot } from '../paths.ts';
-import { runProgram } from '../program.ts';
-import type { Progress } from '../progress.ts';
+import { projectRoot } from '../../common/paths.ts';
+import { runProgram } from '../../common/program.ts';
+import type { Progress } from '../../common/progress.ts';
 
 /** Raise it when what stands in the base changes and none of the inputs of its key does. */
 const layout = '1';

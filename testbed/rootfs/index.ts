@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../cache.ts';
+import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
 import type { Machine } from '../machine/machine.ts';
-import { projectRoot } from '../paths.ts';
-import type { Progress } from '../progress.ts';
+import { projectRoot } from '../../common/paths.ts';
+import type { Progress } from '../../common/progress.ts';
 import { compileC } from '../compile.ts';
 import { appEntries } from './app.ts';
 import { ensureBase } from './base.ts';

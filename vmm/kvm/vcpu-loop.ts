@@ -1,11 +1,11 @@
 /** Enters the guest again and again, and does for it what its exits ask for, until one of them is the last. */
-import { DOORBELL } from '../guest/abi.ts';
+import { DOORBELL } from '../../tool/verify/guest/abi.ts';
 import { KVM_EXIT, KVM_RUN, KVM_RUN_LAYOUT, KVM_RUN_X86_BUS_LOCK } from '../sys/kvm.ts';
 import { ERRNO, SysError } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
-import { exchange } from './exchange.ts';
-import { readLastExit } from './last-exit.ts';
-import { TrappedWindows } from './trapped.ts';
+import { exchange } from '../../tool/verify/guest/exchange.ts';
+import { readLastExit } from './exits.ts';
+import { TrappedWindows } from '../devices/trapped.ts';
 import type { BusLocks, HostCheck, RunRequest, VcpuExit, VcpuRun } from './vcpu-protocol.ts';
 
 const PAGE = 4096n;

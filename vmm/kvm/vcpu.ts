@@ -1,12 +1,12 @@
 /** vCPUs, run in a thread of their own and stopped from outside at any moment. */
 import { Worker } from 'node:worker_threads';
-import { WcvmmError } from '../errors.ts';
-import type { Scope } from '../scope.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import type { Scope } from '../../common/scope.ts';
 import { KVM_RUN_LAYOUT, createVcpu, vcpuMmapSize } from '../sys/kvm.ts';
 import { MAP_SHARED, PROT_READ, PROT_WRITE, installKick, interruptThread } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
 import type { GuestArchitecture } from './arch/arch.ts';
-import type { Machine } from './machine.ts';
+import type { Machine } from './vm.ts';
 import type { Exchange, FromVcpu, RunRequest, TrappedWindow, VcpuRun } from './vcpu-protocol.ts';
 
 export interface Vcpu {

@@ -1,9 +1,9 @@
 /** Turns the refusals that a person meets on the way to a device into sentences. */
-import { WcvmmError } from '../errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import { O_RDWR } from '../sys/libc.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
-import type { Scope } from '../scope.ts';
+import type { Scope } from '../../common/scope.ts';
 
 /** Opens a character device for reading and writing; it is closed with `scope`. */
 export function openNode(port: Port, scope: Scope, path: string, whenAbsent: WcvmmError): number {

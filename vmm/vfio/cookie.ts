@@ -3,7 +3,7 @@
  * (VFIO_DEVICE_FEATURE_MMAP_COOKIE, kernel-patches/). A cookie never changes and lives as long as the device file.
  */
 import type { Attribute } from '../../memattr/index.ts';
-import { WcvmmError } from '../errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { MMAP_ATTRIBUTE, getMmapCookie, probeMmapCookie } from '../sys/vfio.ts';

@@ -8,9 +8,9 @@
  * Debian's own kernels have no iommufd, so the container is not a relic: "auto" takes whichever is there. Both ways also
  * lead to a device without an IOMMU (no-iommu.ts).
  */
-import { WcvmmError } from '../errors.ts';
-import { guarded } from '../scope.ts';
-import type { Scope } from '../scope.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { guarded } from '../../common/scope.ts';
+import type { Scope } from '../../common/scope.ts';
 import { normaliseAddress, readPciDevice } from '../sys/pci.ts';
 import type { PciDevice } from '../sys/pci.ts';
 import { isErrno } from '../sys/port.ts';

@@ -2,13 +2,13 @@
  * Guest RAM in a device's IO address space. The IOVAs that can be mapped depend on the devices that are attached and each
  * attach can narrow them, so they are read again after every one (IOMMU_IOAS_IOVA_RANGES' own documentation says so).
  */
-import { WcvmmError } from '../errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasMap } from '../sys/iommufd.ts';
 import type { IovaRange } from '../sys/iommufd.ts';
 import { containerInfo, containerMapDma } from '../sys/vfio.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
-import type { HostMapping } from './mapping.ts';
+import type { HostMapping } from '../memory/mapping.ts';
 import { containerIovaRanges } from './capabilities.ts';
 
 /** An IO address space; `kind` says whose. */

@@ -3,7 +3,7 @@
  * a device is opened like any other, and nothing translates or confines what it does to memory. wcvmm only maps its BARs
  * and lets it start no transfer.
  */
-import { WcvmmError } from '../errors.ts';
+import { WcvmmError } from '../../common/errors.ts';
 import type { PciDevice } from '../sys/pci.ts';
 import { pciFolder } from '../sys/pci.ts';
 import { isErrno } from '../sys/port.ts';

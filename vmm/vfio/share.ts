@@ -2,14 +2,14 @@
  * Guest RAM for DMA. The first device's address space pins the pages; every further device gets them by IOMMU_IOAS_COPY,
  * so that ten devices neither pin ten times nor are charged ten times to RLIMIT_MEMLOCK.
  */
-import { WcvmmError } from '../errors.ts';
-import type { Scope } from '../scope.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import type { Scope } from '../../common/scope.ts';
 import type { Port } from '../sys/port.ts';
 import { findDevice, openVfioDevice } from './device.ts';
 import type { VfioDevice } from './device.ts';
 import { mapRam, shareRam } from './dma.ts';
 import type { DmaRam } from './dma.ts';
-import type { HostMapping } from './mapping.ts';
+import type { HostMapping } from '../memory/mapping.ts';
 import { isNoIommu } from './no-iommu.ts';
 
 /** The devices that shall reach guest RAM: the one that the windows are of, if VFIO has it, and `more` by their addresses. */

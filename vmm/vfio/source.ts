@@ -6,9 +6,9 @@
  *   memory  a memfd in the BAR's place, for a machine with /dev/kvm and no device: proves the control plane only
  */
 import type { Attribute, Source } from '../../memattr/index.ts';
-import { WcvmmError } from '../errors.ts';
-import type { Placement, Region, Window } from '../plan.ts';
-import type { Scope } from '../scope.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import type { Placement, Region, Window } from '../memory/index.ts';
+import type { Scope } from '../../common/scope.ts';
 import type { PciDevice } from '../sys/pci.ts';
 import { resourcePath } from '../sys/pci.ts';
 import type { Port } from '../sys/port.ts';
@@ -19,8 +19,8 @@ import { decodeCapabilities, sparseAreas } from './capabilities.ts';
 import { requestCookie, requireMmapCookies } from './cookie.ts';
 import { openVfioDevice } from './device.ts';
 import type { IommuPath, VfioDevice } from './device.ts';
-import { mapPlaced } from './mapping.ts';
-import type { HostMapping } from './mapping.ts';
+import { mapPlaced } from '../memory/mapping.ts';
+import type { HostMapping } from '../memory/mapping.ts';
 
 export interface BarSource {
   readonly kind: Source;

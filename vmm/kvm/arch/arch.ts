@@ -1,7 +1,7 @@
 /** All that differs between architectures when a bare guest is started; one object for each. */
-import { WcvmmError } from '../../errors.ts';
+import { WcvmmError } from '../../../common/errors.ts';
 import type { Port } from '../../sys/port.ts';
-import type { WatchStage2 } from '../stage2-watch.ts';
+import type { WatchStage2 } from '../../../tool/verify/read-back/stage2-watch.ts';
 import { arm64 } from './arm64.ts';
 import { x86 } from './x86.ts';
 

@@ -1,6 +1,6 @@
 import { KVM_CAP, checkExtension, enableCap } from '../../sys/kvm.ts';
 import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, hasFwb, setOneReg } from '../../sys/kvm-arm64.ts';
-import { readStage2 } from '../stage2.ts';
+import { readStage2 } from '../../../tool/verify/read-back/stage2.ts';
 import type { GuestArchitecture } from './arch.ts';
 import { MEMORY_MAP } from './memory-map.ts';
 

@@ -2,7 +2,7 @@ import { KVM_BUS_LOCK_DETECTION_EXIT, KVM_CAP, checkExtension, enableCap } from 
 import { x86SetCpuid, x86SetFlat32, x86SetRegs, x86SupportedCpuid, x86TscKhz } from '../../sys/kvm-x86.ts';
 import type { Port } from '../../sys/port.ts';
 import { cpuVendor, nestedPaging } from '../cpu-x86.ts';
-import { unreadable } from '../stage2-watch.ts';
+import { unreadable } from '../../../tool/verify/read-back/stage2-watch.ts';
 import type { GuestArchitecture } from './arch.ts';
 import { MEMORY_MAP } from './memory-map.ts';
 
@@ -24,7 +24,7 @@ export const x86: GuestArchitecture = {
     const paging = nestedPaging(port);
     if (paging === null) return unreadable('KVM uses neither EPT nor NPT here, so that there is no stage 2 to be read');
     // Loaded late: it needs all of memattr.
-    const { watchSptes } = await import('../spte-watch.ts');
+    const { watchSptes } = await import('../../../tool/verify/read-back/spte-watch.ts');
     return watchSptes(port, scope, vm, paging);
   },
   facts: (port, { vm }, vcpu) => ({ fwb: null, mte: false, vendor: cpuVendor(port), nestedPaging: nestedPaging(port), ticksPerSecond: tscFrequency(port, vm, vcpu) }),

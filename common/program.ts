@@ -1,0 +1,70 @@
+import type { WcvmmError } from './errors.ts';
+
+export interface ProgramOptions {
+  signal?: AbortSignal | undefined;
+  cwd?: string;
+  /** Added to the environment; `undefined` removes a variable. */
+  env?: Record<string, string | undefined>;
+  /** Every line of standard output and standard error, as it comes. */
+  onLine?: (line: string) => void;
+  /** Makes the error to throw when the program fails; `tail` is the end of what it wrote. */
+  failure: (tail: string, cause: unknown) => WcvmmError;
+}
+
+const tailLines = 15;
+
+const secondsToEnd = 5;
+
+/**
+ * Runs a program to its end with no standard input, in a process group of its own. When `signal` aborts, all of the group is
+ * asked to end, and killed five seconds later: what make has started would go on without make. The group ends with this
+ * process too.
+ */
+export async function runProgram(program: string, args: readonly string[], options: ProgramOptions): Promise<void> {
+  // execa costs 70 ms to load: only who really builds or downloads something pays for it.
+  const { execa } = await import('execa');
+  options.signal?.throwIfAborted();
+  const tail: string[] = [];
+  const child = execa(program, args, {
+    stdin: 'ignore',
+    all: true,
+    buffer: false,
+    reject: false,
+    detached: true,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
+  const end = (signal: NodeJS.Signals): void => signalGroup(child.pid, signal);
+  let last: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    end('SIGTERM');
+    last = setTimeout(end, secondsToEnd * 1000, 'SIGKILL');
+  };
+  const onExit = (): void => end('SIGKILL');
+  options.signal?.addEventListener('abort', onAbort);
+  process.on('exit', onExit);
+  try {
+    for await (const line of child.iterable({ from: 'all' })) {
+      options.onLine?.(line);
+      tail.push(line);
+      if (tail.length > tailLines) tail.shift();
+    }
+    const result = await child;
+    options.signal?.throwIfAborted();
+    if (result.failed) throw options.failure(tail.join('\n'), result);
+  } finally {
+    clearTimeout(last);
+    options.signal?.removeEventListener('abort', onAbort);
+    process.removeListener('exit', onExit);
+  }
+}
+
+/** Nothing happens if the group has ended, or never began. */
+function signalGroup(leader: number | undefined, signal: NodeJS.Signals): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}

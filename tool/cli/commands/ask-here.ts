@@ -1,0 +1,38 @@
+/** Asks this machine's guests. */
+import { interruptible } from '../../../common/interrupt.ts';
+import { progressOn } from '../../../common/progress.ts';
+import type { BenchRequest } from '../../bench/bench.ts';
+import { loadGuest } from '../../verify/guest/image.ts';
+import { requireArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import type { Report } from '../../report/report.ts';
+import { libcPort } from '../../../vmm/sys/libc.ts';
+import { parseOverride } from '../../verify/predict.ts';
+import { verify } from '../../verify/verify.ts';
+import { windowChoice } from './options.ts';
+import type { Kind, ReportOptions } from './report-options.ts';
+
+export async function askHere(kind: Kind, options: ReportOptions): Promise<{ readonly report: Report }> {
+  const progress = progressOn(process.stderr);
+  const arch = requireArchitecture();
+  const image = await loadGuest(arch.name, options.guest);
+  const report = await interruptible((signal) => {
+    const request = {
+      choice: windowChoice(options),
+      image,
+      timeoutMs: options.timeout * 1000,
+      allowWrites: options.allowWrites === true,
+      onPhase: (what: string) => progress.phase(what),
+      onProgress: (done: number, total: number) => progress.update(`${done} of ${total}`),
+      ...(options.guestConsole === true && { onConsole: (text: string) => process.stderr.write(text) }),
+      signal,
+    };
+    return kind === 'bench' ? measure(arch, request, options) : verify(libcPort, arch, { ...request, command: kind, overrides: (options.predict ?? []).map(parseOverride) });
+  }).finally(() => progress.done());
+  return { report };
+}
+
+async function measure(arch: GuestArchitecture, request: Omit<BenchRequest, 'runs'>, { runs = 9 }: ReportOptions): Promise<Report> {
+  const { bench } = await import('../../bench/bench.ts');
+  return bench(libcPort, arch, { ...request, runs });
+}

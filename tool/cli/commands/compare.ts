@@ -1,0 +1,50 @@
+import { Command } from 'commander';
+import { WcvmmError } from '../../../common/errors.ts';
+import { FORMAT_NAMES } from '../../report/formats.ts';
+import { nameMachines } from '../../report/machine.ts';
+import { exitCodeOf } from '../../report/report.ts';
+import { addWindowOptions } from './options.ts';
+import { checkOutputs, tell } from './outputs.ts';
+import type { OutputOptions } from './outputs.ts';
+import { addReportOptions, reportAction } from './report-options.ts';
+import type { ReportOptions } from './report-options.ts';
+
+const EXAMPLES = `
+Examples:
+  $ wcvmm compare --testbed arm64
+  $ wcvmm compare -d 0000:01:00.0 --json compare.json
+  $ wcvmm compare graviton.json epyc.json xeon.json      reports of three machines, side by side
+  $ wcvmm compare before.json after.json --html machines.html
+
+Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run. With reports: the worst of theirs; that
+machines differ is no mismatch.`;
+
+export function compareCommand(): Command {
+  const command = new Command('compare')
+    .description('Put wc, default and device side by side against stage-1 Device-nGnRnE; or reports of several machines')
+    .argument('[reports...]', 'reports that verify, compare or bench wrote with --json; then nothing is run, only read');
+  return addReportOptions(addWindowOptions(command))
+    .addHelpText('after', EXAMPLES)
+    .action(async (paths: readonly string[], options: ReportOptions) => {
+      if (paths.length === 0) return reportAction('compare')(options);
+      return compareFiles(paths, options, runOnly(command));
+    });
+}
+
+/** The flags that were given and choose what to run: none of them means anything where nothing is run. */
+function runOnly(command: Command): readonly string[] {
+  const outputs = new Set<string>(FORMAT_NAMES);
+  return command.options.filter((option) => !outputs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === 'cli').map(({ long, flags }) => long ?? flags);
+}
+
+async function compareFiles(paths: readonly string[], options: OutputOptions, meaningless: readonly string[]): Promise<void> {
+  if (meaningless.length > 0) throw new WcvmmError('E_USAGE', `compare reads the reports that are named and runs nothing, so ${meaningless.join(', ')} would mean nothing. Leave out the one or the other.`);
+  if (paths.length < 2) throw new WcvmmError('E_USAGE', `compare was given one report, ${paths[0] ?? ''}; expected two or more. "wcvmm report" shows one.`);
+  await checkOutputs(options);
+  const { readReport } = await import('../../report/read.ts');
+  const files: Parameters<typeof nameMachines>[0][number][] = [];
+  for (const path of paths) files.push({ path, report: await readReport(path) });
+  const machines = nameMachines(files);
+  await tell(options, machines, async (style) => (await import('../../report/machines-text.ts')).renderMachines(machines, style));
+  process.exitCode = Math.max(...machines.map(({ report }) => exitCodeOf(report)));
+}

@@ -1,0 +1,12 @@
+/** `--json [file]` of the commands that tell what there is. True where the JSON went to standard output, instead of the text. */
+export async function showJson(where: string | true | undefined, value: object): Promise<boolean> {
+  if (where === undefined) return false;
+  const text = `${JSON.stringify(value, null, 2)}\n`;
+  if (where === true || where === '-') {
+    process.stdout.write(text);
+    return true;
+  }
+  const { writeWhole } = await import('../../report/json.ts');
+  await writeWhole(where, text);
+  return false;
+}

@@ -1,0 +1,62 @@
+/** The flags that commands share, and their reading. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Source } from '../../../memattr/index.ts';
+import { WcvmmError } from '../../../common/errors.ts';
+import { parseMap } from '../../../vmm/memory/index.ts';
+import type { IommuPath } from '../../../vmm/vfio/device.ts';
+import type { WindowChoice } from '../../../vmm/vfio/open-windows.ts';
+
+export interface DeviceOptions {
+  readonly device?: string;
+  readonly source: Source;
+  readonly iommu: IommuPath | 'auto';
+}
+
+export interface WindowOptions extends DeviceOptions {
+  readonly map: readonly string[];
+  readonly enforce?: boolean;
+  readonly timeout: number;
+}
+
+function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
+/** A map that cannot be read is told at once, before anything is opened or booted. */
+function collectMap(value: string, previous: readonly string[]): readonly string[] {
+  return collect(parseMap(value).text, previous);
+}
+
+/** An option that may be given more than once; help says `otherwise` of its absence. */
+export function repeatable(flags: string, description: string, otherwise = 'none'): Option {
+  return new Option(flags, description).argParser(collect).default([], otherwise);
+}
+
+export function seconds(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0 || value > 86_400) throw new InvalidArgumentError('Expected a number of seconds above 0, as in 30.');
+  return value;
+}
+
+export function addDeviceOptions(command: Command): Command {
+  return command
+    .option('-d, --device <address>', 'PCI address of the device, as in 0000:01:00.0')
+    .addOption(new Option('-s, --source <source>', 'where mappings come from').choices(['cookie', 'legacy', 'sysfs', 'memory']).default('cookie'))
+    .addOption(new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'));
+}
+
+export function addWindowOptions(command: Command): Command {
+  return addDeviceOptions(command)
+    .addOption(repeatable('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once', 'all attributes, side by side in the largest BAR').argParser(collectMap))
+    .option('--enforce', 'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each')
+    .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
+}
+
+export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps' | 'enforce'> {
+  if (source === 'memory' && device !== undefined) throw new WcvmmError('E_USAGE', '--source memory needs no device; expected one of the two. Leave out --device, or choose --source cookie.');
+  return { source, device: device ?? null, iommu };
+}
+
+export function windowChoice(options: WindowOptions): WindowChoice {
+  return { ...deviceChoice(options), maps: options.map, enforce: options.enforce === true };
+}

@@ -1,0 +1,61 @@
+/** --json, --junit, --tap and --html: where what a command found is written, beside the text for a person. */
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { WcvmmError } from '../../../common/errors.ts';
+import { FORMATS, FORMAT_NAMES } from '../../report/formats.ts';
+import type { Format } from '../../report/formats.ts';
+import type { NamedReport } from '../../report/machine.ts';
+import { styleOf } from '../../report/terminal.ts';
+import type { Style } from '../../report/terminal.ts';
+
+/** Paths, by format; `-` is standard output. */
+export type OutputOptions = { readonly [format in Format]?: string };
+
+export function addOutputOptions(command: Command): Command {
+  return FORMAT_NAMES.reduce((to, format) => {
+    const onOutput = format === 'json' ? ' ("-" = standard output, and no text; so with the others)' : '';
+    return to.option(`--${format} <file>`, `also write it as ${FORMATS[format].what}${onOutput}`);
+  }, command);
+}
+
+interface Output {
+  readonly format: Format;
+  readonly path: string;
+}
+
+function outputsOf(options: OutputOptions): readonly Output[] {
+  return FORMAT_NAMES.flatMap((format) => {
+    const path = options[format];
+    return path === undefined ? [] : [{ format, path }];
+  });
+}
+
+/**
+ * Before the work, which may be long: can all of it be written at the end?
+ *
+ * @throws WcvmmError E_USAGE for two outputs to one place, E_REPORT for a folder that is not there
+ */
+export async function checkOutputs(options: OutputOptions): Promise<void> {
+  const taken = new Map<string, Format>();
+  for (const { format, path } of outputsOf(options)) {
+    const place = path === '-' ? path : resolve(path);
+    const other = taken.get(place);
+    if (other !== undefined) throw new WcvmmError('E_USAGE', `--${other} and --${format} both name ${path === '-' ? 'standard output' : path}; expected a file for each.`);
+    taken.set(place, format);
+    if (path === '-') continue;
+    const folder = await stat(dirname(place)).catch(() => null);
+    if (folder?.isDirectory() !== true) throw new WcvmmError('E_REPORT', `--${format} ${path} cannot be written: there is no folder ${dirname(place)}. Make it, or name another.`);
+  }
+}
+
+/** Writes every output asked for, and the text unless standard output is taken by one of them. */
+export async function tell(options: OutputOptions, reports: readonly NamedReport[], text: (style: Style) => Promise<string>): Promise<void> {
+  const outputs = outputsOf(options);
+  for (const { format, path } of outputs) {
+    const written = await FORMATS[format].write(reports);
+    if (path === '-') process.stdout.write(written);
+    else await (await import('../../report/json.ts')).writeWhole(path, written);
+  }
+  if (!outputs.some(({ path }) => path === '-')) process.stdout.write(await text(styleOf(process.stdout, process.env)));
+}

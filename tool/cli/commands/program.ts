@@ -1,0 +1,57 @@
+/** Every command, and the program that they make. */
+import { Command } from 'commander';
+import { packageVersion } from '../../../common/version.ts';
+
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.ts')).runCommand(),
+  verify: async () => (await import('./verify.ts')).verifyCommand(),
+  compare: async () => (await import('./compare.ts')).compareCommand(),
+  bench: async () => (await import('./bench.ts')).benchCommand(),
+  report: async () => (await import('./report.ts')).reportCommand(),
+  doctor: async () => (await import('./doctor.ts')).doctorCommand(),
+  devices: async () => (await import('./devices.ts')).devicesCommand(),
+  bind: async () => (await import('./bind.ts')).bindCommand(),
+  unbind: async () => (await import('./bind.ts')).unbindCommand(),
+  kernel: async () => (await import('./kernel.ts')).kernelCommand(),
+  testbed: async () => (await import('./testbed.ts')).testbedCommand(),
+  completion: async () => (await import('./completion.ts')).completionCommand(),
+  man: async () => (await import('./man.ts')).manCommand(),
+};
+
+/** These tell of all the others. */
+const WANT_ALL = new Set(['completion', 'man']);
+
+const EXAMPLES = `
+Examples:
+  $ wcvmm doctor                                         what this machine can do
+  $ wcvmm verify --testbed arm64                         an emulated instance, nothing special needed
+  $ wcvmm verify -d 0000:01:00.0 --json report.json      this machine's device
+  $ wcvmm compare --testbed arm64                        wc, default and device side by side
+  $ wcvmm bench -d 0000:01:00.0                          what stores and loads cost in each window
+  $ wcvmm compare here.json there.json                   reports of two machines
+  $ wcvmm report report.json --html report.html          a report in another form
+  $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf
+
+Exit codes: 0 every check matched, 1 a mismatch, 2 could not run.`;
+
+/** With the one command that `argv` names, since the others' imports would double the start of `run`; or with all of them. */
+export async function buildProgram(argv: readonly string[]): Promise<Command> {
+  const program = new Command('wcvmm')
+    .description("Choose the memory type of a passthrough device's BAR, range by range, and prove what the guest got")
+    .version(packageVersion())
+    .option('--debug', 'show where an error came from')
+    .addHelpText('after', EXAMPLES)
+    .showSuggestionAfterError()
+    .enablePositionalOptions();
+  const named = argv.find((word) => !word.startsWith('-')) ?? '';
+  const load = WANT_ALL.has(named) ? undefined : COMMANDS[named];
+  for (const make of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await make());
+  exitWithCode2(program);
+  return program;
+}
+
+/** commander ends with 1 on a bad command line; here 1 means a mismatch. */
+function exitWithCode2(command: Command): void {
+  command.exitOverride();
+  for (const sub of command.commands) exitWithCode2(sub);
+}

@@ -1,0 +1,15 @@
+import type { Command, Report } from '../../report/report.ts';
+import type { Style } from '../../report/terminal.ts';
+
+/** A report as the command that made it prints it. */
+export async function renderAs(command: Command, report: Report, style: Style): Promise<string> {
+  switch (command) {
+    case 'run':
+    case 'verify':
+      return (await import('../../report/text.ts')).renderReport(report, style);
+    case 'compare':
+      return (await import('../../report/compare.ts')).renderCompare(report, style);
+    case 'bench':
+      return (await import('../../report/bench.ts')).renderBench(report, style);
+  }
+}

@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { interruptible } from '../../../common/interrupt.ts';
+import { EXIT, WcvmmError } from '../../../common/errors.ts';
+import { parseElf } from '../../../vmm/boot/elf.ts';
+import { describeExit } from '../../verify/guest/exit.ts';
+import type { GuestImage } from '../../../vmm/boot/elf.ts';
+import { runGuest } from '../../verify/guest/run.ts';
+import type { GuestLife } from '../../verify/guest/run.ts';
+import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { requireArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { readRange } from '../../verify/read-back/stage2.ts';
+import type { VcpuExit } from '../../../vmm/kvm/vcpu-protocol.ts';
+import { VcpuThread } from '../../../vmm/kvm/vcpu.ts';
+import { formatSize, parseSize } from '../../../vmm/memory/index.ts';
+import { Scope } from '../../../common/scope.ts';
+import { libcPort, pageSize } from '../../../vmm/sys/libc.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
+import { openWindows } from '../../../vmm/vfio/open-windows.ts';
+import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import { addWindowOptions, repeatable, windowChoice } from './options.ts';
+import type { WindowOptions } from './options.ts';
+
+interface RunOptions extends WindowOptions {
+  readonly memory: string;
+  readonly dmaDevice: readonly string[];
+  readonly json?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc guest.elf
+  $ wcvmm run --source memory guest.elf          a machine with KVM and no device
+  $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device --enforce guest.elf
+  $ wcvmm run -d 0000:01:00.0 --source sysfs --timeout 5 guest.elf
+
+The guest's console goes to standard output, what KVM made of the windows to standard error.
+Exit code: 0 when the guest ended with status 0, 2 otherwise.`;
+
+export function runCommand(): Command {
+  return addWindowOptions(new Command('run').description('Run a bare guest with windows of a BAR'))
+    .argument('<image>', 'an ELF executable, linked as tool/verify/guest/abi.h says')
+    .option('--memory <size>', 'guest RAM', '4M')
+    .addOption(repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once'))
+    .option('--json <file>', 'also write what happened to a file ("-" = standard output)')
+    .addHelpText('after', EXAMPLES)
+    .action(async (path: string, options: RunOptions) => {
+      process.exitCode = await interruptible((signal) => run(libcPort, path, options, signal));
+    });
+}
+
+async function run(port: Port, path: string, options: RunOptions, signal: AbortSignal): Promise<number> {
+  const arch = requireArchitecture();
+  const image = parseElf(await readImage(path), arch.name, { base: arch.ramBase, size: BigInt(ramLength(options)) });
+  const scope = new Scope();
+  const thread = new VcpuThread();
+  scope.defer(() => void thread.close());
+  try {
+    const open = openWindows(port, scope, arch, windowChoice(options), BigInt(pageSize()));
+    const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
+    const life = await start(port, arch, thread, { image, open, options, signal, onRam: (ram) => ramForDevices(port, dmaDevices, ram.mapping, arch.ramBase) });
+    return await tell(life, open.windows, options);
+  } finally {
+    scope.close();
+  }
+}
+
+interface Start {
+  readonly image: GuestImage;
+  readonly open: OpenWindows;
+  readonly options: RunOptions;
+  readonly signal: AbortSignal;
+  readonly onRam: NonNullable<Parameters<typeof runGuest>[3]['onRam']>;
+}
+
+function start(port: Port, arch: GuestArchitecture, thread: VcpuThread, { image, open, options, signal, onRam }: Start): Promise<GuestLife> {
+  return runGuest(port, arch, thread, {
+    image,
+    windows: open.windows,
+    stage1: [],
+    cells: [],
+    ramLength: ramLength(options),
+    timeoutMs: options.timeout * 1000,
+    onConsole: (text) => process.stdout.write(text),
+    signal,
+    onRam,
+  });
+}
+
+async function tell({ exit, stage2, windowExits, busLocks }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
+  const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
+    const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
+    const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
+    return { bar, offset: Number(offset), length: Number(length), attribute, gpa: `0x${gpa.toString(16)}`, stage2: read?.memoryType ?? null, blockSize: read?.blockSize ?? null, ...(trapped && { trapped }) };
+  });
+  for (const row of rows) {
+    process.stderr.write(`bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`);
+  }
+  if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
+  const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
+  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}, as KVM tells\n`);
+  if (json !== undefined) {
+    const { writeWhole } = await import('../../report/json.ts');
+    const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;
+    if (json === '-') process.stdout.write(text);
+    else await writeWhole(json, text);
+  }
+  const failure = describeExit(exit);
+  if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
+  return EXIT.match;
+}
+
+function whatBecameOf({ stage2, blockSize, trapped }: { stage2: string | null; blockSize: number | null; trapped?: { exits: number } }): string {
+  if (trapped !== undefined) return `trapped: no memslot, ${trapped.exits} accesses were exits`;
+  return blockSize === null ? 'not touched by the guest' : `stage 2 ${stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(blockSize))}`;
+}
+
+/** JSON has no bigint. */
+function exitInJson(exit: VcpuExit): object {
+  return Object.fromEntries(Object.entries(exit).map(([name, value]: [string, unknown]) => [name, typeof value === 'bigint' ? `0x${value.toString(16)}` : value]));
+}
+
+function ramLength({ memory }: RunOptions): number {
+  const size = parseSize(memory);
+  if (size === null || size > 2n ** 32n) throw new WcvmmError('E_USAGE', `--memory ${memory} is no size that a guest can have; expected 4M up to 4G, as in --memory 16M.`);
+  return Number(size);
+}
+
+async function readImage(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, { cause: error });
+  }
+}

@@ -1,0 +1,106 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { TestbedRequest } from '../../../testbed/index.ts';
+import { architectures } from '../../../testbed/machine/index.ts';
+import type { KernelVariant } from '../../../testbed/machine/machine.ts';
+import { addKernelOptions, variantOf } from './kernel.ts';
+
+/** `wcvmm testbed`: anything, run inside an emulated instance with the project's kernel. */
+export function testbedCommand(): Command {
+  return new Command('testbed')
+    .enablePositionalOptions()
+    .description("Run commands inside an emulated instance whose kernel has the project's patches")
+    .addCommand(runCommand())
+    .addCommand(execCommand())
+    .addCommand(shellCommand());
+}
+
+interface SharedOptions {
+  arch: string;
+  stock?: true;
+  kernel?: KernelVariant;
+  linuxSource?: string;
+  cpu?: string;
+  iommu: boolean;
+  memory?: number;
+  emulatorOptions?: string;
+}
+
+interface BatchOptions extends SharedOptions {
+  input: string[];
+  output: string;
+  timeout?: number;
+}
+
+function runCommand(): Command {
+  return batchCommand('run', 'Run wcvmm inside the instance; its output, files and exit code come back', '<arguments...>')
+    .addHelpText(
+      'after',
+      examples(
+        'wcvmm testbed run -- verify -d 0000:01:00.0 --json report.json',
+        'wcvmm testbed run --stock -- verify -d 0000:01:00.0 --source sysfs',
+        'wcvmm testbed run --input guest.elf -- run -d 0000:01:00.0 guest.elf',
+      ),
+    )
+    .action(async (args: string[], options: BatchOptions) => start(batch({ kind: 'wcvmm', args }, options)));
+}
+
+function execCommand(): Command {
+  return batchCommand('exec', 'Run any program inside the instance', '<program...>')
+    .addHelpText('after', examples('wcvmm testbed exec -- cat /proc/version', 'wcvmm testbed exec --no-iommu -- ls /sys/bus/pci/devices'))
+    .action(async (args: string[], options: BatchOptions) => start(batch({ kind: 'program', args }, options)));
+}
+
+function shellCommand(): Command {
+  return machineOptions(new Command('shell').description('An interactive shell inside the instance; it powers off when the shell ends'))
+    .addHelpText('after', examples('wcvmm testbed shell', 'wcvmm testbed shell --stock --cpu neoverse-n1'))
+    .action(async (options: SharedOptions) => start({ ...request(options), run: { kind: 'shell' }, timeout: null }));
+}
+
+function batchCommand(name: string, description: string, args: string): Command {
+  return machineOptions(new Command(name).description(description).argument(args))
+    .addOption(new Option('-i, --input <file...>', "copy a file into the command's working directory").default([], 'none'))
+    .option('-o, --output <folder>', 'where the files that it writes there go', '.')
+    .option('-t, --timeout <seconds>', 'stop the instance after so long (default: 120; x86-intel: 300)', positive)
+    .passThroughOptions();
+}
+
+function machineOptions(command: Command): Command {
+  return addKernelOptions(command)
+    .addOption(new Option('--arch <architecture>', 'the architecture of the instance').choices(architectures).default(architectures[0]))
+    .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
+    .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
+    .option('--no-iommu', 'an instance without an IOMMU')
+    .option('--memory <MiB>', 'memory of the instance', positive)
+    .option('--emulator-options <words>', "more for the emulator's command line, separated by spaces: further devices, a trace");
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value <= 0) throw new InvalidArgumentError('It must be a whole number above 0.');
+  return value;
+}
+
+function request(options: SharedOptions): Omit<TestbedRequest, 'run'> {
+  return {
+    arch: options.arch,
+    kernel: variantOf(options),
+    linuxSource: options.linuxSource,
+    cpu: options.cpu,
+    iommu: options.iommu,
+    memory: options.memory,
+    emulatorOptions: options.emulatorOptions?.split(/\s+/).filter((word) => word !== ''),
+  };
+}
+
+function batch(run: TestbedRequest['run'], options: BatchOptions): TestbedRequest {
+  return { ...request(options), run, inputs: options.input, outputDir: options.output, timeout: options.timeout };
+}
+
+async function start(what: TestbedRequest): Promise<void> {
+  const { runInTestbed } = await import('../../../testbed/index.ts');
+  process.exitCode = await runInTestbed(what);
+}
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n\nThe exit code is the command's own; 2 also when the instance could not run it.`;
+}

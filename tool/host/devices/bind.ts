@@ -1,0 +1,138 @@
+/** Hands a device to vfio-pci by driver_override, and gives it back. */
+import { WcvmmError } from '../../../common/errors.ts';
+import { findDevice } from '../../../vmm/vfio/device.ts';
+import { PCI_DRIVERS, PCI_PROBE, isBridge, pciFolder, readPciDevice } from '../../../vmm/sys/pci.ts';
+import type { PciDevice } from '../../../vmm/sys/pci.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import { noIommuIsAllowed } from '../../../vmm/vfio/no-iommu.ts';
+import { readFormer, statePath } from './former.ts';
+import type { Former } from './former.ts';
+import { boundTo } from './steps.ts';
+import type { Step } from './steps.ts';
+import { groupOthers, usesOf } from './use.ts';
+
+const VFIO_PCI = 'vfio-pci';
+
+function overridePath(address: string): string {
+  return `${pciFolder(address)}/driver_override`;
+}
+
+function readOverride(port: Port, address: string): string {
+  const text = port.readText(overridePath(address)).trim();
+  return text === '(null)' ? '' : text;
+}
+
+export interface BindOptions {
+  /** Even a device that something uses. */
+  readonly force: boolean;
+  /** Every device of its IOMMU group too, but bridges. */
+  readonly group: boolean;
+}
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  /** What is worth saying before or after. */
+  readonly notes: readonly string[];
+  /** Throws E_BIND if the drivers are not what the plan is for. */
+  settled(): void;
+}
+
+/** vfio-pci itself, or a variant of it for one kind of device. */
+function isVfio(driver: string | null): boolean {
+  return driver?.endsWith(VFIO_PCI) === true;
+}
+
+function requireUnused(port: Port, device: PciDevice, force: boolean): void {
+  const uses = force ? [] : usesOf(port, device);
+  if (uses.length === 0) return;
+  throw new WcvmmError('E_DEVICE_IN_USE', `${device.address} is in use: ${uses.join('; ')}. Stop that first; --force takes the device away all the same.`);
+}
+
+function expectDriver(port: Port, address: string, driver: string | null): void {
+  const now = boundTo(port, address);
+  if (now !== driver) throw new WcvmmError('E_BIND', `${address} has the driver ${now ?? 'none'} after all; expected ${driver ?? 'none'}. Everything was put back; dmesg may say why.`);
+}
+
+function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] {
+  const override = readOverride(port, address);
+  const former: Former = { driver, override };
+  const state = statePath(address);
+  return [
+    { action: { kind: 'create', path: state, text: `${JSON.stringify(former)}\n` }, undo: { kind: 'remove', path: state } },
+    ...(driver === null ? [] : [{ action: { kind: 'release', driver, address }, undo: { kind: 'write', path: `${PCI_DRIVERS}/${driver}/bind`, text: address } } satisfies Step]),
+    { action: { kind: 'write', path: overridePath(address), text: VFIO_PCI }, undo: { kind: 'write', path: overridePath(address), text: `${override}\n` } },
+    { action: { kind: 'write', path: PCI_PROBE, text: address }, undo: { kind: 'release', driver: VFIO_PCI, address } },
+  ];
+}
+
+/**
+ * Throws E_USAGE, E_DEVICE_ABSENT, E_NO_IOMMU (it would be of no use), E_SETUP (no vfio-pci), E_DEVICE_IN_USE. A device that
+ * vfio-pci has already needs no step.
+ */
+export function planBind(port: Port, text: string, { force, group }: BindOptions): Plan {
+  const device = findDevice(port, text);
+  if (isBridge(device)) throw new WcvmmError('E_USAGE', `${device.address} is a bridge: it carries other devices and cannot be passed through. "wcvmm devices" shows what can.`);
+  if (device.iommuGroup === null && !noIommuIsAllowed(port)) throw new WcvmmError('E_NO_IOMMU', `${device.address} is in no IOMMU group, and VFIO needs one: switch the IOMMU on (firmware; intel_iommu=on), or allow VFIO's unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1). Without either "--source sysfs" maps the BAR of a device that has no driver.`);
+  if (!port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`)) throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
+  const others = groupOthers(port, device).flatMap((address) => readPciDevice(port, address) ?? []).filter((other) => !isBridge(other));
+  const inTheWay = others.filter(({ driver }) => driver !== null && !isVfio(driver));
+  const wanted = [device, ...(group ? inTheWay : [])].filter(({ driver }) => !isVfio(driver));
+  for (const one of wanted) requireUnused(port, one, force);
+  const hint = `VFIO refuses ${device.address} until its IOMMU group ${device.iommuGroup} has no other driver: ${inTheWay.map(({ address, driver }) => `${address} has ${driver}`).join(', ')}. --group binds them too`;
+  return {
+    steps: wanted.flatMap((one) => bindSteps(port, one)),
+    notes: [...(wanted.length === 0 ? [`${device.address} is bound to ${device.driver} already`] : []), ...(inTheWay.length > 0 && !group ? [hint] : [])],
+    settled: () => {
+      for (const { address } of wanted) expectDriver(port, address, VFIO_PCI);
+    },
+  };
+}
+
+/** `former` null: nobody knows which driver it had, and the kernel chooses. */
+function unbindSteps(address: string, former: Former | null): readonly Step[] {
+  const override = former?.override ?? '';
+  const giveBack: Step[] = former === null
+    ? [{ action: { kind: 'write', path: PCI_PROBE, text: address }, undo: null }]
+    : former.driver === null ? [] : [{ action: { kind: 'write', path: `${PCI_DRIVERS}/${former.driver}/bind`, text: address }, undo: { kind: 'release', driver: former.driver, address } }];
+  return [
+    { action: { kind: 'release', driver: VFIO_PCI, address }, undo: { kind: 'write', path: PCI_PROBE, text: address } },
+    { action: { kind: 'write', path: overridePath(address), text: `${override}\n` }, undo: { kind: 'write', path: overridePath(address), text: VFIO_PCI } },
+    ...giveBack,
+  ];
+}
+
+/** As `readFormer`; also null where the driver is no longer loaded. */
+function usableFormer(port: Port, address: string): Former | null {
+  const former = readFormer(port, address);
+  return former === null || former.driver === null || port.exists(`${PCI_DRIVERS}/${former.driver}`) ? former : null;
+}
+
+/**
+ * Gives a device, and what `bind --group` took with it, back to the drivers that they had; without a note of `bind`, to
+ * whichever the kernel chooses. Throws as `planBind`.
+ */
+export function planUnbind(port: Port, text: string, { force, group }: BindOptions): Plan {
+  const device = findDevice(port, text);
+  const others = group ? groupOthers(port, device).flatMap((address) => readPciDevice(port, address) ?? []) : [];
+  const wanted = [device, ...others].filter(({ driver }) => driver === VFIO_PCI);
+  for (const one of wanted) requireUnused(port, one, force);
+  const formers = wanted.map(({ address }) => ({ address, former: usableFormer(port, address) }));
+  const unknown = formers.filter(({ former }) => former === null).map(({ address }) => address);
+  return {
+    steps: [
+      ...formers.flatMap(({ address, former }) => unbindSteps(address, former)),
+      // Last: until then a second "unbind" can still do what this one did not.
+      ...formers.map(({ address, former }): Step => ({
+        action: { kind: 'remove', path: statePath(address) },
+        undo: former === null ? null : { kind: 'create', path: statePath(address), text: `${JSON.stringify(former)}\n` },
+      })),
+    ],
+    notes: [
+      ...(wanted.length === 0 ? [`${device.address} is not bound to vfio-pci`] : []),
+      ...(unknown.length > 0 ? [`no driver that is loaded is on record for ${unknown.join(', ')}: the kernel chooses`] : []),
+    ],
+    settled: () => {
+      for (const { address, former } of formers) if (former !== null) expectDriver(port, address, former.driver);
+    },
+  };
+}

@@ -1,0 +1,88 @@
+/** What PCI devices there are, and what of their BARs could be mapped how. */
+import type { Attribute } from '../../../memattr/index.ts';
+import { WcvmmError } from '../../../common/errors.ts';
+import { Scope } from '../../../common/scope.ts';
+import { isBridge, pciAddresses, readPciDevice, resourcePath } from '../../../vmm/sys/pci.ts';
+import type { PciDevice } from '../../../vmm/sys/pci.ts';
+import { readMsix } from '../../../vmm/sys/pci-config.ts';
+import type { Msix } from '../../../vmm/sys/pci-config.ts';
+import { SysError } from '../../../vmm/sys/port.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import { MMAP_ATTRIBUTE, VFIO_PCI, getRegionInfo } from '../../../vmm/sys/vfio.ts';
+import { decodeCapabilities, mmapAttributes } from '../../../vmm/vfio/capabilities.ts';
+import type { Area } from '../../../vmm/vfio/capabilities.ts';
+import { openVfioDevice } from '../../../vmm/vfio/device.ts';
+import { mappableAreas } from '../../../vmm/vfio/source.ts';
+import { boundTo } from './steps.ts';
+import { groupOthers, usesOf } from './use.ts';
+
+/** What the kernel's VFIO says of a BAR. */
+export interface VfioRegion {
+  readonly mappable: readonly Area[];
+  /** By cookie; null where the kernel has no cookies: then it is `default` by the legacy offset. */
+  readonly attributes: readonly Attribute[] | null;
+}
+
+export type VfioAnswer = { readonly kind: 'asked'; readonly regions: readonly VfioRegion[] } | { readonly kind: 'not-asked'; readonly why: string };
+
+export interface ListedDevice extends Omit<PciDevice, 'vfioCdev'> {
+  /** By sysfs, for each BAR: resourceN gives `device`, resourceN_wc `wc`. */
+  readonly sysfs: readonly (readonly Attribute[])[];
+  readonly msix: Msix | null | 'unknown';
+  /** The others of its IOMMU group, with their drivers. */
+  readonly groupOthers: readonly { readonly address: string; readonly driver: string | null }[];
+  readonly uses: readonly string[];
+  readonly vfio: VfioAnswer;
+}
+
+const ATTRIBUTE_NAMES: readonly Attribute[] = ['default', 'device', 'wc'];
+
+function attributesOf(bits: number | null): readonly Attribute[] | null {
+  return bits === null ? null : ATTRIBUTE_NAMES.filter((name) => (bits & (1 << MMAP_ATTRIBUTE[name])) !== 0);
+}
+
+/** Opens the device and closes it again, if vfio-pci has it: nothing else knows what may be mapped. */
+function askVfio(port: Port, pci: PciDevice, uses: readonly string[]): VfioAnswer {
+  if (pci.driver?.endsWith('vfio-pci') !== true) return { kind: 'not-asked', why: 'not bound to vfio-pci' };
+  if (uses.length > 0) return { kind: 'not-asked', why: 'in use' };
+  const scope = new Scope();
+  try {
+    const device = openVfioDevice(port, scope, pci);
+    const regions = Array.from({ length: VFIO_PCI.barCount }, (_, bar): VfioRegion => {
+      const info = getRegionInfo(port, device.fd, bar);
+      const capabilities = decodeCapabilities(info.reply, info.capabilityOffset);
+      return { mappable: info.size === 0n ? [] : mappableAreas(info), attributes: attributesOf(mmapAttributes(capabilities)) };
+    });
+    return { kind: 'asked', regions };
+  } catch (error) {
+    if (error instanceof WcvmmError || error instanceof SysError) return { kind: 'not-asked', why: error.message };
+    throw error;
+  } finally {
+    scope.close();
+  }
+}
+
+function listed(port: Port, pci: PciDevice): ListedDevice {
+  const { vfioCdev: _node, ...rest } = pci;
+  const uses = usesOf(port, pci);
+  return {
+    ...rest,
+    sysfs: pci.bars.map(({ bar, kind }) => (kind === 'memory' ? sysfsAttributes(port, pci.address, bar) : [])),
+    msix: readMsix(port, pci.address),
+    groupOthers: groupOthers(port, pci).map((address) => ({ address, driver: boundTo(port, address) })),
+    uses,
+    vfio: askVfio(port, pci, uses),
+  };
+}
+
+function sysfsAttributes(port: Port, address: string, bar: number): readonly Attribute[] {
+  return ([['device', false], ['wc', true]] as const).flatMap(([attribute, combining]) => (port.exists(resourcePath(address, bar, combining)) ? [attribute] : []));
+}
+
+/** Without `all` those that have a BAR of memory and are no bridges. */
+export function listDevices(port: Port, all: boolean): readonly ListedDevice[] {
+  return pciAddresses(port)
+    .flatMap((address) => readPciDevice(port, address) ?? [])
+    .filter((pci) => all || (!isBridge(pci) && pci.bars.some(({ kind }) => kind === 'memory')))
+    .map((pci) => listed(port, pci));
+}

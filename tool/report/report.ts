@@ -1,0 +1,198 @@
+import type { Attribute, Outcome, ProbeName, Source, Strictness } from '../../memattr/index.ts';
+import { EXIT } from '../../common/errors.ts';
+import type { Window } from '../../vmm/memory/index.ts';
+
+/**
+ * The report as its JSON has it, schema `wcvmm.report/1`: a field may be added, none changes its meaning.
+ * Offsets and lengths are bytes and JSON numbers, exact below 2^53 (8 PiB), which no BAR reaches.
+ *
+ * Three kinds of evidence stand side by side and are never mixed: *predicted* by the model, *programmed* as read
+ * back from the kernel (null: this kernel does not tell), *observed* by the guest (null: it never got there).
+ */
+export interface Report {
+  schema: typeof SCHEMA;
+  command: Command;
+  arch: Arch;
+  platform: ReportPlatform;
+  device: ReportDevice;
+  windows: ReportWindow[];
+  checks: Check[];
+  /** What this report does not prove, and why: a sentence each. Reports of older versions have none. */
+  limits?: string[];
+  /** What bench measured. */
+  bench?: Bench;
+  summary: Summary;
+}
+
+export const SCHEMA = 'wcvmm.report/1';
+
+export type Command = 'run' | 'verify' | 'compare' | 'bench';
+export type Arch = 'arm64' | 'x86';
+
+/**
+ * match: observed as predicted. mismatch: not. unobservable: seen, but this platform or the architecture lets it say
+ * nothing about the memory type. erratum: not as predicted, and a known deviation of this emulator; never a pass.
+ * skipped: not asked, or not answered. All but match have a note that says why.
+ */
+export type Verdict = 'match' | 'mismatch' | 'unobservable' | 'erratum' | 'skipped';
+export const VERDICTS: readonly Verdict[] = ['match', 'mismatch', 'unobservable', 'erratum', 'skipped'];
+
+/** An outcome, or that there is none to predict: the architecture leaves it open, or it is a number to measure. */
+export type Predicted = Outcome | 'any' | 'measurement';
+
+export interface ReportPlatform {
+  kind: 'testbed' | 'native';
+  /** Such as `qemu-10.0.2`; null on real hardware. */
+  emulator: string | null;
+  /** The kernel's release, as uname has it. */
+  kernel: string;
+  /** Whether the kernel has mmap cookies. */
+  cookies: boolean;
+  /** arm64: stage 2 can force write-back (FEAT_S2FWB); null where unknown or not arm64. */
+  fwb: boolean | null;
+  /** x86: the CPU's vendor. */
+  vendor?: string;
+  /** x86: what pages guests; null: shadow page tables, or unknown. */
+  nestedPaging?: 'ept' | 'npt' | null;
+  /** False: VFIO holds the device in its no-IOMMU mode, so that it cannot reach guest RAM. */
+  iommu?: boolean;
+}
+
+export interface ReportDevice {
+  /** PCI address; null when memory stands in for a BAR. */
+  address: string | null;
+  /** PCI vendor:device in hexadecimal. */
+  id: string | null;
+  source: Source;
+  /** The BARs that have windows, with their sizes in bytes. */
+  bars?: { bar: number; size: number }[];
+}
+
+export interface Evidence {
+  predicted: string;
+  programmed: string | null;
+}
+
+export interface ReportWindow {
+  bar: number;
+  offset: number;
+  length: number;
+  attribute: Attribute;
+  /** reserved: x86, the types that the kernel has on record for the window's physical range (pat_memtype_list). */
+  hostVma: Evidence & { reserved?: string[] };
+  /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
+  stage2: Evidence & { blockSize: number | null };
+  /** Where this mapping came from if not from the device's source: `memory` is a control, of which everything is known. */
+  source?: Source;
+  /** Whether every guest has the window uncached and uncombined, by the model; why, or how a guest relaxes it. */
+  strictness?: Strictness;
+  /** x86: what the host's MTRRs say of the window; null where they differ within or cannot be read. */
+  mtrr?: string | null;
+  /**
+   * By --enforce: the window has no memslot, and each access of a guest was an exit of which the VMM made it on its own
+   * mapping. `exits`: how many there were. Absent: the window has a memslot, and an access costs what the device takes.
+   */
+  trapped?: { exits: number };
+}
+
+export interface Check {
+  /** Index into `windows`. */
+  window: number;
+  stage1: string;
+  probe: ProbeName;
+  /** The memory type that stage 1 and stage 2 combine to, by the model. */
+  effective: string;
+  predicted: Predicted;
+  observed: Outcome | null;
+  verdict: Verdict;
+  note: string | null;
+  /** Of a measuring probe: what it counted (bytes stored, or loads), in how many ticks of a clock of so many per second. */
+  measured?: Measurement;
+  /** x86: how often the guest locked the bus meanwhile, as KVM tells; absent where it does not. */
+  busLocks?: number;
+}
+
+export interface Measurement {
+  amount: number;
+  ticks: number;
+  ticksPerSecond: number;
+}
+
+export interface Bench {
+  /** Why the figures say nothing of any hardware; null: they are a hardware's own. */
+  meaningless: string | null;
+  /** Samples of each figure. */
+  runs: number;
+  figures: Figure[];
+}
+
+/**
+ * store-bandwidth: bursts of 64-bit stores, each with a barrier behind it. load-latency: loads that each wait for the one
+ * before. write-to-visible: a store, a barrier, and a load that reads it back: to the device and back again.
+ */
+export type Quantity = 'store-bandwidth' | 'load-latency' | 'write-to-visible';
+
+/** `ticks` where nobody knows how fast the guest's clock is. */
+export type Unit = 'MB/s' | 'ns' | 'bytes/tick' | 'ticks';
+
+export interface Figure {
+  /** Index into `windows`. */
+  window: number;
+  stage1: string;
+  effective: string;
+  quantity: Quantity;
+  /** Bytes of a burst. */
+  size: number;
+  /** Bytes from one access to the next. */
+  stride: number;
+  unit: Unit;
+  /** Of all runs; low and high are the quartiles. MB are 10^6 bytes. */
+  median: number;
+  low: number;
+  high: number;
+  /** How often a sample went over the burst: as often as the clock needs. */
+  repetitions: number;
+}
+
+export type Summary = Record<Verdict, number>;
+
+/** A planned window in the report's numbers. @throws RangeError beyond 2^53 bytes */
+export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr' | 'trapped'>): ReportWindow {
+  const [offsetBytes, lengthBytes] = [Number(offset), Number(length)];
+  if (!Number.isSafeInteger(offsetBytes + lengthBytes)) throw new RangeError(`a window of BAR ${bar} ends beyond 2^53 bytes`);
+  return { bar, offset: offsetBytes, length: lengthBytes, attribute, ...evidence };
+}
+
+export function summarise(checks: readonly Check[]): Summary {
+  const summary: Summary = { match: 0, mismatch: 0, unobservable: 0, erratum: 0, skipped: 0 };
+  for (const { verdict } of checks) summary[verdict] += 1;
+  return summary;
+}
+
+/** Is the window ordinary memory that was asked for comparison, beside those of the device? */
+export function isControl({ device }: Pick<Report, 'device'>, { source }: ReportWindow): boolean {
+  return source === 'memory' && device.source !== 'memory';
+}
+
+/**
+ * The evidence that contradicts itself: the kernel was read back, and is not as the model predicted. What is on record for
+ * the range may hold other mappings, too: the prediction must be among them, and WC only where it is predicted. UC- is what
+ * Linux assumes where there is no record.
+ */
+export function isContradicted({ predicted, programmed, reserved }: Evidence & { reserved?: readonly string[] }): boolean {
+  if (programmed !== null && programmed !== predicted) return true;
+  if (reserved === undefined) return false;
+  const missing = predicted !== 'UC-' && !reserved.includes(predicted);
+  return missing || (predicted !== 'WC' && reserved.includes('WC'));
+}
+
+/**
+ * 1 when a check or a window's own evidence is a mismatch; 2 when there were checks and not one was carried out;
+ * else 0. Errata and what cannot be observed do not fail a run: the report names them.
+ */
+export function exitCodeOf({ windows, checks }: Pick<Report, 'windows' | 'checks'>): (typeof EXIT)[keyof typeof EXIT] {
+  const wrongWindow = windows.some(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2));
+  if (wrongWindow || checks.some(({ verdict }) => verdict === 'mismatch')) return EXIT.mismatch;
+  if (checks.length > 0 && checks.every(({ verdict }) => verdict === 'skipped')) return EXIT.failed;
+  return EXIT.match;
+}

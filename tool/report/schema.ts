@@ -1,0 +1,167 @@
+import * as v from 'valibot';
+import { PROBES } from '../../memattr/index.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import { type GuestOutcome, OUTCOME_NUMBER } from '../verify/guest/abi.ts';
+import { type Report, SCHEMA, VERDICTS, summarise } from './report.ts';
+
+/** Loaded only to read a report that somebody else wrote: valibot is not on the way of a run. */
+
+const outcome = v.picklist([...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).filter((name) => name !== 'bad-cell'), 'vm-killed']);
+const probe = v.picklist(PROBES);
+const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const bar = v.pipe(count, v.maxValue(5));
+/**
+ * One line of text that can move neither a terminal's cursor nor the direction of what stands beside it: no C0, C1,
+ * line separators, directional marks. Written so that a JSON Schema can have the same.
+ */
+const ONE_LINE = String.raw`^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$`;
+const line = v.pipe(v.string(), v.maxLength(4096), v.regex(new RegExp(ONE_LINE), 'one line without control characters'));
+const evidence = {
+  predicted: v.pipe(line, v.description('memory type, by the model')),
+  programmed: v.pipe(v.nullable(line), v.description('memory type, read back from the kernel; null: it does not tell')),
+};
+
+/** More than any run has: a report's reader must not be made to draw without end. */
+const MAX_WINDOWS = 256;
+const MAX_CHECKS = 8192;
+const MAX_FIGURES = 4096;
+const MAX_LINES = 256;
+
+const platform = v.looseObject({
+  kind: v.picklist(['testbed', 'native']),
+  emulator: v.pipe(v.nullable(line), v.description('such as qemu-10.0.2; null: real hardware')),
+  kernel: line,
+  cookies: v.boolean(),
+  fwb: v.nullable(v.boolean()),
+  vendor: v.exactOptional(line),
+  nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
+  iommu: v.exactOptional(v.pipe(v.boolean(), v.description('false: VFIO is in its no-IOMMU mode, and the device cannot reach guest RAM'))),
+});
+
+const window = v.looseObject({
+  bar,
+  offset: v.pipe(count, v.description('bytes')),
+  length: v.pipe(count, v.minValue(1), v.description('bytes')),
+  attribute: v.picklist(['default', 'device', 'wc']),
+  hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
+  stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
+  source: v.exactOptional(source),
+  strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: line })),
+  mtrr: v.exactOptional(v.nullable(line)),
+  trapped: v.exactOptional(v.looseObject({ exits: count })),
+});
+
+const check = v.looseObject({
+  window: v.pipe(count, v.description('index into windows')),
+  stage1: v.pipe(line, v.description('memory type in the tables of the guest')),
+  probe,
+  effective: v.pipe(line, v.description('memory type that stage 1 and stage 2 combine to, by the model')),
+  predicted: v.union([outcome, v.picklist(['any', 'measurement'])]),
+  observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: it never got there')),
+  verdict: v.picklist(VERDICTS),
+  note: v.pipe(v.nullable(line), v.description('why, where the verdict is not match')),
+  measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
+  busLocks: v.exactOptional(count),
+});
+
+const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(1e15));
+const words = v.pipe(count, v.minValue(8), v.maxValue(4096), v.description('bytes'));
+
+const figure = v.looseObject({
+  window: v.pipe(count, v.description('index into windows')),
+  stage1: line,
+  effective: line,
+  quantity: v.picklist(['store-bandwidth', 'load-latency', 'write-to-visible']),
+  size: words,
+  stride: words,
+  unit: v.picklist(['MB/s', 'ns', 'bytes/tick', 'ticks']),
+  median: amount,
+  low: v.pipe(amount, v.description('the lower quartile')),
+  high: v.pipe(amount, v.description('the upper quartile')),
+  repetitions: count,
+});
+
+const bench = v.looseObject({
+  meaningless: v.pipe(v.nullable(line), v.description('why the figures say nothing of hardware; null: they are of hardware')),
+  runs: count,
+  figures: v.pipe(v.array(figure), v.maxLength(MAX_FIGURES)),
+});
+
+/**
+ * Known fields strictly, added fields kept: `looseObject`, because a newer writer may know more. docs/report.schema.json is
+ * made of this; `npx vitest run test/report-schema.test.ts -u` makes it again.
+ */
+export const reportSchema = v.looseObject({
+  schema: v.literal(SCHEMA),
+  command: v.picklist(['run', 'verify', 'compare', 'bench']),
+  arch: v.picklist(['arm64', 'x86']),
+  platform,
+  device: v.looseObject({
+    address: v.pipe(v.nullable(line), v.description('PCI address; null: memory stands in for a BAR')),
+    id: v.pipe(v.nullable(line), v.description('PCI vendor:device in hexadecimal')),
+    source,
+    bars: v.exactOptional(v.pipe(v.array(v.looseObject({ bar, size: v.pipe(count, v.description('bytes')) })), v.maxLength(6))),
+  }),
+  windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
+  checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
+  limits: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description('what the report does not prove, and why'))),
+  bench: v.exactOptional(bench),
+  summary: v.pipe(v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }), v.description('of the checks, by verdict')),
+});
+
+/**
+ * A report from its JSON text. The summary must be that of the checks: whoever reads only the summary, as a script
+ * may, must not be told something else than the checks say.
+ *
+ * @param name of the file, for the error
+ * @throws WcvmmError E_REPORT naming the first field that is wrong
+ */
+export function parseReport(text: string, name = 'this'): Report {
+  const refusal = (what: string, cause?: unknown): WcvmmError => new WcvmmError('E_REPORT', `${name} is not a report of wcvmm that this version reads: ${what}`, { cause });
+  const json = parseJson(text, refusal);
+  const schema = schemaOf(json);
+  if (schema !== null && schema !== SCHEMA) throw refusal(`its schema is ${schema}, expected ${SCHEMA}. ${ADVICE[schema] ?? 'If a newer wcvmm wrote it, read it with that one'}`);
+  const result = v.safeParse(reportSchema, json, { abortEarly: true });
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw refusal(`its field ${v.getDotPath(issue) ?? '(the whole)'} has ${shorten(issue.received)}, expected ${issue.type === 'regex' ? issue.message : (issue.expected ?? issue.message)}`);
+  }
+  const report: Report = result.output;
+  for (const [what, list] of [['check', report.checks], ['figure', report.bench?.figures ?? []]] as const) {
+    const stray = list.findIndex(({ window }) => window >= report.windows.length);
+    if (stray >= 0) throw refusal(`its ${what} ${stray} is about window ${list[stray]?.window}, and it has ${report.windows.length}`);
+  }
+  const sums = summarise(report.checks);
+  for (const [verdict, sum] of Object.entries(sums)) {
+    const said = report.summary[verdict as keyof typeof sums];
+    if (said !== sum) throw refusal(`its summary counts ${said} ${verdict}, its checks ${sum}`);
+  }
+  return report;
+}
+
+/** What else wcvmm writes, and what to do with it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  'wcvmm.run/1': 'That is what "wcvmm run" writes; reports come from verify, compare and bench',
+  'wcvmm.comparison/1': 'That is a comparison; give the reports that it was made of',
+};
+
+/** Only a name that is fit to be shown. */
+function schemaOf(json: unknown): string | null {
+  if (typeof json !== 'object' || json === null || !('schema' in json)) return null;
+  return typeof json.schema === 'string' && /^wcvmm\.[a-z]{1,20}\/[0-9]{1,4}$/.test(json.schema) ? json.schema : null;
+}
+
+function parseJson(text: string, refusal: (what: string, cause: unknown) => WcvmmError): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw refusal('it is not JSON', error);
+  }
+}
+
+/** valibot quotes what it found, which may be long or hostile; JSON's quoting leaves C1 controls and directions as they are. */
+function shorten(received: string): string {
+  const visible = received.replaceAll(/[^ -~]/g, '\u{FFFD}');
+  return visible.length > 80 ? `${visible.slice(0, 77)}...` : visible;
+}

@@ -1,0 +1,115 @@
+import type { Outcome } from '../../memattr/index.ts';
+import { formatSize } from '../../vmm/memory/index.ts';
+import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
+import { deviceFacts, machineFacts } from './machine.ts';
+import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
+import { type Report, type ReportWindow, isContradicted } from './report.ts';
+import { type Style, paint, table, wrap } from './terminal.ts';
+import { busLockLines, windowNotes } from './window-notes.ts';
+import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, evidenceText, windowName, windowRange } from './words.ts';
+
+/** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the sum. */
+export function renderReport(report: Report, style: Style): string {
+  const notes = collectNotes(report.checks);
+  const sections = [
+    header(report, style),
+    windowTable(report, style),
+    ...(report.checks.length > 0 ? [renderMatrix(report, notes, style), legend(report, style)] : []),
+    noteList(notes, style),
+    busLockLines(report, style),
+    mismatchList(report, style),
+    limitList(report, style),
+    summary(report, style),
+  ];
+  return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
+}
+
+/** The command, the machine, the device. */
+export function header(report: Report, style: Style): string[] {
+  return [paint(style, 'bold', `wcvmm ${report.command}`), `  ${machineFacts(report)}`, `  ${deviceFacts(report)}`];
+}
+
+/** @param order indexes of the windows to show; all of them by default */
+export function windowTable(report: Report, style: Style, order: readonly number[] = [...report.windows.keys()]): string[] {
+  const { windows } = report;
+  const read = { hostVma: windows.some(({ hostVma }) => hostVma.programmed !== null), stage2: windows.some(({ stage2 }) => stage2.programmed !== null) };
+  const head = ['', 'window', 'attribute', columnHead('host mapping', read.hostVma), columnHead('stage 2', read.stage2), 'block'];
+  const rows = order.flatMap((index) => {
+    const window = windows[index];
+    return window ? [{ window, cells: windowCells(index, window, read) }] : [];
+  });
+  const [top = '', ...lines] = table([head, ...rows.map(({ cells }) => cells)], '  ');
+  return [paint(style, 'dim', top)].concat(lines.map((line, row) => paintWindow(line, rows[row]?.window, style)), windowNotes(report, style, order));
+}
+
+function windowCells(index: number, window: ReportWindow, read: { hostVma: boolean; stage2: boolean }): string[] {
+  const { attribute, hostVma, stage2 } = window;
+  const block = stage2.blockSize === null ? '-' : formatSize(BigInt(stage2.blockSize));
+  return [String(index), windowRange(window), attribute, evidenceText(hostVma, read.hostVma), evidenceText(stage2, read.stage2), block];
+}
+
+function columnHead(name: string, isRead: boolean): string {
+  return isRead ? name : `${name} (predicted)`;
+}
+
+function paintWindow(line: string, window: ReportWindow | undefined, style: Style): string {
+  return window && (isContradicted(window.hostVma) || isContradicted(window.stage2)) ? paint(style, 'red', line) : line;
+}
+
+function legend({ checks }: Report, style: Style): string[] {
+  const outcomes = (Object.keys(OUTCOME_WORDS) as Outcome[]).filter((outcome) => checks.some(({ observed }) => observed === outcome));
+  const seen = outcomes.map((outcome) => `${OUTCOME_WORDS[outcome].short} ${OUTCOME_WORDS[outcome].meaning}`);
+  const asked = PROBE_LEGEND.flatMap(({ probes, meaning }) => {
+    const some = probes.filter((probe) => checks.some((check) => check.probe === probe));
+    return some.length > 0 ? [`${some.map((probe) => PROBE_SHORT[probe]).join(' ')} ${meaning}`] : [];
+  });
+  const lines = [...wrap('  asked: ', asked.join('; '), style.columns), ...wrap('  seen:  ', seen.join('; '), style.columns)];
+  return lines.map((line) => paint(style, 'dim', line));
+}
+
+function noteList(notes: readonly Note[], style: Style): string[] {
+  return notes.flatMap(({ number, verdict, text }) => {
+    const head = `  ${`${MARK[verdict]}${number}`.padEnd(4)}${verdict.padEnd(13)}`;
+    const [first = '', ...others] = wrap(head, text, style.columns);
+    others.unshift(paint(style, VERDICT_COLOUR[verdict], head) + first.slice(head.length));
+    return others;
+  });
+}
+
+export function mismatchList({ windows, checks }: Report, style: Style): string[] {
+  return groupMismatches(checks).flatMap((group) => {
+    const [first] = group;
+    const window = first && windows[first.window];
+    if (!window) return [];
+    const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
+    const types = anyOf(group.map(({ stage1 }) => stage1));
+    const together = anyOf(group.map(({ effective }) => effective));
+    const { predicted, programmed } = window.stage2;
+    const head = wrap('✗ mismatch  ', `${windowName(window)}: ${probes} under stage 1 ${types}`, style.columns).map((line) => paint(style, 'red', line));
+    return head.concat(
+      wrap('  predicted   ', `${first.predicted}, for ${together} = stage 1 ${types} with stage 2 ${predicted}`, style.columns),
+      wrap('  programmed  ', programmed === null ? 'not known: this kernel does not tell' : `stage 2 ${programmed}`, style.columns),
+      wrap('  observed    ', first.observed ?? 'nothing', style.columns),
+      wrap('  why         ', reasonOf(group), style.columns),
+    );
+  });
+}
+
+/** Silence would read as proof. */
+export function limitList({ limits = [] }: Report, style: Style): string[] {
+  return limits.flatMap((limit) => wrap('  not proven  ', limit, style.columns).map((line) => paint(style, 'dim', line)));
+}
+
+export function summary({ windows, checks, summary: sum, platform }: Report, style: Style): string[] {
+  const wrong = windows.filter(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2)).length;
+  const parts = [
+    `${sum.match} of ${checks.length} checks match`,
+    `${sum.mismatch} mismatch${sum.mismatch === 1 ? '' : 'es'}`,
+    ...(wrong > 0 ? [`${wrong} window${wrong === 1 ? '' : 's'} not as predicted`] : []),
+    ...(sum.erratum > 0 ? [`${sum.erratum} errata of ${platform.emulator ?? 'this platform'}`] : []),
+    ...(sum.unobservable > 0 ? [`${sum.unobservable} not observable`] : []),
+    ...(sum.skipped > 0 ? [`${sum.skipped} skipped`] : []),
+  ];
+  const bad = sum.mismatch > 0 || wrong > 0;
+  return wrap(bad ? '✗ ' : '✓ ', parts.join(', '), style.columns).map((line) => paint(style, bad ? 'red' : 'green', line));
+}

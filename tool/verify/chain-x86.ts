@@ -1,0 +1,62 @@
+import { usualMtrr, x86 } from '../../memattr/index.ts';
+import type { MtrrType } from '../../memattr/index.ts';
+import { hostMtrr, hostPat } from './read-back/host-x86.ts';
+import { isErrno } from '../../vmm/sys/port.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import { parseHostPtdump, readHostRange } from './read-back/host-ptdump.ts';
+import { memtypesOf, parseMemtypeList } from './read-back/memtype-list.ts';
+import type { BarSource } from '../../vmm/vfio/source.ts';
+import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
+import type { Chain, HostMappings } from './chain.ts';
+
+/** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
+const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
+const MEMTYPES = '/sys/kernel/debug/x86/pat_memtype_list';
+
+/** Where the window is in physical memory; null where memory stands in for a device, or sysfs does not say. */
+function physical({ pci }: BarSource, { bar, offset }: OpenWindow): bigint | null {
+  const start = pci?.bars[bar]?.start ?? 0n;
+  return start === 0n ? null : start + offset;
+}
+
+function mtrrOf(port: Port, source: BarSource, windows: readonly OpenWindow[]): MtrrType | null {
+  if (source.kind === 'memory') return usualMtrr('memory');
+  const types = new Set(windows.map((window) => {
+    const start = physical(source, window);
+    return start === null ? null : hostMtrr(port, start, window.length);
+  }));
+  const [only = null] = types;
+  return types.size === 1 ? only : null;
+}
+
+function readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings {
+  try {
+    const ranges = parseHostPtdump(port.readText(PAGE_TABLES));
+    const list = opened.every(({ source }) => source.pci === null) ? null : parseMemtypeList(port.readText(MEMTYPES));
+    const pat = hostPat(port);
+    return {
+      kind: 'read',
+      windows: opened.flatMap(({ source, windows }) =>
+        windows.map((window) => {
+          const { memoryType, mixed } = readHostRange(ranges, window.mapping.address, window.length, pat);
+          const start = physical(source, window);
+          return { programmed: mixed ? 'mixed' : memoryType, reserved: list === null || start === null ? null : memtypesOf(list, start, window.length) };
+        }),
+      ),
+    };
+  } catch (error) {
+    if (isErrno(error, 'EACCES', 'EPERM')) return { kind: 'unavailable', why: `${PAGE_TABLES} and ${MEMTYPES} may only be read by root` };
+    if (isErrno(error, 'ENOENT', 'ENODEV')) return { kind: 'unavailable', why: `${PAGE_TABLES} and ${MEMTYPES} cannot be read: mount debugfs on /sys/kernel/debug and use a kernel with CONFIG_PTDUMP_DEBUGFS` };
+    throw error;
+  }
+}
+
+export const x86Chain: Chain = {
+  model: x86,
+  stage1Types: () => x86.stage1Types,
+  controlPlatform: ({ nestedPaging }) => ({ fwb: null, faultForwarding: false, mte: false, nestedPaging, mtrr: usualMtrr('memory') }),
+  windowsPlatform: (port, { nestedPaging }, _control, source, windows) => ({ fwb: null, faultForwarding: false, mte: false, nestedPaging, mtrr: mtrrOf(port, source, windows) }),
+  readHostMappings,
+  blindness: (emulator) =>
+    emulator === null ? null : `${emulator} has no caches or buffers whose effects a guest could see, and no x86 memory type makes an access fault: effective types are computed from the entries that were read back`,
+};

@@ -1,0 +1,39 @@
+/** What a verification must know of an architecture: its model, and how the kernel is read back. One object for each. */
+import type { ArchitectureModel, Platform, Stage1Type } from '../../memattr/index.ts';
+import type { KvmFacts } from '../../vmm/kvm/arch/arch.ts';
+import type { Stage2Dump } from './read-back/stage2.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import type { BarSource } from '../../vmm/vfio/source.ts';
+import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
+import { arm64Chain } from './chain-arm64.ts';
+import { x86Chain } from './chain-x86.ts';
+
+/** How the host itself has a window mapped. */
+export interface HostMappingReading {
+  /** As memattr names it; `mixed` where a window has several; null where nothing is mapped yet. */
+  readonly programmed: string | null;
+  /** The types that the kernel has on record for the window's physical range; null where there is no such record. */
+  readonly reserved: readonly string[] | null;
+}
+
+export type HostMappings = { readonly kind: 'read'; readonly windows: readonly HostMappingReading[] } | { readonly kind: 'unavailable'; readonly why: string };
+
+export interface Chain {
+  readonly model: ArchitectureModel;
+  stage1Types(platform: Platform): readonly Stage1Type[];
+  /** Of a guest on ordinary memory, of which everything is known. */
+  controlPlatform(facts: KvmFacts): Platform;
+  /** Of a guest on the windows. `control`: what KVM programmed for the guest on ordinary memory. */
+  windowsPlatform(port: Port, facts: KvmFacts, control: Stage2Dump, source: BarSource, windows: readonly OpenWindow[]): Platform;
+  /**
+   * Of all windows, in their order. To be called while they are mapped and after a guest has touched them: VFIO maps pages as
+   * they are touched. All at once, because the kernel shows its page tables whole, and takes its time.
+   */
+  readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
+  /** Why no probe on this platform sees a memory type; null where some do. */
+  blindness(emulator: string | null): string | null;
+}
+
+export function chainOf(arch: 'arm64' | 'x86'): Chain {
+  return arch === 'arm64' ? arm64Chain : x86Chain;
+}

@@ -1,0 +1,114 @@
+/** Three kinds of evidence, side by side and never mixed: predicted, programmed, observed. */
+import { TRAPPED, decodePat, errata } from '../../memattr/index.ts';
+import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
+import { readRange } from './read-back/stage2.ts';
+import type { Stage2Dump, Stage2Reading } from './read-back/stage2.ts';
+import { reportWindow } from '../report/report.ts';
+import type { Check, ReportWindow } from '../report/report.ts';
+import { judge } from './judge.ts';
+import { pageSize } from '../../vmm/sys/libc.ts';
+import type { BarSource } from '../../vmm/vfio/source.ts';
+import type { OpenWindow } from '../../vmm/vfio/open-windows.ts';
+import type { HostMappingReading } from './chain.ts';
+import type { Answer, Asked } from './lives.ts';
+import { expectationOf } from './questions.ts';
+import type { Question } from './questions.ts';
+
+export interface Described {
+  readonly model: ArchitectureModel;
+  readonly source: BarSource;
+  readonly platform: Platform;
+  readonly stage2: Stage2Dump;
+  /** As in Interview. */
+  readonly windowExits: readonly number[];
+  /** Of the guest's clock, where the guest may not know it; null where the host does not either. */
+  readonly ticksPerSecond: number | null;
+}
+
+/** @param host how the host has the window mapped; undefined where nothing shows that */
+export function describeWindow({ model, source, platform, stage2, windowExits }: Described, index: number, window: OpenWindow, host: HostMappingReading | undefined): ReportWindow {
+  const expected = expectationOf(model, platform, source.kind, window);
+  const read = stage2.kind === 'read' ? readRange(stage2.ranges, window.gpa, window.length, pageSize()) : null;
+  const described = reportWindow(window, {
+    hostVma: {
+      predicted: model.hostVma(window.attribute, source.kind),
+      programmed: host?.programmed ?? null,
+      ...(host && host.reserved !== null && { reserved: [...host.reserved] }),
+    },
+    stage2: {
+      predicted: expected.stage2,
+      programmed: read === null ? null : programmedIn(read, window),
+      blockSize: read?.blockSize ?? null,
+    },
+    strictness: expected.strictness,
+    ...(window.access === 'trapped' && { trapped: { exits: windowExits[index] ?? 0 } }),
+    ...(platform.mtrr !== undefined && { mtrr: platform.mtrr }),
+  });
+  return source.kind === 'memory' ? { ...described, source: 'memory' } : described;
+}
+
+/** The window is not mapped, as it should be, where stage 2 was read and has nothing there. */
+function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access }: OpenWindow): string | null {
+  if (access === 'trapped' && blockSize === null) return TRAPPED;
+  return mixed ? 'mixed' : memoryType;
+}
+
+/** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
+export function checkOf({ model, platform, ticksPerSecond }: Described, { question, answer, busLocks }: Asked, programmed: string | null): Check {
+  const { window, stage1, probe, prediction, stage2 } = question;
+  const effective = programmed === null || programmed === stage2 ? question.effective : effectiveOf(model, platform, question, programmed);
+  const record = answer.kind === 'record' ? answer.record : null;
+  const judgement = judge(
+    {
+      probe,
+      stage1,
+      stage2Predicted: stage2,
+      stage2Programmed: programmed,
+      effective,
+      prediction,
+      record,
+      vmKilled: answer.kind === 'vm-killed',
+      ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
+      emulator: process.env['WCVMM_TESTBED'] ?? null,
+    },
+    errata,
+  );
+  return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement, ...measuredBy(question, answer, ticksPerSecond), ...(busLocks !== null && { busLocks }) };
+}
+
+/** timing-class's answer: an entry of a PAT, or 0xff where the guest cannot tell. Anything else is no answer either. */
+function patTypeNamed(value: bigint): string | null {
+  const entry = value < 0xffn ? decodePat(Number(value)) : null;
+  return entry?.kind === 'type' ? entry.type : null;
+}
+
+/** KVM may have programmed what the model has no name for, `mixed` or `reserved`. */
+function effectiveOf(model: ArchitectureModel, platform: Platform, { stage1 }: Question, programmed: string): string {
+  try {
+    return model.effective(stage1, programmed, platform);
+  } catch (error) {
+    if (error instanceof RangeError) return 'unknown';
+    throw error;
+  }
+}
+
+function measuredBy({ probe, prediction }: Question, answer: Answer, known: number | null): Pick<Check, 'measured'> {
+  // timing-class's values are no amount in a time: the guest has compared them itself.
+  if (probe === 'timing-class' || prediction.kind !== 'measurement' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
+  const [amount, ticks, ticksPerSecond] = answer.record.values;
+  return { measured: { amount: clamp(amount), ticks: clamp(ticks), ticksPerSecond: ticksPerSecond === 0n ? (known ?? 0) : clamp(ticksPerSecond) } };
+}
+
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** The guest's numbers have 64 bits and JSON's 53; no honest one comes near. */
+function clamp(value: bigint): number {
+  return Number(value > MAX_SAFE ? MAX_SAFE : value);
+}
+
+/** Lives answer out of order; a report lists its checks in the order of the questions. */
+export function inOrder(checks: readonly Check[], order: readonly string[]): readonly Check[] {
+  const place = new Map(order.map((key, index) => [key, index]));
+  const placeOf = ({ window, stage1, probe }: Check): number => place.get(`${window} ${stage1} ${probe}`) ?? order.length;
+  return checks.toSorted((a, b) => placeOf(a) - placeOf(b));
+}

@@ -1,0 +1,93 @@
+import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import type { Check } from '../report/report.ts';
+
+/** All that is known about one cell. */
+export interface Evidence {
+  probe: ProbeName;
+  stage1: Stage1Type;
+  /** The model's and the kernel's stage-2 type; null: this kernel does not tell. */
+  stage2Predicted: string;
+  stage2Programmed: string | null;
+  effective: string;
+  prediction: Prediction;
+  /** The guest's answer, with data-write's outcome already corrected by what the host found in the BAR. */
+  record: { cell: number; outcome: Outcome | 'bad-cell' } | null;
+  /** The VM died in this cell: KVM_RUN failed with EFAULT. */
+  vmKilled: boolean;
+  /** Of timing-class: the type that the timing is like, null where the guest could not tell; undefined for other probes. */
+  timingLike?: string | null;
+  /** Such as `qemu-10.0.2`; null on real hardware, which has no errata here. */
+  emulator: string | null;
+  /** Why the cell was not asked, where the caller knows. */
+  skipReason?: string;
+}
+
+export type Judgement = Pick<Check, 'observed' | 'verdict' | 'note'>;
+
+/** What a CPU may lack: only these probes may answer not-present, from any other it is a wrong outcome. */
+const OPTIONAL_FEATURE: Readonly<Partial<Record<ProbeName, string>>> = {
+  'unaligned-load-simd': 'SIMD registers',
+  'unaligned-store-simd': 'SIMD registers',
+  'simd-half-aligned': 'SIMD registers',
+  'zero-block': 'an instruction to zero a block that the guest may use',
+  atomic: 'single-instruction atomics',
+  'tag-retention': 'allocation tags (MTE)',
+  'nt-load': 'non-temporal loads (SSE4.1)',
+  'direct-store': '64-byte stores (MOVDIR64B)',
+};
+
+/**
+ * What one cell proves. The order matters: a stage 2 that is not the predicted one is a mismatch whatever the guest
+ * saw, since an outcome that agrees anyway would agree by accident; and an erratum excuses exactly the outcome that
+ * it names, so it is looked up last and by the observed outcome.
+ *
+ * @throws WcvmmError E_GUEST_RECORDS when the guest found the cell malformed, which is a fault of the VMM
+ */
+export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement {
+  const observed = observe(evidence);
+  const { prediction, probe, stage2Predicted, stage2Programmed } = evidence;
+  if (observed === null) return { observed, verdict: 'skipped', note: evidence.skipReason ?? 'the guest ended before this check' };
+  if (stage2Programmed !== null && stage2Programmed !== stage2Predicted) {
+    return { observed, verdict: 'mismatch', note: `KVM made stage 2 ${stage2Programmed}, the model ${stage2Predicted}: ${prediction.why}` };
+  }
+  const feature = OPTIONAL_FEATURE[probe];
+  if (observed === 'not-present' && feature !== undefined) return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
+  if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
+  if (prediction.kind === 'measurement') {
+    if (observed === 'ok' && evidence.timingLike !== undefined) return judgeTiming(evidence, evidence.timingLike);
+    if (observed === 'ok') return { observed, verdict: 'unobservable', note: prediction.why };
+    return { observed, verdict: 'mismatch', note: `a measurement makes only accesses that every memory type allows: ${prediction.why}` };
+  }
+  if (observed === prediction.outcome) return { observed, verdict: 'match', note: null };
+  const erratum = findErratum(evidence, prediction.outcome, observed, errata);
+  if (erratum) return { observed, verdict: 'erratum', note: `${erratum.id}: ${erratum.text}` };
+  return { observed, verdict: 'mismatch', note: prediction.why };
+}
+
+/** Types that take the same time; the guest names one of each row. */
+const ALIKE: Readonly<Record<string, readonly string[]>> = { UC: ['UC', 'UC-', 'CD'], WC: ['WC', 'WC+'], WT: ['WT', 'WP'], WB: ['WB'] };
+
+/** A type named by its timing is evidence on hardware, and only there. */
+function judgeTiming({ emulator, effective }: Evidence, like: string | null): Judgement {
+  const observed = 'ok';
+  if (emulator !== null) return { observed, verdict: 'unobservable', note: `how long an access takes under ${emulator} says nothing of its memory type` };
+  if (like === null) return { observed, verdict: 'unobservable', note: "the guest's own write-back and uncached memory do not differ in timing, or the window's is between the two" };
+  const possible = effective.split(' or ');
+  if (possible.some((type) => ALIKE[like]?.includes(type))) return { observed, verdict: 'match', note: null };
+  return { observed, verdict: 'mismatch', note: `by the time that its loads and stores take, the window is ${like}` };
+}
+
+function observe({ vmKilled, record }: Evidence): Outcome | null {
+  if (vmKilled) return 'vm-killed';
+  if (record?.outcome === 'bad-cell') {
+    throw new WcvmmError('E_GUEST_RECORDS', `the guest found cell ${record.cell} malformed: the guest image and this program do not belong together, build both again`);
+  }
+  return record?.outcome ?? null;
+}
+
+function findErratum({ probe, stage1, stage2Predicted, effective, emulator }: Evidence, predicted: Outcome, observed: Outcome, errata: readonly Erratum[]): Erratum | undefined {
+  if (emulator === null) return undefined;
+  const check = { probe, stage1: stage1.name, stage2: stage2Predicted, effective, predicted, observed };
+  return errata.find((erratum) => erratum.emulator.test(emulator) && erratum.matches(check));
+}

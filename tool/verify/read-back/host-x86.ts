@@ -1,0 +1,52 @@
+/** The registers of an x86 host that decide over memory types. */
+import { LINUX_PAT, MTRR_MSR, decodePatMsr, mtrrTypeOf } from '../../../memattr/index.ts';
+import type { MtrrType, Pat } from '../../../memattr/index.ts';
+import { O_RDONLY } from '../../../vmm/sys/libc.ts';
+import { SysError } from '../../../vmm/sys/port.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+
+const MSR_PAT = 0x277;
+
+/** The host's PAT; Linux's usual one where the msr driver is missing, as Linux programs no other unless PAT is broken. */
+export function hostPat(port: Port): Pat {
+  const [msr = null] = readMsrs(port, [MSR_PAT]);
+  return msr === null ? LINUX_PAT : decodePatMsr(msr);
+}
+
+/** What the MTRRs make of physical bytes [start, start + length); null where they differ within, or cannot be read. */
+export function hostMtrr(port: Port, start: bigint, length: bigint): MtrrType | null {
+  const [capability = null, defaultType = null] = readMsrs(port, [MTRR_MSR.capability, MTRR_MSR.defaultType]);
+  if (capability === null || defaultType === null) return null;
+  const count = Number(capability & 0xffn);
+  const values = readMsrs(port, Array.from({ length: 2 * count }, (_, index) => MTRR_MSR.firstVariable + index));
+  const known = values.filter((value) => value !== null);
+  if (known.length < values.length) return null;
+  const variable = Array.from({ length: count }, (_, index) => ({ base: known[2 * index] ?? 0n, mask: known[2 * index + 1] ?? 0n }));
+  return mtrrTypeOf({ defaultType, variable }, start, length);
+}
+
+/** drivers/char/msr (arch/x86/kernel/msr.c): the offset is the number. null each, where the driver is missing or locked down. */
+function readMsrs(port: Port, numbers: readonly number[]): readonly (bigint | null)[] {
+  let fd: number;
+  try {
+    fd = port.open('/dev/cpu/0/msr', O_RDONLY);
+  } catch (error) {
+    if (error instanceof SysError) return numbers.map(() => null);
+    throw error;
+  }
+  try {
+    return numbers.map((number) => readMsr(port, fd, number));
+  } finally {
+    port.close(fd);
+  }
+}
+
+function readMsr(port: Port, fd: number, number: number): bigint | null {
+  const bytes = new Uint8Array(8);
+  try {
+    return port.pread(fd, bytes, BigInt(number)) === bytes.length ? new DataView(bytes.buffer).getBigUint64(0, true) : null;
+  } catch (error) {
+    if (error instanceof SysError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,25 @@
+/** What KVM programs on x86, as its tracepoint tells it: no file shows the entries of a living VM. */
+import { MEMORY_MAP } from '../../../vmm/kvm/arch/memory-map.ts';
+import { hostPat } from './host-x86.ts';
+import { parseSpteTrace, rangesOf } from './spte.ts';
+import type { Scope } from '../../../common/scope.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import { unreadable } from './stage2-watch.ts';
+import type { Stage2Watch, WatchedVm } from './stage2-watch.ts';
+import { startTrace } from './trace.ts';
+
+const PAGE = 4096n;
+
+export function watchSptes(port: Port, scope: Scope, { vcpuThread }: WatchedVm, paging: 'ept' | 'npt'): Stage2Watch {
+  // Guest RAM is not in question, and has more entries than the windows.
+  const filter = `gfn >= 0x${(MEMORY_MAP.windowBase / PAGE).toString(16)}`;
+  const trace = startTrace(port, scope, { system: 'kvmmmu', event: 'kvm_mmu_set_spte', filter, thread: vcpuThread });
+  if (trace.kind === 'unavailable') return unreadable(trace.why);
+  return {
+    read() {
+      const { events, incomplete } = parseSpteTrace(trace.read());
+      if (incomplete !== null) return { kind: 'unavailable', why: incomplete };
+      return { kind: 'read', ranges: rangesOf(events, paging, hostPat(port)) };
+    },
+  };
+}
