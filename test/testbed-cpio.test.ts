@@ -69,7 +69,8 @@ it('puts every folder before what is in it, once', () => {
     'wcvmm/dist',
     'wcvmm/dist/memattr',
     'wcvmm/dist/memattr/index.js',
-    'wcvmm/dist/vmm',
+    'wcvmm/dist/tool',
+    'wcvmm/dist/tool/cli',
     'wcvmm/dist/tool/cli/cli.js',
     'wcvmm/package.json',
   ]);
