@@ -36,7 +36,10 @@ export async function exists(path: string): Promise<boolean> {
  */
 export async function publish(path: string, write: (temporary: string) => Promise<void>): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = join(dirname(path), `${temporaryPrefix}${process.pid}.${randomBytes(4).toString('hex')}.${basename(path)}`);
+  const temporary = join(
+    dirname(path),
+    `${temporaryPrefix}${process.pid}.${randomBytes(4).toString('hex')}.${basename(path)}`,
+  );
   try {
     await write(temporary);
     await rename(temporary, path);
@@ -59,7 +62,8 @@ export async function sweepCache(folder: string, keep: number): Promise<void> {
   for (const name of names) {
     const path = join(folder, name);
     if (name.startsWith(temporaryPrefix)) {
-      if (!isAlive(Number(name.slice(temporaryPrefix.length).split('.')[0]))) await rm(path, { recursive: true, force: true });
+      if (!isAlive(Number(name.slice(temporaryPrefix.length).split('.')[0])))
+        await rm(path, { recursive: true, force: true });
       continue;
     }
     const found = await stat(path).catch(() => null);

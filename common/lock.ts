@@ -34,7 +34,11 @@ export async function withLock<T>(
     const held = await Promise.race([once(holder.stdout, 'data').then(() => true), ended.then(() => false)]);
     clearTimeout(waiting);
     options.signal?.throwIfAborted();
-    if (!held) throw new WcvmmError('E_TESTBED', `The lock ${path} could not be taken; flock of Debian's util-linux is needed and the file must be writable.`);
+    if (!held)
+      throw new WcvmmError(
+        'E_TESTBED',
+        `The lock ${path} could not be taken; flock of Debian's util-linux is needed and the file must be writable.`,
+      );
     options.signal?.removeEventListener('abort', abort);
     return await body();
   } finally {

@@ -10,13 +10,20 @@ if (would.runs) {
   const arch = requireArchitecture();
   const report = await verify(libcPort, arch, {
     command: 'verify',
-    choice: { source: 'cookie', device, iommu: 'auto', maps: ['bar2:0-64K=device', 'bar2:64K-128K=wc'], enforce: false },
+    choice: {
+      source: 'cookie',
+      device,
+      iommu: 'auto',
+      maps: ['bar2:0-64K=device', 'bar2:64K-128K=wc'],
+      enforce: false,
+    },
     image: await loadGuest(arch.name),
     timeoutMs: 60_000,
     allowWrites: false,
     overrides: [],
   });
-  for (const { bar, attribute, stage2 } of report.windows) console.log(`bar${bar} ${attribute}: stage 2 ${stage2.programmed ?? 'not shown'}`);
+  for (const { bar, attribute, stage2 } of report.windows)
+    console.log(`bar${bar} ${attribute}: stage 2 ${stage2.programmed ?? 'not shown'}`);
   console.log(`${report.summary.match} checks match, ${report.summary.mismatch} do not`);
   process.exitCode = exitCodeOf(report);
 } else {

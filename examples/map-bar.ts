@@ -2,7 +2,18 @@
  * One BAR mapped twice, for a VMM of one's own: its first page strict, for registers, the second write-combining.
  * Needs a kernel with mmap cookies and a device that vfio-pci has: node map-bar.js 0000:01:00.0 2
  */
-import { Scope, WcvmmError, findDevice, hasMmapCookies, libcPort, mapPlaced, openVfioDevice, pageSize, placeWindows, requestCookie } from 'wcvmm';
+import {
+  Scope,
+  WcvmmError,
+  findDevice,
+  hasMmapCookies,
+  libcPort,
+  mapPlaced,
+  openVfioDevice,
+  pageSize,
+  placeWindows,
+  requestCookie,
+} from 'wcvmm';
 import type { HostMapping } from 'wcvmm';
 
 const [address = '0000:01:00.0', bar = '2'] = process.argv.slice(2);

@@ -10,5 +10,7 @@ for (const attribute of ['default', 'device', 'wc'] satisfies Attribute[]) {
   const stage2 = arm64.stage2(attribute, 'cookie', platform);
   const prediction = arm64.predict('unaligned-load', normalNC, stage2, platform);
   const seen = prediction.kind === 'outcome' ? prediction.outcome : prediction.kind;
-  console.log(`${attribute}: stage 2 ${stage2}, a guest's Normal-NC becomes ${arm64.effective(normalNC, stage2, platform)}, an unaligned load: ${seen}`);
+  console.log(
+    `${attribute}: stage 2 ${stage2}, a guest's Normal-NC becomes ${arm64.effective(normalNC, stage2, platform)}, an unaligned load: ${seen}`,
+  );
 }

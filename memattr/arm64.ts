@@ -18,7 +18,9 @@ import { predictTrappedArm64 } from './trapped-arm64.ts';
  */
 function effectiveTypes(stage1: Stage1Type, stage2: KvmStage2, { fwb }: Platform): readonly MemoryType[] {
   const own = decodeMair(stage1.encoding);
-  return (fwb === null ? [true, false] : [fwb]).map((on) => combine(own, decodeStage2(encodeStage2(stage2, on), { fwb: on })));
+  return (fwb === null ? [true, false] : [fwb]).map((on) =>
+    combine(own, decodeStage2(encodeStage2(stage2, on), { fwb: on })),
+  );
 }
 
 function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
@@ -28,9 +30,13 @@ function effective(stage1: Stage1Type, stage2: string, platform: Platform): stri
 function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction {
   const { faultForwarding, mte } = platform;
   const cell = { stage1: decodeMair(stage1.encoding), stage2: kvmStage2Of(stage2), faultForwarding, mte };
-  const [first, second] = effectiveTypes(stage1, cell.stage2, platform).map((type) => predictCell(probe, { ...cell, effective: type }));
+  const [first, second] = effectiveTypes(stage1, cell.stage2, platform).map((type) =>
+    predictCell(probe, { ...cell, effective: type }),
+  );
   if (first === undefined) throw new RangeError('a cell without an effective type');
-  return second === undefined || sameOutcome(first, second) ? first : { kind: 'any', why: `nothing tells whether FWB is on. With it: ${first.why}. Without it: ${second.why}` };
+  return second === undefined || sameOutcome(first, second)
+    ? first
+    : { kind: 'any', why: `nothing tells whether FWB is on. With it: ${first.why}. Without it: ${second.why}` };
 }
 
 function sameOutcome(a: Prediction, b: Prediction): boolean {

@@ -3,7 +3,16 @@
  * THYXB, TBQKG), and pseudocode S2CombineS1MemAttrs and AArch64.S2ApplyFWBMemAttrs. KVM does the same sum for nested
  * guests in compute_par_s12() (arch/arm64/kvm/at.c).
  */
-import { CACHE_POLICIES, DEVICE_KINDS, NON_CACHEABLE, WRITE_BACK, canBeTagged, device, normal, reserved } from './memory-type.ts';
+import {
+  CACHE_POLICIES,
+  DEVICE_KINDS,
+  NON_CACHEABLE,
+  WRITE_BACK,
+  canBeTagged,
+  device,
+  normal,
+  reserved,
+} from './memory-type.ts';
 import type { CachePolicy, Cacheability, DeviceType, MemoryType, NormalType, Tags } from './memory-type.ts';
 import type { Stage2Attribute } from './stage2.ts';
 
@@ -27,7 +36,11 @@ export function combine(stage1: MemoryType, stage2: Stage2Attribute): MemoryType
     case 'limit':
       return stage1.kind === 'device'
         ? stage1
-        : retag(normal(limit(stage1.outer, stage2.outer), limit(stage1.inner, stage2.inner), { xs: stage1.xs }), stage1.tags, stage2.tagAccess);
+        : retag(
+            normal(limit(stage1.outer, stage2.outer), limit(stage1.inner, stage2.inner), { xs: stage1.xs }),
+            stage1.tags,
+            stage2.tagAccess,
+          );
   }
 }
 
@@ -52,7 +65,11 @@ function retag(type: NormalType, asked: Tags, tagAccess: boolean): NormalType {
   return { ...type, tags };
 }
 
-const SHAREABILITY: Readonly<Record<number, Shareability>> = { 0b00: 'non-shareable', 0b10: 'outer-shareable', 0b11: 'inner-shareable' };
+const SHAREABILITY: Readonly<Record<number, Shareability>> = {
+  0b00: 'non-shareable',
+  0b10: 'outer-shareable',
+  0b11: 'inner-shareable',
+};
 
 /**
  * A descriptor's SH[1:0]; 0b01 is reserved and CONSTRAINED UNPREDICTABLE, which Arm lets behave as any other value: null.
@@ -70,7 +87,9 @@ export function decodeShareability(sh: number): Shareability | null {
  * @param stage1 as configured; where stage 1 is uncached itself, a CPU may take it for outer-shareable instead (rule NSCNC)
  */
 export function combineShareability(stage1: Shareability, stage2: Shareability, result: MemoryType): Shareability {
-  const uncached = result.kind === 'device' || (result.kind === 'normal' && result.outer.policy === 'NC' && result.inner.policy === 'NC');
+  const uncached =
+    result.kind === 'device' ||
+    (result.kind === 'normal' && result.outer.policy === 'NC' && result.inner.policy === 'NC');
   if (uncached || stage1 === 'outer-shareable' || stage2 === 'outer-shareable') return 'outer-shareable';
   return stage1 === 'inner-shareable' || stage2 === 'inner-shareable' ? 'inner-shareable' : 'non-shareable';
 }

@@ -26,7 +26,10 @@ const QEMU_10 = /^qemu-10\./;
 
 /** The architecture faults by the memory type, whoever ends up with the fault; the emulator carries the access out. */
 function faultNotRaised(probe: ProbeName): Erratum['matches'] {
-  return (check) => check.probe === probe && check.observed === 'ok' && (check.predicted === 'alignment-fault' || check.predicted === 'vm-killed');
+  return (check) =>
+    check.probe === probe &&
+    check.observed === 'ok' &&
+    (check.predicted === 'alignment-fault' || check.predicted === 'vm-killed');
 }
 
 export const errata: readonly Erratum[] = [
@@ -46,6 +49,10 @@ export const errata: readonly Erratum[] = [
     id: 'qemu-device-alignment-trapped',
     emulator: QEMU_10,
     text: 'QEMU lets DC ZVA, and a 128-bit access that is aligned to 8 bytes, on Device memory get as far as stage 2, where the architecture has stage 1 fault; where accesses are trapped KVM then ends the VM.',
-    matches: ({ probe, stage2, predicted, observed }) => stage2 === TRAPPED && (probe === 'zero-block' || probe === 'simd-half-aligned') && predicted === 'alignment-fault' && observed === 'vm-killed',
+    matches: ({ probe, stage2, predicted, observed }) =>
+      stage2 === TRAPPED &&
+      (probe === 'zero-block' || probe === 'simd-half-aligned') &&
+      predicted === 'alignment-fault' &&
+      observed === 'vm-killed',
   },
 ];

@@ -8,7 +8,18 @@ export { decodeMair, encodeMair, normalTagged } from './mair.ts';
 export { describe, nameOf } from './memory-type.ts';
 export type { Cacheability, MemoryType } from './memory-type.ts';
 export { PROBES } from './model.ts';
-export type { ArchitectureModel, Attribute, MtrrType, Outcome, Platform, Prediction, ProbeName, Source, Stage1Type, Strictness } from './model.ts';
+export type {
+  ArchitectureModel,
+  Attribute,
+  MtrrType,
+  Outcome,
+  Platform,
+  Prediction,
+  ProbeName,
+  Source,
+  Stage1Type,
+  Strictness,
+} from './model.ts';
 export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.ts';
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';
@@ -22,7 +33,16 @@ export type { AmdType } from './x86/mtrr.ts';
 export { MTRR_MSR, mtrrTypeOf } from './x86/mtrr-ranges.ts';
 export type { Mtrrs } from './x86/mtrr-ranges.ts';
 export { combineNpt, combinePats } from './x86/npt.ts';
-export { LINUX_PAT, decodePat, decodePatMsr, encodePat, encodePatMsr, lookUpPat, patBitsOf, patIndex } from './x86/pat.ts';
+export {
+  LINUX_PAT,
+  decodePat,
+  decodePatMsr,
+  encodePat,
+  encodePatMsr,
+  lookUpPat,
+  patBitsOf,
+  patIndex,
+} from './x86/pat.ts';
 export type { Pat, PatBits, PatEntry, PatType } from './x86/pat.ts';
 export { nameOfLeaf, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
 export type { X86Stage2 } from './x86/stage2.ts';

@@ -18,7 +18,12 @@ export const STAGE1_TYPES: readonly Stage1Type[] = [
 /** The only type that keeps allocation tags; Linux: MT_NORMAL_TAGGED. */
 export const normalTagged: Stage1Type = { name: 'Normal-Tagged', encoding: 0xf0 };
 
-const WRITE_THROUGH_READ_ALLOCATE: Cacheability = { policy: 'WT', readAllocate: true, writeAllocate: false, transient: false };
+const WRITE_THROUGH_READ_ALLOCATE: Cacheability = {
+  policy: 'WT',
+  readAllocate: true,
+  writeAllocate: false,
+  transient: false,
+};
 
 /**
  * The type that an attribute byte stands for on a CPU with FEAT_XS and FEAT_MTE2; without them those encodings are
@@ -27,7 +32,8 @@ const WRITE_THROUGH_READ_ALLOCATE: Cacheability = { policy: 'WT', readAllocate: 
  * @param byte 0 to 255; throws RangeError for anything else
  */
 export function decodeMair(byte: number): MemoryType {
-  if (!Number.isInteger(byte) || byte < 0 || byte > 0xff) throw new RangeError(`${byte} is no MAIR attribute; expected a byte.`);
+  if (!Number.isInteger(byte) || byte < 0 || byte > 0xff)
+    throw new RangeError(`${byte} is no MAIR attribute; expected a byte.`);
   const [outer, inner] = [byte >> 4, byte & 0xf];
   if (outer === 0) return decodeDevice(byte);
   if (inner === 0) return decodeSpecial(byte);
@@ -37,7 +43,8 @@ export function decodeMair(byte: number): MemoryType {
 /** 0b0000ddxx: dd is the kind; xx = 00, or 01 for XS = 0 (FEAT_XS). */
 function decodeDevice(byte: number): MemoryType {
   const kind = DEVICE_KINDS[byte >> 2];
-  if (kind === undefined || byte & 0b10) return reserved(`MAIR attribute ${hex(byte)} is UNPREDICTABLE: 0b0000dd1x has no meaning`);
+  if (kind === undefined || byte & 0b10)
+    return reserved(`MAIR attribute ${hex(byte)} is UNPREDICTABLE: 0b0000dd1x has no meaning`);
   return device(kind, (byte & 1) === 0);
 }
 
@@ -51,14 +58,21 @@ function decodeSpecial(byte: number): MemoryType {
     case normalTagged.encoding:
       return normal(WRITE_BACK, WRITE_BACK, { tags: 'allocation' });
     default:
-      return reserved(`MAIR attribute ${hex(byte)} is UNPREDICTABLE: an inner nibble of 0 only goes with 0x40, 0xa0 and 0xf0`);
+      return reserved(
+        `MAIR attribute ${hex(byte)} is UNPREDICTABLE: an inner nibble of 0 only goes with 0x40, 0xa0 and 0xf0`,
+      );
   }
 }
 
 /** A nibble 0bppRW: policy and transience, read- and write-allocate. A transient type has at least one of R and W; 0b0100 is NC. */
 function decodeCacheability(nibble: number): Cacheability {
   if (nibble === 0b0100) return NON_CACHEABLE;
-  return { policy: nibble & 0b0100 ? 'WB' : 'WT', transient: nibble < 0b1000, readAllocate: (nibble & 0b10) !== 0, writeAllocate: (nibble & 0b01) !== 0 };
+  return {
+    policy: nibble & 0b0100 ? 'WB' : 'WT',
+    transient: nibble < 0b1000,
+    readAllocate: (nibble & 0b10) !== 0,
+    writeAllocate: (nibble & 0b01) !== 0,
+  };
 }
 
 /** The attribute byte that `decodeMair` would turn into this type; null where no byte does. PAR_EL1.ATTR uses the same encoding. */

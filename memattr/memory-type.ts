@@ -45,7 +45,12 @@ export interface ReservedType {
 
 export type MemoryType = DeviceType | NormalType | ReservedType;
 
-export const NON_CACHEABLE: Cacheability = { policy: 'NC', readAllocate: false, writeAllocate: false, transient: false };
+export const NON_CACHEABLE: Cacheability = {
+  policy: 'NC',
+  readAllocate: false,
+  writeAllocate: false,
+  transient: false,
+};
 export const WRITE_BACK: Cacheability = { policy: 'WB', readAllocate: true, writeAllocate: true, transient: false };
 
 export function device(kind: DeviceKind, xs = true): DeviceType {
@@ -53,7 +58,11 @@ export function device(kind: DeviceKind, xs = true): DeviceType {
 }
 
 /** Write-Back memory is always exempt from XS (FEAT_XS), whatever `xs` asks for. */
-export function normal(outer: Cacheability, inner: Cacheability, { tags = 'none', xs = true }: { tags?: Tags; xs?: boolean } = {}): NormalType {
+export function normal(
+  outer: Cacheability,
+  inner: Cacheability,
+  { tags = 'none', xs = true }: { tags?: Tags; xs?: boolean } = {},
+): NormalType {
   return { kind: 'normal', outer, inner, tags, xs: xs && !(outer.policy === 'WB' && inner.policy === 'WB') };
 }
 
@@ -63,7 +72,10 @@ export function reserved(why: string): ReservedType {
 
 /** Only Write-Back with both allocation hints, not transient, can have allocation tags: MAIR has no other (pseudocode S2MemTagType). */
 export function canBeTagged({ outer, inner }: NormalType): boolean {
-  return [outer, inner].every(({ policy, readAllocate, writeAllocate, transient }) => policy === 'WB' && readAllocate && writeAllocate && !transient);
+  return [outer, inner].every(
+    ({ policy, readAllocate, writeAllocate, transient }) =>
+      policy === 'WB' && readAllocate && writeAllocate && !transient,
+  );
 }
 
 /**
@@ -88,7 +100,10 @@ export function nameOf(type: MemoryType): string {
 /** The name with all that it leaves out: `Normal-WB (outer RA WA, inner RA transient)`, `Device-GRE (nXS)`, or why it is reserved. */
 export function describe(type: MemoryType): string {
   if (type.kind === 'reserved') return `reserved: ${type.why}`;
-  const notes = type.kind === 'normal' ? [hintsOf('outer', type.outer), hintsOf('inner', type.inner)].filter((note) => note !== '') : [];
+  const notes =
+    type.kind === 'normal'
+      ? [hintsOf('outer', type.outer), hintsOf('inner', type.inner)].filter((note) => note !== '')
+      : [];
   const isWriteBack = type.kind === 'normal' && type.outer.policy === 'WB' && type.inner.policy === 'WB';
   if (!type.xs && !isWriteBack) notes.push('nXS');
   return notes.length === 0 ? nameOf(type) : `${nameOf(type)} (${notes.join(', ')})`;
@@ -96,6 +111,8 @@ export function describe(type: MemoryType): string {
 
 function hintsOf(level: string, { policy, readAllocate, writeAllocate, transient }: Cacheability): string {
   if (policy === 'NC') return '';
-  const hints = [readAllocate ? 'RA' : '', writeAllocate ? 'WA' : '', transient ? 'transient' : ''].filter((hint) => hint !== '');
+  const hints = [readAllocate ? 'RA' : '', writeAllocate ? 'WA' : '', transient ? 'transient' : ''].filter(
+    (hint) => hint !== '',
+  );
   return `${level} ${hints.length === 0 ? 'no allocation' : hints.join(' ')}`;
 }

@@ -16,7 +16,10 @@ export interface Cell {
 type Rule = (cell: Cell) => Prediction;
 
 /** What arm64's guest can be asked; the others are instructions of x86. */
-type Arm64Probe = Exclude<ProbeName, 'nt-store' | 'nt-load' | 'direct-store' | 'cache-flush' | 'fence-visibility' | 'locked-access' | 'timing-class'>;
+type Arm64Probe = Exclude<
+  ProbeName,
+  'nt-store' | 'nt-load' | 'direct-store' | 'cache-flush' | 'fence-visibility' | 'locked-access' | 'timing-class'
+>;
 
 /** What makes these accesses fault on Device memory: the size of the element counts, and a register's whole size is one. */
 const UNALIGNED = 'an access that is not aligned to its size';
@@ -40,8 +43,14 @@ const RULES: Readonly<Record<Arm64Probe, Rule>> = {
   'data-read': () => sees('ok', 'aligned loads work on every memory type'),
   'data-write': () => sees('ok', 'aligned stores work on every memory type'),
   'tag-retention': tagRetention,
-  'store-bandwidth': () => ({ kind: 'measurement', why: 'how fast stores go is no architectural property; it is only worth reading on hardware' }),
-  'load-latency': () => ({ kind: 'measurement', why: 'how long a load takes is no architectural property; it is only worth reading on hardware' }),
+  'store-bandwidth': () => ({
+    kind: 'measurement',
+    why: 'how fast stores go is no architectural property; it is only worth reading on hardware',
+  }),
+  'load-latency': () => ({
+    kind: 'measurement',
+    why: 'how long a load takes is no architectural property; it is only worth reading on hardware',
+  }),
 };
 
 function isArm64Probe(probe: ProbeName): probe is Arm64Probe {
@@ -71,25 +80,42 @@ function sees(outcome: Outcome, why: string): Prediction {
 function faultsOnDevice(what: string): Rule {
   return ({ stage1, stage2, effective, faultForwarding }) => {
     if (stage1.kind === 'device' && effective.kind === 'device') {
-      return sees('alignment-fault', `stage 1 is ${nameOf(stage1)}, where ${what} faults; the fault is stage 1's and goes to the guest`);
+      return sees(
+        'alignment-fault',
+        `stage 1 is ${nameOf(stage1)}, where ${what} faults; the fault is stage 1's and goes to the guest`,
+      );
     }
     if (stage1.kind === 'device') return overruled(stage1, `whether ${what} faults`);
-    if (effective.kind !== 'device') return sees('ok', `${nameOf(effective)} is Normal memory, which has no alignment to keep`);
-    if (faultForwarding) return sees('alignment-fault', `stage 2 is ${stage2}, where ${what} faults; KVM forwards stage 2's fault to the guest`);
-    return sees('vm-killed', `stage 2 is ${stage2}, where ${what} faults; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`);
+    if (effective.kind !== 'device')
+      return sees('ok', `${nameOf(effective)} is Normal memory, which has no alignment to keep`);
+    if (faultForwarding)
+      return sees(
+        'alignment-fault',
+        `stage 2 is ${stage2}, where ${what} faults; KVM forwards stage 2's fault to the guest`,
+      );
+    return sees(
+      'vm-killed',
+      `stage 2 is ${stage2}, where ${what} faults; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`,
+    );
   };
 }
 
 /** Arm ARM rule RMTWN: where FWB makes Write-Back of stage 1's Device, a CPU may still treat some accesses as to Device. */
 function overruled(stage1: MemoryType, what: string): Prediction {
-  return { kind: 'any', why: `stage 2 forces Write-Back on stage 1's ${nameOf(stage1)}, and the architecture leaves open ${what} there` };
+  return {
+    kind: 'any',
+    why: `stage 2 forces Write-Back on stage 1's ${nameOf(stage1)}, and the architecture leaves open ${what} there`,
+  };
 }
 
 /** Arm ARM B2, "Synchronization and semaphores" and "Atomicity in the Arm architecture": elsewhere support is IMPLEMENTATION DEFINED. */
 function onlyOnWriteBack(what: string): Rule {
   return ({ stage1, effective }) => {
     if (!isWriteBack(effective)) {
-      return { kind: 'any', why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35) or be aborted by the system` };
+      return {
+        kind: 'any',
+        why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35) or be aborted by the system`,
+      };
     }
     if (stage1.kind === 'device') return overruled(stage1, `whether ${what} work`);
     return sees('ok', `${nameOf(effective)} memory, shareable as guests map it, is where ${what} are guaranteed`);
@@ -106,15 +132,25 @@ function isWriteBack(type: MemoryType): boolean {
  * is executable is CONSTRAINED UNPREDICTABLE (Arm ARM K1): a permission fault, or a fetch as from Normal-NC.
  */
 function fetch({ stage1, stage2 }: Cell): Prediction {
-  if (stage2 !== 'Normal-WB') return sees('fetch-abort', `KVM maps ${stage2} memory execute-never and aborts a fetch from it`);
-  if (stage1.kind === 'device') return { kind: 'any', why: `a fetch from stage 1's ${nameOf(stage1)} may fault or work: CONSTRAINED UNPREDICTABLE` };
+  if (stage2 !== 'Normal-WB')
+    return sees('fetch-abort', `KVM maps ${stage2} memory execute-never and aborts a fetch from it`);
+  if (stage1.kind === 'device')
+    return {
+      kind: 'any',
+      why: `a fetch from stage 1's ${nameOf(stage1)} may fault or work: CONSTRAINED UNPREDICTABLE`,
+    };
   return sees('ok', 'KVM makes ordinary memory executable on the first fetch');
 }
 
 /** Arm ARM, "The Memory Tagging Extension": outside of Tagged memory the store of a tag is ignored and the load of one gives 0. */
 function tagRetention({ mte, effective }: Cell): Prediction {
   if (!mte) return sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
-  if (effective.kind !== 'normal' || effective.tags === 'none') return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it forgets tags`);
-  if (effective.tags === 'no-access') return { kind: 'any', why: 'stage 2 forbids access to tags (NoTagAccess): a stage-2 fault that KVM does not expect' };
+  if (effective.kind !== 'normal' || effective.tags === 'none')
+    return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it forgets tags`);
+  if (effective.tags === 'no-access')
+    return {
+      kind: 'any',
+      why: 'stage 2 forbids access to tags (NoTagAccess): a stage-2 fault that KVM does not expect',
+    };
   return sees('ok', `${nameOf(effective)} keeps allocation tags`);
 }

@@ -32,7 +32,10 @@ const MAPPINGS: Readonly<Record<Source, Readonly<Partial<Record<Attribute, Linux
 /** @throws RangeError when this source cannot give the attribute */
 export function linuxMapping(attribute: Attribute, source: Source): LinuxMapping {
   const mapping = MAPPINGS[source][attribute];
-  if (mapping === undefined) throw new RangeError(`the source ${source} gives no ${attribute} mapping; expected ${Object.keys(MAPPINGS[source]).join(', ')}.`);
+  if (mapping === undefined)
+    throw new RangeError(
+      `the source ${source} gives no ${attribute} mapping; expected ${Object.keys(MAPPINGS[source]).join(', ')}.`,
+    );
   return mapping;
 }
 

@@ -28,7 +28,8 @@ export interface Stage2Features {
 
 /** @param memAttr 0 to 15; throws RangeError for anything else */
 export function decodeStage2(memAttr: number, { fwb, mtePerm = false }: Stage2Features): Stage2Attribute {
-  if (!Number.isInteger(memAttr) || memAttr < 0 || memAttr > 0xf) throw new RangeError(`${memAttr} is no stage-2 MemAttr; expected 0 to 15.`);
+  if (!Number.isInteger(memAttr) || memAttr < 0 || memAttr > 0xf)
+    throw new RangeError(`${memAttr} is no stage-2 MemAttr; expected 0 to 15.`);
   return fwb ? decodeForced(memAttr, mtePerm) : decodeCombined(memAttr, mtePerm);
 }
 
@@ -40,7 +41,10 @@ function decodeCombined(memAttr: number, mtePerm: boolean): Stage2Attribute {
   const [outer, inner] = [POLICY[memAttr >> 2], POLICY[memAttr & 0b11]];
   if (outer !== undefined && inner !== undefined) return { kind: 'limit', outer, inner, tagAccess: true };
   if (memAttr === 0b0100 && mtePerm) return { kind: 'limit', outer: 'WB', inner: 'WB', tagAccess: false };
-  return reservedAttribute(memAttr, memAttr === 0b0100 ? 'only FEAT_MTE_PERM gives it a meaning (Write-Back, NoTagAccess)' : 'no inner cacheability');
+  return reservedAttribute(
+    memAttr,
+    memAttr === 0b0100 ? 'only FEAT_MTE_PERM gives it a meaning (Write-Back, NoTagAccess)' : 'no inner cacheability',
+  );
 }
 
 /** MemAttr[2] = 0 is Device; otherwise MemAttr[1:0] chooses; MemAttr[3] is RES0, or NoTagAccess. */
@@ -48,7 +52,8 @@ function decodeForced(memAttr: number, mtePerm: boolean): Stage2Attribute {
   const noTagAccess = (memAttr & 0b1000) !== 0;
   const low = memAttr & 0b111;
   if (noTagAccess && !mtePerm) return reservedAttribute(memAttr, 'MemAttr[3] is RES0 without FEAT_MTE_PERM');
-  if (noTagAccess && low < 0b110) return reservedAttribute(memAttr, 'NoTagAccess only goes with Write-Back and with stage 1 deciding');
+  if (noTagAccess && low < 0b110)
+    return reservedAttribute(memAttr, 'NoTagAccess only goes with Write-Back and with stage 1 deciding');
   const deviceKind = DEVICE_KINDS[low];
   if (deviceKind !== undefined) return { kind: 'device', device: deviceKind };
   switch (low) {
@@ -81,7 +86,8 @@ export const KVM_STAGE2: readonly KvmStage2[] = ['Normal-WB', 'Normal-NC', 'Devi
 /** Narrows a stage-2 name to one that KVM programs; throws RangeError for any other. */
 export function kvmStage2Of(name: string): KvmStage2 {
   const known = KVM_STAGE2.find((candidate) => candidate === name);
-  if (known === undefined) throw new RangeError(`KVM programs no stage-2 type ${name}; expected ${KVM_STAGE2.join(', ')}.`);
+  if (known === undefined)
+    throw new RangeError(`KVM programs no stage-2 type ${name}; expected ${KVM_STAGE2.join(', ')}.`);
   return known;
 }
 

@@ -14,6 +14,13 @@ export interface Choice {
  */
 export function strictnessOf(choices: readonly Choice[], isStrict: (type: string) => boolean): Strictness {
   const relaxed = choices.filter(({ effective }) => !effective.split(' or ').every(isStrict));
-  if (relaxed.length === 0) return { strict: true, why: `whatever a guest asks for, it gets ${[...new Set(choices.map(({ effective }) => effective))].join(' or ')}` };
-  return { strict: false, why: relaxed.map(({ stage1, effective }) => `a guest that asks for ${stage1} gets ${effective}`).join(', ') };
+  if (relaxed.length === 0)
+    return {
+      strict: true,
+      why: `whatever a guest asks for, it gets ${[...new Set(choices.map(({ effective }) => effective))].join(' or ')}`,
+    };
+  return {
+    strict: false,
+    why: relaxed.map(({ stage1, effective }) => `a guest that asks for ${stage1} gets ${effective}`).join(', '),
+  };
 }

@@ -15,20 +15,28 @@ const EXIT = 'each access is an exit, and the VMM makes it';
 const NOT_DESCRIBED = 'has no valid syndrome (ISV = 0): KVM cannot hand it over, and the VM ends';
 
 export function predictTrappedArm64(probe: ProbeName, stage1: Stage1Type, { mte }: Platform): Prediction {
-  if (!ARM64_PROBES.includes(probe)) throw new RangeError(`arm64 has no probe ${probe}; expected ${ARM64_PROBES.join(', ')}.`);
+  if (!ARM64_PROBES.includes(probe))
+    throw new RangeError(`arm64 has no probe ${probe}; expected ${ARM64_PROBES.join(', ')}.`);
   const own = decodeMair(stage1.encoding);
   if (own.kind === 'reserved') return { kind: 'any', why: own.why };
   switch (probe) {
     case 'unaligned-load':
     case 'unaligned-store':
-      return own.kind === 'device' ? stage1Faults(own) : sees('ok', `${EXIT}, in aligned parts where it is not aligned`);
+      return own.kind === 'device'
+        ? stage1Faults(own)
+        : sees('ok', `${EXIT}, in aligned parts where it is not aligned`);
     case 'unaligned-load-simd':
     case 'unaligned-store-simd':
     case 'unaligned-load-pair':
     case 'unaligned-store-pair':
     case 'simd-half-aligned':
     case 'zero-block':
-      return own.kind === 'device' ? stage1Faults(own) : sees('vm-killed', `${probe === 'zero-block' ? 'DC ZVA' : 'an access of more than one general register'} ${NOT_DESCRIBED}`);
+      return own.kind === 'device'
+        ? stage1Faults(own)
+        : sees(
+            'vm-killed',
+            `${probe === 'zero-block' ? 'DC ZVA' : 'an access of more than one general register'} ${NOT_DESCRIBED}`,
+          );
     case 'exclusive':
       return onlyOnWriteBack(own, 'an exclusive access');
     case 'atomic':
@@ -36,7 +44,9 @@ export function predictTrappedArm64(probe: ProbeName, stage1: Stage1Type, { mte 
     case 'fetch':
       return sees('fetch-abort', 'KVM aborts a fetch from where there is no memslot (kvm_handle_guest_abort())');
     case 'tag-retention':
-      return mte ? { kind: 'any', why: `an access to tags ${NOT_DESCRIBED}` } : sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
+      return mte
+        ? { kind: 'any', why: `an access to tags ${NOT_DESCRIBED}` }
+        : sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
     case 'store-bandwidth':
     case 'load-latency':
       return { kind: 'measurement', why: `${EXIT}: it is exits that are timed` };
@@ -59,7 +69,10 @@ function stage1Faults(own: MemoryType): Prediction {
 /** Elsewhere an implementation may fault on stage 1's type first. */
 function onlyOnWriteBack(own: MemoryType, what: string): Prediction {
   if (isWriteBack(own)) return sees('vm-killed', `${what} ${NOT_DESCRIBED}`);
-  return { kind: 'any', why: `${what} may fault on ${nameOf(own)} (IMPLEMENTATION DEFINED); one that does not ${NOT_DESCRIBED}` };
+  return {
+    kind: 'any',
+    why: `${what} may fault on ${nameOf(own)} (IMPLEMENTATION DEFINED); one that does not ${NOT_DESCRIBED}`,
+  };
 }
 
 function isWriteBack(type: MemoryType): boolean {

@@ -23,5 +23,8 @@ export interface TrappedModel {
 /** @param isStrict whether a type neither caches nor combines stores */
 export function trappedStrictness(effective: string, isStrict: (type: string) => boolean): Strictness {
   const strict = effective.split(' or ').every(isStrict);
-  return { strict, why: `every access of a guest is an exit, and the VMM makes it on its own mapping, which is ${effective}` };
+  return {
+    strict,
+    why: `every access of a guest is an exit, and the VMM makes it on its own mapping, which is ${effective}`,
+  };
 }

@@ -1,5 +1,14 @@
 /** The x86 model, of both vendors: what tells them apart is whose nested paging KVM uses, and that is the platform's to say. */
-import type { ArchitectureModel, Attribute, Platform, Prediction, ProbeName, Source, Stage1Type, Strictness } from './model.ts';
+import type {
+  ArchitectureModel,
+  Attribute,
+  Platform,
+  Prediction,
+  ProbeName,
+  Source,
+  Stage1Type,
+  Strictness,
+} from './model.ts';
 import { strictnessOf } from './strictness.ts';
 import { trappedStrictness } from './trapped.ts';
 import { kvmX86Stage2, linuxX86Mapping } from './x86/linux.ts';
@@ -23,14 +32,21 @@ function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform:
 
 function strictness(attribute: Attribute, source: Source, platform: Platform): Strictness {
   const stage2 = kvmX86Stage2(linuxX86Mapping(attribute, source), platform.nestedPaging);
-  if (stage2.paging === 'unknown') return { strict: false, why: 'nobody can tell what KVM makes of it: it uses neither EPT nor NPT, or does not say so' };
+  if (stage2.paging === 'unknown')
+    return {
+      strict: false,
+      why: 'nobody can tell what KVM makes of it: it uses neither EPT nor NPT, or does not say so',
+    };
   const name = nameOfX86Stage2(stage2);
   const found = strictnessOf(
     STAGE1_TYPES.map((stage1) => ({ stage1: stage1.name, effective: effective(stage1, name, platform) })),
     isStrict,
   );
   if (found.strict || stage2.paging !== 'npt' || stage2.type !== 'UC') return found;
-  return { ...found, why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19)` };
+  return {
+    ...found,
+    why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19)`,
+  };
 }
 
 function isStrict(type: string): boolean {
@@ -46,7 +62,8 @@ export const x86: ArchitectureModel = {
   stage1Types: STAGE1_TYPES,
   probes: X86_PROBES,
   hostVma: (attribute, source) => linuxX86Mapping(attribute, source).hostVma,
-  stage2: (attribute, source, { nestedPaging }) => nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), nestedPaging)),
+  stage2: (attribute, source, { nestedPaging }) =>
+    nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), nestedPaging)),
   effective,
   predict,
   strictness,
@@ -54,6 +71,7 @@ export const x86: ArchitectureModel = {
     probes: TRAPPED_PROBES,
     effective: effectiveTrapped,
     predict: (probe) => predictTrappedX86(probe),
-    strictness: (attribute, source, platform) => trappedStrictness(effectiveTrapped(attribute, source, platform), isStrict),
+    strictness: (attribute, source, platform) =>
+      trappedStrictness(effectiveTrapped(attribute, source, platform), isStrict),
   },
 };

@@ -15,9 +15,27 @@ const NOTHING = { fwb: null, faultForwarding: false, mte: false } as const;
 const X86_TYPES = ['UC', 'UC-', 'WC', 'WB'];
 
 const COLUMNS: readonly Column[] = [
-  { name: 'arm64', stage2Name: 'stage 2', model: arm64, platform: { ...NOTHING, fwb: true, faultForwarding: true }, asked: ['Device-nGnRnE', 'Device-nGnRE', 'Normal-NC', 'Normal-WB'] },
-  { name: 'Intel', stage2Name: 'EPT', model: x86, platform: { ...NOTHING, nestedPaging: 'ept', mtrr: 'UC' }, asked: X86_TYPES },
-  { name: 'AMD', stage2Name: 'NPT', model: x86, platform: { ...NOTHING, nestedPaging: 'npt', mtrr: 'UC' }, asked: X86_TYPES },
+  {
+    name: 'arm64',
+    stage2Name: 'stage 2',
+    model: arm64,
+    platform: { ...NOTHING, fwb: true, faultForwarding: true },
+    asked: ['Device-nGnRnE', 'Device-nGnRE', 'Normal-NC', 'Normal-WB'],
+  },
+  {
+    name: 'Intel',
+    stage2Name: 'EPT',
+    model: x86,
+    platform: { ...NOTHING, nestedPaging: 'ept', mtrr: 'UC' },
+    asked: X86_TYPES,
+  },
+  {
+    name: 'AMD',
+    stage2Name: 'NPT',
+    model: x86,
+    platform: { ...NOTHING, nestedPaging: 'npt', mtrr: 'UC' },
+    asked: X86_TYPES,
+  },
 ];
 
 const ATTRIBUTES: readonly Attribute[] = ['default', 'device', 'wc'];
@@ -40,7 +58,10 @@ export function attributeTable(): string {
     ['attribute', ...COLUMNS.map(({ name, stage2Name }) => `${name}: host → ${stage2Name}`), 'strict on'],
     ATTRIBUTES.map((attribute) => [
       `\`${attribute}\``,
-      ...COLUMNS.map((column) => `${column.model.hostVma(attribute, 'cookie')} → ${stage2Of(column, attribute).replace(/^(?:EPT|NPT) /, '')}`),
+      ...COLUMNS.map(
+        (column) =>
+          `${column.model.hostVma(attribute, 'cookie')} → ${stage2Of(column, attribute).replace(/^(?:EPT|NPT) /, '')}`,
+      ),
       strictOn(attribute),
     ]),
   );
@@ -52,7 +73,11 @@ export function guestTable(): string {
     column.asked.map((name) => {
       const stage1 = column.model.stage1Types.find((type) => type.name === name);
       if (stage1 === undefined) throw new Error(`${column.name} has no stage-1 type ${name}`);
-      return [column.name, name, ...ATTRIBUTES.map((attribute) => column.model.effective(stage1, stage2Of(column, attribute), column.platform))];
+      return [
+        column.name,
+        name,
+        ...ATTRIBUTES.map((attribute) => column.model.effective(stage1, stage2Of(column, attribute), column.platform)),
+      ];
     }),
   );
   return markdown(['', 'a guest asks for', ...ATTRIBUTES.map((attribute) => `\`${attribute}\``)], rows);

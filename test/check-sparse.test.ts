@@ -42,7 +42,10 @@ describe('a sparse', () => {
     expect(found(finds, 'echo 0')).toBeNull();
   });
 
-  it.skipIf(spawnSync('sparse', ['--version']).status !== 0)('of this machine finds the mistake of the control (skipped without one)', () => {
-    expect(found('exec sparse "$@"', needsOperator)).not.toBeNull();
-  });
+  it.skipIf(spawnSync('sparse', ['--version']).status !== 0)(
+    'of this machine finds the mistake of the control (skipped without one)',
+    () => {
+      expect(found('exec sparse "$@"', needsOperator)).not.toBeNull();
+    },
+  );
 });

@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { added, complaints, silencedFiles, sparseComplaints } from '../kernel-patches/tools/check/complaints.ts';
 import { CheckRecord } from '../kernel-patches/tools/check/record.ts';
-import { arm64, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86 } from '../kernel-patches/tools/check/targets.ts';
+import {
+  arm64,
+  i386,
+  makeTargets,
+  patchTargets,
+  sourceFiles,
+  sparseTargets,
+  x86,
+} from '../kernel-patches/tools/check/targets.ts';
 import type { Patch } from '../testbed/kernel/series.ts';
 
 function patchOf(...files: string[]): Patch {
@@ -14,22 +22,47 @@ function patchOf(...files: string[]): Patch {
 describe('what is compiled', () => {
   const series = [
     patchOf('mm/memory.c', 'include/linux/mm.h', 'arch/arm64/kvm/mmu.c', 'arch/x86/kvm/mmu/spte.c'),
-    patchOf('mm/memory.c', 'virt/kvm/kvm_main.c', 'drivers/gpu/drm/i915/gvt/kvmgt.c', 'tools/testing/selftests/vfio/a.c'),
+    patchOf(
+      'mm/memory.c',
+      'virt/kvm/kvm_main.c',
+      'drivers/gpu/drm/i915/gvt/kvmgt.c',
+      'tools/testing/selftests/vfio/a.c',
+    ),
   ];
 
   it('is every C file of the series once, where its architecture has it', () => {
     expect(sourceFiles(series, arm64)).toEqual(['arch/arm64/kvm/mmu.c', 'mm/memory.c', 'virt/kvm/kvm_main.c']);
-    expect(sourceFiles(series, x86)).toEqual(['arch/x86/kvm/mmu/spte.c', 'drivers/gpu/drm/i915/gvt/kvmgt.c', 'mm/memory.c', 'virt/kvm/kvm_main.c']);
+    expect(sourceFiles(series, x86)).toEqual([
+      'arch/x86/kvm/mmu/spte.c',
+      'drivers/gpu/drm/i915/gvt/kvmgt.c',
+      'mm/memory.c',
+      'virt/kvm/kvm_main.c',
+    ]);
   });
 
   it('is the folders that use changed headers, and the files outside of them', () => {
-    expect(makeTargets(sourceFiles(series, arm64), arm64)).toEqual(['drivers/vfio/', 'samples/vfio-mdev/', 'arch/arm64/kvm/', 'mm/memory.o']);
+    expect(makeTargets(sourceFiles(series, arm64), arm64)).toEqual([
+      'drivers/vfio/',
+      'samples/vfio-mdev/',
+      'arch/arm64/kvm/',
+      'mm/memory.o',
+    ]);
     expect(makeTargets(sourceFiles(series, i386), i386)).toEqual(i386.folders);
     expect(patchTargets(patchOf('include/linux/mm.h', 'mm/memory.c'), x86)).toEqual(['mm/memory.o']);
-    expect(patchTargets(patchOf('include/linux/vfio.h'), x86)).toEqual(['drivers/vfio/', 'samples/vfio-mdev/', 'drivers/gpu/drm/i915/gvt/kvmgt.o']);
-    expect(patchTargets(patchOf('virt/kvm/kvm_main.c', 'include/linux/kvm_host.h'), arm64)).toEqual(['arch/arm64/kvm/']);
+    expect(patchTargets(patchOf('include/linux/vfio.h'), x86)).toEqual([
+      'drivers/vfio/',
+      'samples/vfio-mdev/',
+      'drivers/gpu/drm/i915/gvt/kvmgt.o',
+    ]);
+    expect(patchTargets(patchOf('virt/kvm/kvm_main.c', 'include/linux/kvm_host.h'), arm64)).toEqual([
+      'arch/arm64/kvm/',
+    ]);
     expect(patchTargets(patchOf('tools/testing/selftests/vfio/a.c'), arm64)).toEqual([]);
-    expect(sparseTargets(sourceFiles(series, x86), x86)).toEqual(['arch/x86/kvm/', 'drivers/gpu/drm/i915/gvt/kvmgt.o', 'mm/memory.o']);
+    expect(sparseTargets(sourceFiles(series, x86), x86)).toEqual([
+      'arch/x86/kvm/',
+      'drivers/gpu/drm/i915/gvt/kvmgt.o',
+      'mm/memory.o',
+    ]);
   });
 });
 
@@ -43,7 +76,11 @@ describe('complaints', () => {
       "Warning: mm/gup.c:7 function parameter 'x' not described",
       'mm/rmap.c:1:1: error: no such thing',
     ];
-    expect(complaints(output)).toEqual(["mm/gup.c: function parameter 'x' not described", 'mm/memory.c: unused variable ‘a’ [-Wunused-variable]', 'mm/rmap.c: no such thing']);
+    expect(complaints(output)).toEqual([
+      "mm/gup.c: function parameter 'x' not described",
+      'mm/memory.c: unused variable ‘a’ [-Wunused-variable]',
+      'mm/rmap.c: no such thing',
+    ]);
   });
 
   it('of sparse are one for each place, with the types below, and without those of gcc', () => {

@@ -54,9 +54,15 @@ describe('bind and unbind', () => {
 
   test('a second bind, and an unbind of what is not bound, change nothing', async () => {
     have(NVME);
-    expect(planUnbind(machine.port, ADDRESS, PLAIN)).toMatchObject({ steps: [], notes: [`${ADDRESS} is not bound to vfio-pci`] });
+    expect(planUnbind(machine.port, ADDRESS, PLAIN)).toMatchObject({
+      steps: [],
+      notes: [`${ADDRESS} is not bound to vfio-pci`],
+    });
     await take(planBind(machine.port, ADDRESS, PLAIN));
-    expect(planBind(machine.port, ADDRESS, PLAIN)).toMatchObject({ steps: [], notes: [`${ADDRESS} is bound to vfio-pci already`] });
+    expect(planBind(machine.port, ADDRESS, PLAIN)).toMatchObject({
+      steps: [],
+      notes: [`${ADDRESS} is bound to vfio-pci already`],
+    });
   });
 
   test('an override that was there comes back', async () => {
@@ -101,7 +107,9 @@ describe('a group', () => {
 
   test('that another driver has a part of is told, with what to do', () => {
     have(NVME, OTHER, BRIDGE);
-    expect(planBind(machine.port, ADDRESS, PLAIN).notes).toEqual([`VFIO refuses ${ADDRESS} until its IOMMU group 8 has no other driver: 0000:04:00.1 has e1000e. --group binds them too`]);
+    expect(planBind(machine.port, ADDRESS, PLAIN).notes).toEqual([
+      `VFIO refuses ${ADDRESS} until its IOMMU group 8 has no other driver: 0000:04:00.1 has e1000e. --group binds them too`,
+    ]);
   });
 
   test('is bound and given back as a whole, but its bridges', async () => {
@@ -144,7 +152,9 @@ describe('what cannot be bound', () => {
   test('a device that another driver takes all the same is given back', async () => {
     const before = have(NVME).state();
     const plan = planBind(machine.port, ADDRESS, PLAIN);
-    const steps = plan.steps.filter(({ action }) => !(action.kind === 'write' && action.path.endsWith('driver_override')));
+    const steps = plan.steps.filter(
+      ({ action }) => !(action.kind === 'write' && action.path.endsWith('driver_override')),
+    );
     expect(await codeOf(() => take({ ...plan, steps }))).toBe('E_BIND');
     expect(machine.state()).toEqual(before);
   });
@@ -168,7 +178,12 @@ describe('whatever fails at whichever write, everything is as it was', () => {
   const OTHER: FakeDevice = { address: '0000:04:00.1', driver: 'e1000e', group: '8', classCode: '0x020000' };
 
   /** Runs `plan` once to count its writes, then again and again with each write disturbed. */
-  async function eachWrite(prepare: () => Promise<void>, plan: () => Plan, disturb: (controller: AbortController) => void, code: string): Promise<number> {
+  async function eachWrite(
+    prepare: () => Promise<void>,
+    plan: () => Plan,
+    disturb: (controller: AbortController) => void,
+    code: string,
+  ): Promise<number> {
     have(NVME, OTHER);
     await prepare();
     const earlier = machine.writes;
@@ -204,7 +219,12 @@ describe('whatever fails at whichever write, everything is as it was', () => {
       if (count >= 3) refuse();
     };
     const failure = take(planBind(machine.port, ADDRESS, PLAIN));
-    await expect(failure).rejects.toMatchObject({ code: 'E_BIND', message: expect.stringContaining(`could not be put back: echo > /sys/bus/pci/devices/${ADDRESS}/driver_override; echo ${ADDRESS} > /sys/bus/pci/drivers/nvme/bind`) });
+    await expect(failure).rejects.toMatchObject({
+      code: 'E_BIND',
+      message: expect.stringContaining(
+        `could not be put back: echo > /sys/bus/pci/devices/${ADDRESS}/driver_override; echo ${ADDRESS} > /sys/bus/pci/drivers/nvme/bind`,
+      ),
+    });
   });
 
   test('without the right to, the user is told so', async () => {

@@ -23,7 +23,14 @@ const POWER = [0x01, 0, 0, 0];
 
 describe('where the MSI-X table is', () => {
   test('behind other capabilities', () => {
-    expect(parseMsix(config([[0x60, POWER], [0x40, MSIX]]))).toEqual({
+    expect(
+      parseMsix(
+        config([
+          [0x60, POWER],
+          [0x40, MSIX],
+        ]),
+      ),
+    ).toEqual({
       vectors: 65,
       table: { bar: 0, offset: 0x2000n, length: 1040n },
       pending: { bar: 0, offset: 0x3000n, length: 16n },
@@ -31,13 +38,24 @@ describe('where the MSI-X table is', () => {
   });
 
   test('in another BAR', () => {
-    expect(parseMsix(config([[0x40, [0x11, 0, 0, 0, 0x04, 0, 0, 0xf0, 0x0c, 0, 0, 0xf0]]]))).toMatchObject({ vectors: 1, table: { bar: 4, offset: 0xf000_0000n }, pending: { bar: 4, offset: 0xf000_0008n } });
+    expect(parseMsix(config([[0x40, [0x11, 0, 0, 0, 0x04, 0, 0, 0xf0, 0x0c, 0, 0, 0xf0]]]))).toMatchObject({
+      vectors: 1,
+      table: { bar: 4, offset: 0xf000_0000n },
+      pending: { bar: 4, offset: 0xf000_0008n },
+    });
   });
 
   test.each([
     ['no capabilities', new Uint8Array(256)],
     ['no MSI-X', config([[0x40, POWER]])],
-    ['a list that runs in a circle', config([[0x40, POWER], [0x60, POWER], [0x40, POWER]])],
+    [
+      'a list that runs in a circle',
+      config([
+        [0x40, POWER],
+        [0x60, POWER],
+        [0x40, POWER],
+      ]),
+    ],
     ['64 bytes, as for others than root', config([[0x40, MSIX]]).slice(0, 64)],
     ['a capability that leaves the space', config([[0xf8, MSIX.slice(0, 8)]])],
   ])('nowhere: %s', (_name, space) => {
@@ -45,10 +63,12 @@ describe('where the MSI-X table is', () => {
   });
 
   test('whatever a device says, reading it ends', () => {
-    fc.assert(fc.property(fc.uint8Array({ minLength: 0, maxLength: 256 }), (space) => {
-      const found = parseMsix(space);
-      expect(found === null || found.table.bar < 8).toBe(true);
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 0, maxLength: 256 }), (space) => {
+        const found = parseMsix(space);
+        expect(found === null || found.table.bar < 8).toBe(true);
+      }),
+    );
   });
 });
 
@@ -60,7 +80,12 @@ describe('the list', () => {
     machine = new FakeMachine([
       { address: '0000:03:00.0', driver: 'pcieport', group: '7', classCode: '0x060400' },
       { address: '0000:04:00.0', driver: 'nvme', group: '8', config: config([[0x40, MSIX]]) },
-      { address: '0000:04:00.1', group: '8', classCode: '0x020000', resource: '0x000000000000c000 0x000000000000c03f 0x0000000000040101' },
+      {
+        address: '0000:04:00.1',
+        group: '8',
+        classCode: '0x020000',
+        resource: '0x000000000000c000 0x000000000000c03f 0x0000000000040101',
+      },
     ]);
     for (const name of ['resource2', 'resource2_wc']) machine.file(`${machine.folderOf('0000:04:00.0')}/${name}`, '');
     return machine;
@@ -90,12 +115,23 @@ describe('the list', () => {
     have();
     expect(devicesInJson(listDevices(machine.port, false))).toMatchObject({
       schema: 'wcvmm.devices/1',
-      devices: [{ address: '0000:04:00.0', className: 'NVMe', driver: 'nvme', iommuGroup: '8', msix: { vectors: 65, table: { bar: 0, offset: 8192, length: 1040 } }, vfio: { kind: 'not-asked' } }],
+      devices: [
+        {
+          address: '0000:04:00.0',
+          className: 'NVMe',
+          driver: 'nvme',
+          iommuGroup: '8',
+          msix: { vectors: 65, table: { bar: 0, offset: 8192, length: 1040 } },
+          vfio: { kind: 'not-asked' },
+        },
+      ],
     });
   });
 
   test('of a machine without PCI', () => {
     machine = new FakeMachine();
-    expect(renderDevices(listDevices(machine.port, false), false, { columns: 100, color: false })).toMatch(/^no PCI device/);
+    expect(renderDevices(listDevices(machine.port, false), false, { columns: 100, color: false })).toMatch(
+      /^no PCI device/,
+    );
   });
 });

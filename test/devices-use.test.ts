@@ -41,7 +41,10 @@ function partition(of: string): string {
 }
 
 function mounted(number: string, point: string, source: string): void {
-  machine.file('/proc/self/mountinfo', `22 1 0:20 / /proc rw - proc proc rw\n36 35 ${number} / ${point} rw,noatime shared:1 - ext4 ${source} rw\n`);
+  machine.file(
+    '/proc/self/mountinfo',
+    `22 1 0:20 / /proc rw - proc proc rw\n36 35 ${number} / ${point} rw,noatime shared:1 - ext4 ${source} rw\n`,
+  );
 }
 
 describe('a disk', () => {
@@ -131,5 +134,7 @@ test.each([['/dev/vfio/9'], ['/dev/vfio/devices/vfio3']])('a process that has %s
 });
 
 test('mountinfo: optional fields, and lines that are none', () => {
-  expect(parseMountinfo('36 35 98:0 /mnt1 /mnt2 rw shared:1 master:2 - ext3 /dev/root rw\ngarbage\n\n')).toEqual([{ device: '98:0', source: '/dev/root', point: '/mnt2' }]);
+  expect(parseMountinfo('36 35 98:0 /mnt1 /mnt2 rw shared:1 master:2 - ext3 /dev/root rw\ngarbage\n\n')).toEqual([
+    { device: '98:0', source: '/dev/root', point: '/mnt2' },
+  ]);
 });

@@ -5,7 +5,15 @@ import { projectRoot } from '../common/paths.ts';
 import { ERROR_CODES } from '../common/errors.ts';
 
 const page = readFileSync(join(projectRoot, 'docs/errors.md'), 'utf8');
-const sections = new Map(page.split(/^### /m).slice(1).map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n')).split(/^## /m)[0]?.trim() ?? '']));
+const sections = new Map(
+  page
+    .split(/^### /m)
+    .slice(1)
+    .map((section) => [
+      section.slice(0, section.indexOf('\n')),
+      section.slice(section.indexOf('\n')).split(/^## /m)[0]?.trim() ?? '',
+    ]),
+);
 
 function sources(folder: string): readonly string[] {
   return readdirSync(join(projectRoot, folder), { recursive: true, encoding: 'utf8' })
@@ -13,7 +21,7 @@ function sources(folder: string): readonly string[] {
     .map((name) => readFileSync(join(projectRoot, folder, name), 'utf8'));
 }
 
-test('the page has every code, once, in the code\'s order, and no other', () => {
+test("the page has every code, once, in the code's order, and no other", () => {
   expect([...sections.keys()]).toEqual(ERROR_CODES);
 });
 

@@ -27,7 +27,10 @@ test('its commands run as they stand there', () => {
   for (const command of commands) {
     const [program, ...args] = command.split(' ');
     expect(program).toBe('wcvmm');
-    const { status, stderr } = spawnSync(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), ...args], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), ...args], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
     expect([command, status, stderr]).toEqual([command, 0, '']);
   }
   const written = commands.flatMap((command) => command.match(/(?<=--\w+ )\S+/g) ?? []);
@@ -36,12 +39,17 @@ test('its commands run as they stand there', () => {
 
 test.each(VERDICTS)('its table says what becomes of %s', (verdict) => {
   const [, junit = '', tap = ''] = new RegExp(`^\\| ${verdict} \\| (.*) \\| (.*) \\|$`, 'm').exec(page) ?? [];
-  const sample = sampleReport({ checks: sampleReport().checks.slice(0, 1), windows: sampleReport().windows.slice(0, 1) });
+  const sample = sampleReport({
+    checks: sampleReport().checks.slice(0, 1),
+    windows: sampleReport().windows.slice(0, 1),
+  });
   const reports = [{ name: 'arm64', report: changeChecks(sample, () => ({ verdict, note: 'the reason' })) }];
   const element = /<testcase [^>]*stage1-self-check"(?:\/>|>(<\w+))/.exec(formatJunit(reports));
   expect(`${element?.[1] ?? 'passed'}`).toBe(/^`(<\w+)>`/.exec(junit)?.[1] ?? junit);
   const point = readTap(formatTap(reports))[0]?.subtests.at(-1);
-  expect(`${point?.ok === true ? 'ok' : 'not ok'}${point?.directive ? ` # ${point.directive}` : ''}`).toBe(/^`([^`]*)`/.exec(tap)?.[1]);
+  expect(`${point?.ok === true ? 'ok' : 'not ok'}${point?.directive ? ` # ${point.directive}` : ''}`).toBe(
+    /^`([^`]*)`/.exec(tap)?.[1],
+  );
 });
 
 test('its size limit is the one that is kept', () => {

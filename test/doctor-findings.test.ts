@@ -21,7 +21,8 @@ function finding({ findings }: Diagnosis, id: string): Finding | undefined {
 }
 
 function x86(vendor: 'GenuineIntel' | 'AuthenticAMD', flags: string, parameter = ''): Stub {
-  const path = vendor === 'GenuineIntel' ? '/sys/module/kvm_intel/parameters/ept' : '/sys/module/kvm_amd/parameters/npt';
+  const path =
+    vendor === 'GenuineIntel' ? '/sys/module/kvm_intel/parameters/ept' : '/sys/module/kvm_amd/parameters/npt';
   return { texts: { '/proc/cpuinfo': `vendor_id\t: ${vendor}\nflags\t\t: fpu ${flags}\n`, [path]: parameter } };
 }
 
@@ -31,7 +32,12 @@ describe('which kind of KVM', () => {
     ['EPT switched off', x86('GenuineIntel', 'vmx', 'N\n'), 'missing', /shadow page tables/],
     ['EPT below another hypervisor', x86('GenuineIntel', 'vmx hypervisor', 'Y\n'), 'note', /hypervisor below/],
     ['NPT', x86('AuthenticAMD', 'svm', '1\n'), 'note', /no window can be made strict/],
-    ['a page-table-based one', { ...x86('AuthenticAMD', 'hypervisor'), folders: { '/sys/module/kvm_pvm': [] } }, 'missing', /kvm_pvm.*says nothing about stage 2/],
+    [
+      'a page-table-based one',
+      { ...x86('AuthenticAMD', 'hypervisor'), folders: { '/sys/module/kvm_pvm': [] } },
+      'missing',
+      /kvm_pvm.*says nothing about stage 2/,
+    ],
     ['one in software', x86('GenuineIntel', 'hypervisor'), 'missing', /in software/],
   ] as const)('%s', (name, stub, state, detail) => {
     const found = finding(look(stub), 'kvm-kind');
@@ -45,8 +51,20 @@ describe('what is in the way of verify', () => {
   const bound: Stub = {
     ...stubDevice('vfio-pci', '5'),
     nodes: { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok', '/dev/kvm': 'ok' },
-    folders: { ...stubDevice('vfio-pci', '5').folders, '/sys/kernel/iommu_groups': ['5'], '/sys/bus/pci/drivers/vfio-pci': [], '/sys/bus/pci/devices': ['0000:01:00.0'] },
-    ioctls: { [API_VERSION]: () => 12, [BIND]: () => 0, 0x3b81: () => 0, 0x3b77: () => 0, 0x3b6c: () => 0, [FEATURE]: () => 0 },
+    folders: {
+      ...stubDevice('vfio-pci', '5').folders,
+      '/sys/kernel/iommu_groups': ['5'],
+      '/sys/bus/pci/drivers/vfio-pci': [],
+      '/sys/bus/pci/devices': ['0000:01:00.0'],
+    },
+    ioctls: {
+      [API_VERSION]: () => 12,
+      [BIND]: () => 0,
+      0x3b81: () => 0,
+      0x3b77: () => 0,
+      0x3b6c: () => 0,
+      [FEATURE]: () => 0,
+    },
   };
 
   test('an architecture without a guest', () => {
@@ -55,7 +73,10 @@ describe('what is in the way of verify', () => {
 
   test('nothing at all is told line by line', () => {
     const diagnosis = look({});
-    expect(diagnosis.verify).toEqual({ runs: false, blockedBy: ['kvm', 'kvm-kind', 'iommu', 'vfio', 'vfio-pci', 'device', 'cookies'] });
+    expect(diagnosis.verify).toEqual({
+      runs: false,
+      blockedBy: ['kvm', 'kvm-kind', 'iommu', 'vfio', 'vfio-pci', 'device', 'cookies'],
+    });
     expect(diagnosis.findings.filter(({ state }) => state === 'missing').map(({ mend }) => mend)).not.toContain(null);
   });
 
@@ -79,7 +100,10 @@ describe('what is in the way of verify', () => {
   test('a device that another driver uses', () => {
     const used = { ...bound, ...stubDevice('nvme', '5') };
     expect(finding(look(used, { device: '0000:01:00.0' }), 'device')).toMatchObject({ state: 'missing', blocks: true });
-    expect(finding(look(used, { device: '0000:01:00.0', source: 'sysfs' }), 'device')).toMatchObject({ state: 'missing', blocks: true });
+    expect(finding(look(used, { device: '0000:01:00.0', source: 'sysfs' }), 'device')).toMatchObject({
+      state: 'missing',
+      blocks: true,
+    });
   });
 
   test('an address that is none is a mistake of the command line, not of the machine', () => {
@@ -87,7 +111,10 @@ describe('what is in the way of verify', () => {
   });
 
   test('a machine that may not open /dev/kvm', () => {
-    expect(finding(look({ nodes: { '/dev/kvm': 'EACCES' } }), 'kvm')).toMatchObject({ state: 'missing', mend: expect.stringContaining('root') });
+    expect(finding(look({ nodes: { '/dev/kvm': 'EACCES' } }), 'kvm')).toMatchObject({
+      state: 'missing',
+      mend: expect.stringContaining('root'),
+    });
   });
 
   test('nothing stays open', () => {
@@ -98,7 +125,12 @@ describe('what is in the way of verify', () => {
 });
 
 function limits(locked: string, held: string): Stub {
-  return { texts: { '/proc/self/limits': `Max locked memory         ${locked}              ${locked}              bytes\n`, '/proc/self/status': `CapEff:\t${held}\n` } };
+  return {
+    texts: {
+      '/proc/self/limits': `Max locked memory         ${locked}              ${locked}              bytes\n`,
+      '/proc/self/status': `CapEff:\t${held}\n`,
+    },
+  };
 }
 
 describe('limits', () => {

@@ -23,7 +23,13 @@ async function traced(arch: string): Promise<{ stdout: string; trace: string }> 
     machine,
     options: { cpu: null, iommu: true, memory: 1024, extra: ['-trace', `enable=memory_region_ops_*,file=${file}`] },
     files: {
-      kernel: await ensureKernel({ target: machine.kernel, variant: 'patched', source: undefined, progress: silent, signal }),
+      kernel: await ensureKernel({
+        target: machine.kernel,
+        variant: 'patched',
+        source: undefined,
+        progress: silent,
+        signal,
+      }),
       ...(await ensureRootfs(machine, silent, signal)),
     },
     command: { args: ['node', '/wcvmm/dist/test/inside/access-width.js', String(ROUNDS)], env: {}, interactive: false },
@@ -43,7 +49,9 @@ const MARK = ' value 0x77636d6d size 4 ';
 /** `write 8 at 0x28`, with how often it is in the trace after the mark, of that NVMe controller that was accessed the most: the kernel has the other. */
 function accessesIn(trace: string): ReadonlyMap<string, number> {
   const byRegion = new Map<string, string[]>();
-  for (const [, kind = '', region = '', address = '', size = ''] of trace.slice(trace.indexOf(MARK)).matchAll(/^memory_region_ops_(read|write) .*?mr (\S+) addr (\S+) .*?size (\d+) name 'nvme'$/gm)) {
+  for (const [, kind = '', region = '', address = '', size = ''] of trace
+    .slice(trace.indexOf(MARK))
+    .matchAll(/^memory_region_ops_(read|write) .*?mr (\S+) addr (\S+) .*?size (\d+) name 'nvme'$/gm)) {
     const accesses = byRegion.get(region) ?? [];
     accesses.push(`${kind} ${size} at 0x${(BigInt(address) & 0xfffn).toString(16)}`);
     byRegion.set(region, accesses);

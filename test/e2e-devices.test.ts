@@ -33,7 +33,9 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
     );
     expect([bind, driver]).toEqual(['[0]\n', 'vfio-pci\n[0]\n']);
     expect(doctor).toContain(`${NVME} (1b36:0010) opens through iommufd\n`);
-    expect(listed).toMatch(/0000:04:00\.0 {2}1b36:0010 {2}NVMe, driver vfio-pci\n {4}IOMMU group 8\n {4}bar0 {6}16K {2}64-bit {2}cookie: default device wc; sysfs: device\n/);
+    expect(listed).toMatch(
+      /0000:04:00\.0 {2}1b36:0010 {2}NVMe, driver vfio-pci\n {4}IOMMU group 8\n {4}bar0 {6}16K {2}64-bit {2}cookie: default device wc; sysfs: device\n/,
+    );
     expect([unbind, after, override, left]).toEqual(['[0]\n', 'nvme\n[0]\n', '(null)\n[0]\n', '[0]\n']);
     // The driver did not only get it, it works with it again.
     expect(disk).toBe('1\n[0]\n');
@@ -41,7 +43,13 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
 
   test('is refused while its disk is mounted, and changed by nothing but --force', async () => {
     const mount = `mount -t ext4 -o ro /dev/$(basename ${FOLDER}/nvme/*/nvme*n1) /mnt && ls /mnt/bin`;
-    const [mounted, refused, driver, unmount, bound] = await each(mount, `${WCVMM} bind ${NVME}`, DRIVER, 'umount /mnt', `${WCVMM} bind ${NVME}; ${DRIVER}`);
+    const [mounted, refused, driver, unmount, bound] = await each(
+      mount,
+      `${WCVMM} bind ${NVME}`,
+      DRIVER,
+      'umount /mnt',
+      `${WCVMM} bind ${NVME}; ${DRIVER}`,
+    );
     expect(mounted).toContain('node\n[0]');
     expect(refused).toMatch(/E_DEVICE_IN_USE: 0000:04:00\.0 is in use: nvme\dn1 is mounted on \/mnt\. .*--force/);
     expect(refused).toContain('[2]');
@@ -54,15 +62,27 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
       `node /wcvmm/dist/test/inside/hold.js /dev/vfio/devices/vfio0 ${WCVMM} unbind 0000:01:00.0`,
       `node /wcvmm/dist/test/inside/hold.js /dev/vfio/5 ${WCVMM} unbind 0000:01:00.0`,
     );
-    for (const said of [held, group]) expect(said).toMatch(/E_DEVICE_IN_USE: .* process \d+ \(node\) has it open[^]*\[2\]/);
+    for (const said of [held, group])
+      expect(said).toMatch(/E_DEVICE_IN_USE: .* process \d+ \(node\) has it open[^]*\[2\]/);
   });
 
   test('is told as in use by whatever needs it, while a guest has it', async () => {
     const device = '0000:01:00.0';
-    const commands = [['verify', '-d', device], ['verify', '-d', device, '--iommu', 'container'], ['unbind', device], ['devices'], ['doctor', '-d', device], ['doctor']];
-    const { stdout } = await insideScript('while-running', ['bad-loop.elf', device, JSON.stringify(commands)], { inputs: ['arm64-tests/build/bad-loop.elf'], timeout: SLOW });
+    const commands = [
+      ['verify', '-d', device],
+      ['verify', '-d', device, '--iommu', 'container'],
+      ['unbind', device],
+      ['devices'],
+      ['doctor', '-d', device],
+      ['doctor'],
+    ];
+    const { stdout } = await insideScript('while-running', ['bad-loop.elf', device, JSON.stringify(commands)], {
+      inputs: ['arm64-tests/build/bad-loop.elf'],
+      timeout: SLOW,
+    });
     const [cdev, group, unbind, devices, doctor, other] = [...findings(stdout).values()] as readonly Finished[];
-    for (const refused of [cdev, group]) expect(refused?.stderr).toMatch(/E_DEVICE_DRIVER: 0000:01:00\.0 is in use by another process/);
+    for (const refused of [cdev, group])
+      expect(refused?.stderr).toMatch(/E_DEVICE_DRIVER: 0000:01:00\.0 is in use by another process/);
     expect(unbind?.stderr).toMatch(/E_DEVICE_IN_USE: .* process \d+ \(node\) has it open/);
     expect(devices?.stdout).toMatch(/0000:01:00\.0[^]*in use: process \d+ \(node\) has it open\n\n0000:02/);
     expect(doctor?.stdout).toMatch(/missing {2}device .*is in use by another process/);
@@ -79,8 +99,20 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
 
 test('the list of a testbed', { timeout: SLOW * 1000 }, async () => {
   const [json] = await each(`${WCVMM} devices --json`);
-  const { devices } = JSON.parse(json?.replace(/\[0\]\n$/, '') ?? '') as { devices: readonly { address: string; driver: string; bars: readonly { size: number }[]; vfio: { regions?: readonly { attributes: readonly string[] }[] } }[] };
-  expect(devices.map(({ address, driver }) => [address, driver])).toEqual([['0000:01:00.0', 'vfio-pci'], ['0000:02:00.0', 'vfio-pci'], ['0000:03:00.0', 'vfio-pci'], [NVME, 'nvme']]);
+  const { devices } = JSON.parse(json?.replace(/\[0\]\n$/, '') ?? '') as {
+    devices: readonly {
+      address: string;
+      driver: string;
+      bars: readonly { size: number }[];
+      vfio: { regions?: readonly { attributes: readonly string[] }[] };
+    }[];
+  };
+  expect(devices.map(({ address, driver }) => [address, driver])).toEqual([
+    ['0000:01:00.0', 'vfio-pci'],
+    ['0000:02:00.0', 'vfio-pci'],
+    ['0000:03:00.0', 'vfio-pci'],
+    [NVME, 'nvme'],
+  ]);
   expect(devices[2]?.bars[2]?.size).toBe(2 ** 33);
   expect(devices[2]?.vfio.regions?.[2]?.attributes).toEqual(['default', 'device', 'wc']);
 });

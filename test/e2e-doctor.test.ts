@@ -20,23 +20,51 @@ const SLOW = 300;
 
 describe('doctor', { timeout: SLOW * 1000 }, () => {
   test('on the patched kernel everything is there, and verify runs', async () => {
-    const [plain, json, verify] = await inOneBoot([['doctor'], ['doctor', '--json'], ['verify', ...DEVICE]], { timeout: SLOW });
+    const [plain, json, verify] = await inOneBoot([['doctor'], ['doctor', '--json'], ['verify', ...DEVICE]], {
+      timeout: SLOW,
+    });
     expect(plain?.stdout).toContain('✓ wcvmm verify --source cookie would run here');
     expect(plain?.code).toBe(0);
-    expect(states(json ?? fail())).toMatchObject({ architecture: 'ok', kvm: 'ok', 'kvm-kind': 'ok', vm: 'ok', fwb: 'ok', iommu: 'ok', vfio: 'ok', 'vfio-pci': 'ok', device: 'ok', cookies: 'ok', 'huge-pfnmaps': 'ok', debugfs: 'ok', 'stage2-dump': 'ok' });
+    expect(states(json ?? fail())).toMatchObject({
+      architecture: 'ok',
+      kvm: 'ok',
+      'kvm-kind': 'ok',
+      vm: 'ok',
+      fwb: 'ok',
+      iommu: 'ok',
+      vfio: 'ok',
+      'vfio-pci': 'ok',
+      device: 'ok',
+      cookies: 'ok',
+      'huge-pfnmaps': 'ok',
+      debugfs: 'ok',
+      'stage2-dump': 'ok',
+    });
     agree(plain, verify);
   });
 
   test('on a stock kernel the cookies are missing, and each source is told apart', async () => {
     const sources = ['cookie', 'sysfs', 'legacy'] as const;
-    const found = await inOneBoot(sources.flatMap((source) => [['doctor', ...DEVICE, '--source', source], ['verify', ...DEVICE, '--source', source]]), { kernel: 'stock', timeout: SLOW });
+    const found = await inOneBoot(
+      sources.flatMap((source) => [
+        ['doctor', ...DEVICE, '--source', source],
+        ['verify', ...DEVICE, '--source', source],
+      ]),
+      { kernel: 'stock', timeout: SLOW },
+    );
     expect(found.map(({ code }) => code)).toEqual([1, 2, 0, 0, 0, 0]);
     for (const index of [0, 2, 4]) agree(found[index], found[index + 1]);
     expect(found[0]?.stdout).toMatch(/missing {2}cookies .*VFIO_DEVICE_FEATURE_MMAP_COOKIE \(probed\)/);
   });
 
   test('without an IOMMU', async () => {
-    const [cookie, sysfs] = await inOneBoot([['doctor', ...DEVICE], ['doctor', ...DEVICE, '--source', 'sysfs']], { iommu: false, timeout: SLOW });
+    const [cookie, sysfs] = await inOneBoot(
+      [
+        ['doctor', ...DEVICE],
+        ['doctor', ...DEVICE, '--source', 'sysfs'],
+      ],
+      { iommu: false, timeout: SLOW },
+    );
     expect([cookie?.code, sysfs?.code]).toEqual([1, 0]);
     expect(cookie?.stdout).toMatch(/would not run here: iommu, /);
   });

@@ -25,7 +25,16 @@ describe.each([
     hostVma: 'Device-nGnRnE',
     mappedIsStrict: true,
     relaxed: 'Normal-WB',
-    killed: ['unaligned-load-simd', 'unaligned-store-simd', 'unaligned-load-pair', 'unaligned-store-pair', 'simd-half-aligned', 'zero-block', 'exclusive', 'atomic'],
+    killed: [
+      'unaligned-load-simd',
+      'unaligned-store-simd',
+      'unaligned-load-pair',
+      'unaligned-store-pair',
+      'simd-half-aligned',
+      'zero-block',
+      'exclusive',
+      'atomic',
+    ],
   },
 ])('--enforce on the $arch testbed', async ({ arch, guest, stage2, hostVma, mappedIsStrict, relaxed, killed }) => {
   const [mapped, trapped, pointless, run] = await inOneBoot(
@@ -76,7 +85,10 @@ describe.each([
 
   test('run says what is trapped', () => {
     expect(run?.stderr).toMatch(/^bar2:0\+64K device at gpa 0x100000000: trapped: no memslot, 0 accesses were exits$/m);
-    expect(JSON.parse(run?.stdout.slice(run.stdout.indexOf('{')) ?? '')).toMatchObject({ exit: { kind: 'done' }, windows: [{ trapped: { exits: 0 } }, { attribute: 'wc' }] });
+    expect(JSON.parse(run?.stdout.slice(run.stdout.indexOf('{')) ?? '')).toMatchObject({
+      exit: { kind: 'done' },
+      windows: [{ trapped: { exits: 0 } }, { attribute: 'wc' }],
+    });
     expect(run?.code).toBe(0);
   });
 

@@ -14,7 +14,11 @@ const CASES: readonly (readonly [string, readonly string[], string])[] = [
   ['a missing device', ['verify', '-d', '0000:7f:00.0'], 'E_DEVICE_ABSENT'],
   ['no device', ['verify'], 'E_USAGE'],
   ['a device bound to another driver', ['verify', '-d', '0000:04:00.0'], 'E_DEVICE_DRIVER'],
-  ['a device bound to another driver, by sysfs', ['verify', '-d', '0000:04:00.0', '--source', 'sysfs'], 'E_DEVICE_DRIVER'],
+  [
+    'a device bound to another driver, by sysfs',
+    ['verify', '-d', '0000:04:00.0', '--source', 'sysfs'],
+    'E_DEVICE_DRIVER',
+  ],
   ['a guest image that is no ELF', ['run', ...DEVICE, '/wcvmm/package.json'], 'E_GUEST_IMAGE'],
   ['a guest image that is missing', ['run', ...DEVICE, '/nowhere'], 'E_GUEST_IMAGE'],
   ['a guest that loops for ever', ['run', ...DEVICE, '--timeout', '1', 'bad-loop.elf'], 'E_GUEST_TIMEOUT'],
@@ -28,7 +32,9 @@ const CASES: readonly (readonly [string, readonly string[], string])[] = [
 ];
 
 /** Copied into the working directory of the commands. */
-const BAD_GUESTS = ['loop', 'magic', 'count', 'record', 'silent', 'status', 'stray'].map((name) => `arm64-tests/build/bad-${name}.elf`);
+const BAD_GUESTS = ['loop', 'magic', 'count', 'record', 'silent', 'status', 'stray'].map(
+  (name) => `arm64-tests/build/bad-${name}.elf`,
+);
 
 describe('what goes wrong is told with a code, and ends with 2', async () => {
   const results = await inOneBoot(
@@ -46,7 +52,13 @@ describe('what goes wrong is told with a code, and ends with 2', async () => {
 });
 
 test('without an IOMMU the device is refused, and sysfs still works', async () => {
-  const [vfio, sysfs] = await inOneBoot([['verify', ...DEVICE], ['verify', ...DEVICE, '--source', 'sysfs']], { iommu: false });
+  const [vfio, sysfs] = await inOneBoot(
+    [
+      ['verify', ...DEVICE],
+      ['verify', ...DEVICE, '--source', 'sysfs'],
+    ],
+    { iommu: false },
+  );
   expect(vfio?.stderr).toContain('E_NO_IOMMU');
   expect(vfio?.code).toBe(2);
   expect(sysfs?.code).toBe(0);

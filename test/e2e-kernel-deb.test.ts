@@ -26,11 +26,23 @@ CONFIG_DEBUG_INFO_DWARF5=y
 async function instanceConfig(path: string): Promise<void> {
   const overridden = new Set([...otherwise.matchAll(/CONFIG_\w+/g)].map(([option]) => option));
   const base = readFileSync(join(projectRoot, 'kernel-patches/configs/x86.config'), 'utf8').split('\n');
-  writeFileSync(`${path}.all`, `${base.filter((line) => !overridden.has(/CONFIG_\w+/.exec(line)?.[0] ?? '')).join('\n')}\n${otherwise}`);
+  writeFileSync(
+    `${path}.all`,
+    `${base.filter((line) => !overridden.has(/CONFIG_\w+/.exec(line)?.[0] ?? '')).join('\n')}\n${otherwise}`,
+  );
   await withLock(join(cacheRoot(), 'locks/kernel-deb-x86'), async () => {
     const tree = new KernelTree(join(cacheRoot(), 'kernel-deb/x86'), 'all');
-    await tree.bringTo((await sourceAtHand(undefined)) ?? (await fetchSource(silent, never)), await readSeries(), silent, never);
-    await make({ tree: tree.path, arch: 'x86', crossCompile: '', env: {}, signal: never }, [`KCONFIG_CONFIG=${path}`, `KCONFIG_ALLCONFIG=${path}.all`, 'allnoconfig']);
+    await tree.bringTo(
+      (await sourceAtHand(undefined)) ?? (await fetchSource(silent, never)),
+      await readSeries(),
+      silent,
+      never,
+    );
+    await make({ tree: tree.path, arch: 'x86', crossCompile: '', env: {}, signal: never }, [
+      `KCONFIG_CONFIG=${path}`,
+      `KCONFIG_ALLCONFIG=${path}.all`,
+      'allnoconfig',
+    ]);
   });
 }
 
@@ -50,10 +62,51 @@ function run(program: string, args: readonly string[]): { status: number | null;
 
 /** Switches on and waits for power-off. Returns what the serial console said. */
 function boot(disk: string): string {
-  const machine = ['-M', 'q35,kernel-irqchip=split', '-cpu', 'max,+svm,+npt', '-smp', '2', '-accel', 'tcg,thread=single', '-m', '1024M'];
-  const quiet = ['-nodefaults', '-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot', '-serial', 'stdio'];
-  const device = ['-device', 'intel-iommu,intremap=on', '-object', 'memory-backend-ram,id=bar,size=4M,share=on', '-device', 'pcie-root-port,id=port1,bus=pcie.0,addr=1,chassis=1', '-device', 'ivshmem-plain,memdev=bar,bus=port1'];
-  const { stdout, stderr } = run('timeout', ['900', 'qemu-system-x86_64', ...machine, ...quiet, ...device, '-drive', `file=${disk},format=raw,if=none,id=disk`, '-device', 'virtio-blk-pci,drive=disk,bootindex=1']);
+  const machine = [
+    '-M',
+    'q35,kernel-irqchip=split',
+    '-cpu',
+    'max,+svm,+npt',
+    '-smp',
+    '2',
+    '-accel',
+    'tcg,thread=single',
+    '-m',
+    '1024M',
+  ];
+  const quiet = [
+    '-nodefaults',
+    '-display',
+    'none',
+    '-monitor',
+    'none',
+    '-nic',
+    'none',
+    '-no-reboot',
+    '-serial',
+    'stdio',
+  ];
+  const device = [
+    '-device',
+    'intel-iommu,intremap=on',
+    '-object',
+    'memory-backend-ram,id=bar,size=4M,share=on',
+    '-device',
+    'pcie-root-port,id=port1,bus=pcie.0,addr=1,chassis=1',
+    '-device',
+    'ivshmem-plain,memdev=bar,bus=port1',
+  ];
+  const { stdout, stderr } = run('timeout', [
+    '900',
+    'qemu-system-x86_64',
+    ...machine,
+    ...quiet,
+    ...device,
+    '-drive',
+    `file=${disk},format=raw,if=none,id=disk`,
+    '-device',
+    'virtio-blk-pci,drive=disk,bootindex=1',
+  ]);
   return `${stdout}${stderr}`.replaceAll('\r', '');
 }
 
@@ -63,38 +116,52 @@ const why = ((): string | null => {
   return existsSync('/usr/sbin/debootstrap') ? null : 'it needs debootstrap';
 })();
 
-describe.skipIf(why !== null)(`a kernel package on a machine of its own${why === null ? '' : ` (skipped: ${why})`}`, () => {
-  let folder: string;
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  let built: ReturnType<typeof run>;
-  let console_ = '';
-  const said = (command: string): string => console_.split('### ').find((part) => part.startsWith(`${command} `)) ?? `${command} was not run:\n${console_}`;
+describe.skipIf(why !== null)(
+  `a kernel package on a machine of its own${why === null ? '' : ` (skipped: ${why})`}`,
+  () => {
+    let folder: string;
+    afterAll(() => rmSync(folder, { recursive: true, force: true }));
+    let built: ReturnType<typeof run>;
+    let console_ = '';
+    const said = (command: string): string =>
+      console_.split('### ').find((part) => part.startsWith(`${command} `)) ?? `${command} was not run:\n${console_}`;
 
-  beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'wcvmm-deb-'));
-    const config = join(folder, 'config');
-    await instanceConfig(config);
-    built = run(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), 'kernel', 'deb', '--arch', 'x86', '--config', config, '--output', join(folder, 'packages')]);
-    if (built.status !== 0) throw new Error(built.stderr);
-    await writeApp(join(folder, 'app'));
-    const made = run(join(projectRoot, 'test/kernel-deb/make-disk'), [folder, ...built.stdout.trim().split('\n')]);
-    if (made.status !== 0) throw new Error(`${made.stdout}${made.stderr}`);
-    console_ = boot(join(folder, 'disk.img'));
-  });
+    beforeAll(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'wcvmm-deb-'));
+      const config = join(folder, 'config');
+      await instanceConfig(config);
+      built = run(process.execPath, [
+        join(projectRoot, 'dist/tool/cli/cli.js'),
+        'kernel',
+        'deb',
+        '--arch',
+        'x86',
+        '--config',
+        config,
+        '--output',
+        join(folder, 'packages'),
+      ]);
+      if (built.status !== 0) throw new Error(built.stderr);
+      await writeApp(join(folder, 'app'));
+      const made = run(join(projectRoot, 'test/kernel-deb/make-disk'), [folder, ...built.stdout.trim().split('\n')]);
+      if (made.status !== 0) throw new Error(`${made.stdout}${made.stderr}`);
+      console_ = boot(join(folder, 'disk.img'));
+    });
 
-  test('is built from a configuration that lacks what wcvmm needs', () => {
-    expect(built.stderr).toContain('CONFIG_VFIO_DEVICE_CDEV: n -> y (wcvmm needs it)');
-    expect(built.stderr).toContain('CONFIG_DEBUG_INFO_DWARF5: y -> n');
-    expect(built.stdout).toMatch(/linux-image-7\.3\.\d+-wcvmm_\S+_amd64\.deb\n/);
-  });
+    test('is built from a configuration that lacks what wcvmm needs', () => {
+      expect(built.stderr).toContain('CONFIG_VFIO_DEVICE_CDEV: n -> y (wcvmm needs it)');
+      expect(built.stderr).toContain('CONFIG_DEBUG_INFO_DWARF5: y -> n');
+      expect(built.stdout).toMatch(/linux-image-7\.3\.\d+-wcvmm_\S+_amd64\.deb\n/);
+    });
 
-  test('boots from the disk that dpkg installed it to', () => {
-    expect(said('uname')).toMatch(/^7\.3\.\d+-wcvmm$/m);
-    expect(said('dpkg-query')).toMatch(/linux-image-7\.3\.\d+-wcvmm\s/);
-  });
+    test('boots from the disk that dpkg installed it to', () => {
+      expect(said('uname')).toMatch(/^7\.3\.\d+-wcvmm$/m);
+      expect(said('dpkg-query')).toMatch(/linux-image-7\.3\.\d+-wcvmm\s/);
+    });
 
-  test('gives cookies, with which every check matches', () => {
-    expect(said('wcvmm doctor')).toMatch(/would run here\n\[0\]/);
-    expect(said('wcvmm verify')).toMatch(/checks match, 0 mismatches[^]*\n\[0\]/);
-  });
-});
+    test('gives cookies, with which every check matches', () => {
+      expect(said('wcvmm doctor')).toMatch(/would run here\n\[0\]/);
+      expect(said('wcvmm verify')).toMatch(/checks match, 0 mismatches[^]*\n\[0\]/);
+    });
+  },
+);

@@ -13,7 +13,12 @@ const SECOND_DEVICE = '0000:03:00.0';
 
 describe('a life in which each system call fails once', () => {
   test.each([
-    ['cookies by iommufd, two devices sharing RAM', ['0000:01:00.0', 'iommufd', SECOND_DEVICE, 'cookie'], 'patched', 'arm64'],
+    [
+      'cookies by iommufd, two devices sharing RAM',
+      ['0000:01:00.0', 'iommufd', SECOND_DEVICE, 'cookie'],
+      'patched',
+      'arm64',
+    ],
     ['cookies by iommufd on x86', ['0000:01:00.0', 'iommufd', SECOND_DEVICE, 'cookie'], 'patched', 'x86-amd'],
     ['cookies by container', ['0000:01:00.0', 'container', '', 'cookie'], 'patched', 'arm64'],
     ['legacy offsets on a stock kernel', ['0000:01:00.0', 'iommufd', SECOND_DEVICE, 'legacy'], 'stock', 'arm64'],

@@ -4,11 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { projectRoot } from '../common/paths.ts';
 
 function run(...args: readonly string[]): { code: number | null; stderr: string; lines: readonly string[] } {
-  const { status, stdout, stderr } = spawnSync(join(projectRoot, 'kernel-patches/lifetime/run'), args, { encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(join(projectRoot, 'kernel-patches/lifetime/run'), args, {
+    encoding: 'utf8',
+  });
   return { code: status, stderr, lines: stdout.trimEnd().split('\n') };
 }
 
-const starting = (lines: readonly string[], word: string): readonly string[] => lines.filter((line) => line.startsWith(word));
+const starting = (lines: readonly string[], word: string): readonly string[] =>
+  lines.filter((line) => line.startsWith(word));
 
 /** What these machines do not have. Anything else that is left out is a mistake of the checks, or of the testbed. */
 const MISSING: Readonly<Record<string, readonly string[]>> = {
@@ -38,7 +41,9 @@ it('the checks find mappings that outlive the memory, made with cookies and with
   const { code, lines } = run('arm64', 'old-zap');
   const failed = starting(lines, 'FAIL');
   const found = ['memory off', 'low power', 'reset', 'hot reset', 'D3'].flatMap((event) =>
-    ['default', 'device', 'wc'].filter((way) => failed.some((line) => line.includes(` ${event}, `) && line.endsWith(`: ${way}`))).map((way) => `${event}, ${way}`),
+    ['default', 'device', 'wc']
+      .filter((way) => failed.some((line) => line.includes(` ${event}, `) && line.endsWith(`: ${way}`)))
+      .map((way) => `${event}, ${way}`),
   );
   expect(found).toHaveLength(15);
   const groups = new Set(failed.map((line) => line.slice('FAIL '.length, line.indexOf(':'))));

@@ -3,7 +3,10 @@ import { compareResults, totalsOf } from '../kernel-patches/tools/selftests/comp
 import { runSelftests } from '../kernel-patches/tools/selftests/index.ts';
 
 const variable = 'WCVMM_TEST_KERNELS';
-const why = process.env[variable] === '1' ? null : `it unpacks a kernel tree and compiles selftests for a minute; ${variable}=1 runs it`;
+const why =
+  process.env[variable] === '1'
+    ? null
+    : `it unpacks a kernel tree and compiles selftests for a minute; ${variable}=1 runs it`;
 
 /** The tests of the series alone; `kernel-patches/selftests/run` is all of them. */
 const programs = ['vfio_pci_mmap_cookie_test', 'vfio_mmap_attr_test'];
@@ -21,7 +24,9 @@ describe.skipIf(why !== null)(`the kernel's selftests of the series${why === nul
   test('fail on a kernel whose KVM swaps the memory types', async () => {
     const [wrong] = await runSelftests({ arch: 'x86-amd', kernels: ['wrong-type'], programs });
     const failed = wrong?.results.filter(({ status }) => status === 'fail') ?? [];
-    expect(failed.map(({ program, device }) => [program, device])).toEqual(['0000:01:00.0', '0000:02:00.0', '0000:03:00.0'].map((device) => ['vfio_mmap_attr_test', device]));
+    expect(failed.map(({ program, device }) => [program, device])).toEqual(
+      ['0000:01:00.0', '0000:02:00.0', '0000:03:00.0'].map((device) => ['vfio_mmap_attr_test', device]),
+    );
     expect(failed[0]?.reason).toContain('expected type bits');
   });
 });

@@ -14,7 +14,10 @@ describe('what npm start shows once everything is built', () => {
   let code: number | undefined;
   let shown: ReadonlySet<string> = new Set();
   beforeAll(async () => {
-    const { exitCode, stdout } = await execa(join(projectRoot, 'testbed/start'), { reject: false, env: { COLUMNS: '100' } });
+    const { exitCode, stdout } = await execa(join(projectRoot, 'testbed/start'), {
+      reject: false,
+      env: { COLUMNS: '100' },
+    });
     code = exitCode;
     shown = new Set(stdout.split('\n').map(withoutVersions));
   });

@@ -34,7 +34,10 @@ describe('a stock kernel', async () => {
   test('still gives verdicts for sysfs, and a strict window ends the VM with EFAULT', () => {
     expect(sysfs?.code).toBe(0);
     const { checks, windows } = report(sysfs);
-    expect(windows.filter(({ source }) => source === undefined).map(({ stage2 }) => stage2.predicted)).toEqual(['Device-nGnRE', 'Device-nGnRE']);
+    expect(windows.filter(({ source }) => source === undefined).map(({ stage2 }) => stage2.predicted)).toEqual([
+      'Device-nGnRE',
+      'Device-nGnRE',
+    ]);
     const killed = checks.filter(({ observed }) => observed === 'vm-killed');
     expect(killed.length).toBeGreaterThan(0);
     for (const { verdict, predicted, stage1 } of killed) {

@@ -6,7 +6,16 @@ import type { Finished } from './support.ts';
 
 const SMALL = ['-d', '0000:01:00.0'] as const;
 /** Each window a block of 2 MiB, in a BAR that is large enough for several. */
-const BLOCKS = ['-d', '0000:03:00.0', '-m', 'bar2:0-2M=device', '-m', 'bar2:2M-4M=wc', '-m', 'bar2:4M-6M=default'] as const;
+const BLOCKS = [
+  '-d',
+  '0000:03:00.0',
+  '-m',
+  'bar2:0-2M=device',
+  '-m',
+  'bar2:2M-4M=wc',
+  '-m',
+  'bar2:4M-6M=default',
+] as const;
 const JSON_REPORT = ['--json', '-'] as const;
 
 function reportOf(done: Finished | undefined): Report {
@@ -22,7 +31,24 @@ describe('verify on AMD, patched kernel', () => {
   let blocks: Finished | undefined;
   let text: Finished | undefined;
   beforeAll(async () => {
-    [pages, blocks, text] = await inOneBoot([['verify', ...SMALL, '-m', 'bar2:0-64K=device', '-m', 'bar2:64K-128K=wc', '-m', 'bar2:128K-192K=default', ...JSON_REPORT], ['verify', ...BLOCKS, ...JSON_REPORT], ['verify', ...SMALL]], { arch: 'x86-amd' });
+    [pages, blocks, text] = await inOneBoot(
+      [
+        [
+          'verify',
+          ...SMALL,
+          '-m',
+          'bar2:0-64K=device',
+          '-m',
+          'bar2:64K-128K=wc',
+          '-m',
+          'bar2:128K-192K=default',
+          ...JSON_REPORT,
+        ],
+        ['verify', ...BLOCKS, ...JSON_REPORT],
+        ['verify', ...SMALL],
+      ],
+      { arch: 'x86-amd' },
+    );
   });
 
   test.each([
@@ -33,21 +59,30 @@ describe('verify on AMD, patched kernel', () => {
     expect(done()?.code).toBe(0);
     expect([report.summary.mismatch, report.summary.skipped]).toEqual([0, 0]);
     expect(report.platform).toMatchObject({ kind: 'testbed', cookies: true, nestedPaging: 'npt' });
-    expect(windowsOf(report).map(({ attribute, hostVma, stage2 }) => [attribute, hostVma.programmed, stage2.programmed])).toEqual([
+    expect(
+      windowsOf(report).map(({ attribute, hostVma, stage2 }) => [attribute, hostVma.programmed, stage2.programmed]),
+    ).toEqual([
       ['device', 'UC', 'NPT UC'],
       ['wc', 'WC', 'NPT WC'],
       ['default', 'UC-', 'NPT WB'],
     ]);
-    for (const { hostVma, stage2 } of report.windows) expect([hostVma.programmed, stage2.programmed]).toEqual([hostVma.predicted, stage2.predicted]);
+    for (const { hostVma, stage2 } of report.windows)
+      expect([hostVma.programmed, stage2.programmed]).toEqual([hostVma.predicted, stage2.predicted]);
     for (const { stage2, mtrr } of windowsOf(report)) expect([stage2.blockSize, mtrr]).toEqual([blockSize, 'UC']);
   });
 
   test('every stage-1 type is asked by every probe, and every check says what the guest gets', () => {
     const { checks } = reportOf(pages);
     for (const window of [0, 1, 2]) {
-      for (const { name } of x86.stage1Types) expect(checks.filter((check) => check.window === window && check.stage1 === name).map(({ probe }) => probe)).toEqual(x86.probes);
+      for (const { name } of x86.stage1Types)
+        expect(
+          checks.filter((check) => check.window === window && check.stage1 === name).map(({ probe }) => probe),
+        ).toEqual(x86.probes);
     }
-    const gets = (window: number): string => x86.stage1Types.map(({ name }) => checks.find((check) => check.window === window && check.stage1 === name)?.effective).join(' ');
+    const gets = (window: number): string =>
+      x86.stage1Types
+        .map(({ name }) => checks.find((check) => check.window === window && check.stage1 === name)?.effective)
+        .join(' ');
     // UC UC- WC WP WT WB, with NPT UC, WC, WB and MTRRs that say UC.
     expect([gets(0), gets(1), gets(2)]).toEqual(['UC UC WC UC UC UC', 'UC WC WC UC UC WC', 'UC UC WC UC UC UC']);
   });
@@ -72,13 +107,22 @@ test('verify on AMD notices a KVM that swaps UC and WC', async () => {
     ['NPT WC', 'NPT UC'],
     ['NPT WB', 'NPT WB'],
   ]);
-  expect(new Set(report.checks.filter(({ window }) => window < 2).map(({ verdict }) => verdict))).toEqual(new Set(['mismatch']));
+  expect(new Set(report.checks.filter(({ window }) => window < 2).map(({ verdict }) => verdict))).toEqual(
+    new Set(['mismatch']),
+  );
   // What the guest gets is that of what was programmed, not of what should have been.
   expect(report.checks.find(({ window, stage1 }) => window === 0 && stage1 === 'UC-')?.effective).toBe('WC');
 });
 
 describe('a stock kernel on AMD', async () => {
-  const [cookie, legacy, sysfs] = await inOneBoot([['verify', ...SMALL], ['verify', ...SMALL, '--source', 'legacy', ...JSON_REPORT], ['verify', ...SMALL, '--source', 'sysfs', ...JSON_REPORT]], { arch: 'x86-amd', kernel: 'stock' });
+  const [cookie, legacy, sysfs] = await inOneBoot(
+    [
+      ['verify', ...SMALL],
+      ['verify', ...SMALL, '--source', 'legacy', ...JSON_REPORT],
+      ['verify', ...SMALL, '--source', 'sysfs', ...JSON_REPORT],
+    ],
+    { arch: 'x86-amd', kernel: 'stock' },
+  );
 
   test('refuses a cookie, names what it lacks and ends with 2', () => {
     expect(cookie?.code).toBe(2);
@@ -86,7 +130,9 @@ describe('a stock kernel on AMD', async () => {
   });
 
   test('gives verdicts for legacy offsets', () => {
-    expect(windowsOf(reportOf(legacy)).map(({ hostVma, stage2 }) => [hostVma.programmed, stage2.programmed])).toEqual([['UC-', 'NPT WB']]);
+    expect(windowsOf(reportOf(legacy)).map(({ hostVma, stage2 }) => [hostVma.programmed, stage2.programmed])).toEqual([
+      ['UC-', 'NPT WB'],
+    ]);
     expect(legacy?.code).toBe(0);
   });
 
@@ -112,7 +158,9 @@ describe('host mappings of one BAR on x86, live at once', () => {
     ['huge pages', '1048576K'],
   ])('in every order of mapping, as %s: WC is WC, the others are not, and nothing stays reserved', (name, size) => {
     expect(found.get(`${name}, orders`)).toBe(6);
-    expect(found.get(`${name}, in every order`)).toBe(`device: UC ${size}, on record UC UC-; legacy: UC- ${size}, on record UC-; wc: WC ${size}, on record UC- WC; afterwards as before`);
+    expect(found.get(`${name}, in every order`)).toBe(
+      `device: UC ${size}, on record UC UC-; legacy: UC- ${size}, on record UC-; wc: WC ${size}, on record UC- WC; afterwards as before`,
+    );
   });
 
   test.each([

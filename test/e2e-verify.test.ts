@@ -12,9 +12,17 @@ import type { Finished } from './support.ts';
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-async function verify(name: string, args: readonly string[], request: Partial<Parameters<typeof inTestbed>[0]> = {}): Promise<Finished & { report: Report }> {
+async function verify(
+  name: string,
+  args: readonly string[],
+  request: Partial<Parameters<typeof inTestbed>[0]> = {},
+): Promise<Finished & { report: Report }> {
   const json = `${name}.json`;
-  const done = await inTestbed({ ...request, run: { kind: 'wcvmm', args: [...args, '--json', json] }, outputDir: folder });
+  const done = await inTestbed({
+    ...request,
+    run: { kind: 'wcvmm', args: [...args, '--json', json] },
+    outputDir: folder,
+  });
   const text = readFileSync(join(folder, json), 'utf8');
   const faults = publishedFaults(JSON.parse(text));
   if (faults !== null) throw new Error(`the published JSON Schema refuses the report: ${faults}`);
@@ -54,14 +62,18 @@ describe.each([
   test('every stage-1 type is asked by every probe in every window', () => {
     for (const window of [0, 1, 2]) {
       for (const { name } of arm64.stage1Types) {
-        const probes = report.checks.filter((check) => check.window === window && check.stage1 === name).map(({ probe }) => probe);
+        const probes = report.checks
+          .filter((check) => check.window === window && check.stage1 === name)
+          .map(({ probe }) => probe);
         expect(probes).toEqual(arm64.probes);
       }
     }
   });
 
   test('the strict window faults where the relaxed ones do not', () => {
-    const seen = report.checks.filter(({ window, stage1, probe }) => window < 3 && stage1 === 'Normal-NC' && probe === 'unaligned-load').map(({ observed }) => observed);
+    const seen = report.checks
+      .filter(({ window, stage1, probe }) => window < 3 && stage1 === 'Normal-NC' && probe === 'unaligned-load')
+      .map(({ observed }) => observed);
     expect(seen).toEqual(['alignment-fault', 'ok', 'ok']);
   });
 
@@ -97,7 +109,12 @@ test('a controller memory buffer is only written to when the user says so', asyn
 });
 
 test('a wrong row of the model is a mismatch, and exit code 1', async () => {
-  const { code, report, stdout } = await verify('wrong', ['verify', ...DEVICE, '--predict', 'unaligned-load@Device-nGnRnE=ok']);
+  const { code, report, stdout } = await verify('wrong', [
+    'verify',
+    ...DEVICE,
+    '--predict',
+    'unaligned-load@Device-nGnRnE=ok',
+  ]);
   expect(code).toBe(1);
   expect(report.summary.mismatch).toBe(3);
   expect(stdout).toMatch(/mismatch/);

@@ -14,7 +14,14 @@ import type { Finished } from './support.ts';
 
 const STOPS = join(projectRoot, 'x86-tests/build/debugger-stop.elf');
 /** Of one BAR: each attribute in pages of 4 KiB, and in a block of 2 MiB. */
-const WINDOWS = ['0-64K=device', '64K-128K=wc', '128K-192K=default', '2M-4M=device', '4M-6M=wc', '6M-8M=default'].flatMap((window) => ['-m', `bar0:${window}`]);
+const WINDOWS = [
+  '0-64K=device',
+  '64K-128K=wc',
+  '128K-192K=default',
+  '2M-4M=device',
+  '4M-6M=wc',
+  '6M-8M=default',
+].flatMap((window) => ['-m', `bar0:${window}`]);
 const PAGE = 4096;
 const BLOCK = 2 << 20;
 
@@ -24,11 +31,25 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-async function twoReaders(kernel: 'patched' | 'wrong-type'): Promise<{ done: Finished; debugger: unknown[]; tracepoint: unknown[] }> {
+async function twoReaders(
+  kernel: 'patched' | 'wrong-type',
+): Promise<{ done: Finished; debugger: unknown[]; tracepoint: unknown[] }> {
   const leaves: EptLeaf[] = [];
-  const run = { kind: 'wcvmm' as const, args: ['run', '-d', '0000:00:02.0', ...WINDOWS, '--json', 'run.json', 'debugger-stop.elf'] };
-  const done = await inTestbed({ arch: 'x86-intel', kernel, run, inputs: [STOPS], outputDir: folder, eptLeaf: (leaf) => void leaves.push(leaf) });
-  const { windows } = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as { windows: { gpa: string; stage2: string; blockSize: number }[] };
+  const run = {
+    kind: 'wcvmm' as const,
+    args: ['run', '-d', '0000:00:02.0', ...WINDOWS, '--json', 'run.json', 'debugger-stop.elf'],
+  };
+  const done = await inTestbed({
+    arch: 'x86-intel',
+    kernel,
+    run,
+    inputs: [STOPS],
+    outputDir: folder,
+    eptLeaf: (leaf) => void leaves.push(leaf),
+  });
+  const { windows } = JSON.parse(readFileSync(join(folder, 'run.json'), 'utf8')) as {
+    windows: { gpa: string; stage2: string; blockSize: number }[];
+  };
   return {
     done,
     debugger: leaves.map(({ gpa, entry, level, memoryType, ignorePat }) => {
@@ -46,13 +67,24 @@ describe("EPT, read by KVM's tracepoint and by Bochs' debugger", () => {
     const { done, debugger: seen, tracepoint } = await twoReaders('patched');
     expect(done).toMatchObject({ code: 0 });
     expect(seen).toEqual(tracepoint);
-    expect(seen).toEqual([PAGE, BLOCK].flatMap((size) => ['EPT UC IPAT', 'EPT WC', 'EPT UC'].map((name) => [expect.any(String), name, size])));
+    expect(seen).toEqual(
+      [PAGE, BLOCK].flatMap((size) =>
+        ['EPT UC IPAT', 'EPT WC', 'EPT UC'].map((name) => [expect.any(String), name, size]),
+      ),
+    );
   });
 
   test('both notice a KVM that swaps UC and WC', async () => {
     const { debugger: seen, tracepoint } = await twoReaders('wrong-type');
     expect(seen).toEqual(tracepoint);
-    expect(seen.map((leaf) => (leaf as string[])[1])).toEqual(['EPT WC', 'EPT UC IPAT', 'EPT UC', 'EPT WC', 'EPT UC IPAT', 'EPT UC']);
+    expect(seen.map((leaf) => (leaf as string[])[1])).toEqual([
+      'EPT WC',
+      'EPT UC IPAT',
+      'EPT UC',
+      'EPT WC',
+      'EPT UC IPAT',
+      'EPT UC',
+    ]);
   });
 });
 
@@ -62,7 +94,13 @@ test('verify: both tables of the host are as predicted, at 4K and at 2M, and wha
   expect(done).toMatchObject({ code: 0 });
   const report = JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8')) as Report;
   expect([report.summary.mismatch, report.summary.skipped]).toEqual([0, 0]);
-  expect(report.platform).toMatchObject({ kind: 'testbed', emulator: expect.stringMatching(/^bochs-/), cookies: true, nestedPaging: 'ept', iommu: false });
+  expect(report.platform).toMatchObject({
+    kind: 'testbed',
+    emulator: expect.stringMatching(/^bochs-/),
+    cookies: true,
+    nestedPaging: 'ept',
+    iommu: false,
+  });
   expect(report.limits?.join('\n')).toMatch(/no probe observed a memory type: bochs-/);
   const windows = report.windows.filter(({ source }) => source === undefined);
   expect(windows.map(({ hostVma, stage2 }) => [hostVma.programmed, stage2.programmed, stage2.blockSize])).toEqual(
@@ -72,7 +110,8 @@ test('verify: both tables of the host are as predicted, at 4K and at 2M, and wha
       ['UC-', 'EPT UC', size],
     ]),
   );
-  for (const { hostVma, stage2 } of report.windows) expect([hostVma.programmed, stage2.programmed]).toEqual([hostVma.predicted, stage2.predicted]);
+  for (const { hostVma, stage2 } of report.windows)
+    expect([hostVma.programmed, stage2.programmed]).toEqual([hostVma.predicted, stage2.predicted]);
 });
 
 describe('a session on Bochs', () => {
@@ -82,10 +121,24 @@ describe('a session on Bochs', () => {
     const script = `cat in.txt; mkdir sub; echo made inside >sub/out.txt; echo "to error" >&2
       basename $(readlink /sys/bus/pci/devices/0000:00:02.0/driver); ls /dev/vfio/devices /dev/kvm; grep -c '^flags.* vmx ' /proc/cpuinfo; echo $WCVMM_TESTBED; date +%s; exit 7`;
     const before = Math.floor(Date.now() / 1000);
-    const done = await inTestbed({ arch: 'x86-intel', run: { kind: 'program', args: ['sh', '-c', script] }, inputs: [join(folder, 'in.txt')], outputDir });
+    const done = await inTestbed({
+      arch: 'x86-intel',
+      run: { kind: 'program', args: ['sh', '-c', script] },
+      inputs: [join(folder, 'in.txt')],
+      outputDir,
+    });
     expect([done.code, done.stderr]).toEqual([7, 'to error\n']);
     const lines = done.stdout.trimEnd().split('\n');
-    expect(lines.slice(0, -1)).toEqual(['from the host', 'vfio-pci', '/dev/kvm', '', '/dev/vfio/devices:', 'noiommu-vfio0', '1', expect.stringMatching(/^bochs-[23]\./)]);
+    expect(lines.slice(0, -1)).toEqual([
+      'from the host',
+      'vfio-pci',
+      '/dev/kvm',
+      '',
+      '/dev/vfio/devices:',
+      'noiommu-vfio0',
+      '1',
+      expect.stringMatching(/^bochs-[23]\./),
+    ]);
     expect(Number(lines.at(-1))).toBeGreaterThanOrEqual(before);
     expect(readdirSync(outputDir, { recursive: true }).sort()).toEqual(['sub', 'sub/out.txt']);
   });
@@ -107,10 +160,24 @@ describe('a session on Bochs', () => {
   });
 
   test('Ctrl-C ends Bochs, removes its files and is told', async () => {
-    const child = spawn(process.execPath, [join(projectRoot, 'dist/tool/cli/cli.js'), 'testbed', 'exec', '--arch', 'x86-intel', '--', 'sh', '-c', 'echo running; sleep 1000'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TMPDIR: folder },
-    });
+    const child = spawn(
+      process.execPath,
+      [
+        join(projectRoot, 'dist/tool/cli/cli.js'),
+        'testbed',
+        'exec',
+        '--arch',
+        'x86-intel',
+        '--',
+        'sh',
+        '-c',
+        'echo running; sleep 1000',
+      ],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, TMPDIR: folder },
+      },
+    );
     const errors = text(child.stderr);
     const closed = once(child, 'close');
     await once(child.stdout, 'data');

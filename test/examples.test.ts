@@ -39,7 +39,11 @@ test.skipIf(!hasKvm())('run-guest, on this machine (needs a /dev/kvm that this u
 
 describe('in an emulated instance', async () => {
   const folder = '/wcvmm/dist/examples';
-  const { code, stdout } = await inside(`node ${folder}/map-bar.js 0000:01:00.0 2`, `node ${folder}/run-guest.js`, `node ${folder}/ci-job.js 0000:01:00.0`);
+  const { code, stdout } = await inside(
+    `node ${folder}/map-bar.js 0000:01:00.0 2`,
+    `node ${folder}/run-guest.js`,
+    `node ${folder}/ci-job.js 0000:01:00.0`,
+  );
 
   test('map-bar', () => {
     expect(stdout).toContain('device: 4096 bytes; wc: 4096 bytes, first word 0x5ca1ab1e\n');
@@ -50,7 +54,9 @@ describe('in an emulated instance', async () => {
   });
 
   test('ci-job', () => {
-    expect(stdout).toMatch(/bar2 device: stage 2 Device-nGnRE\nbar2 wc: stage 2 Normal-NC\n[^]*\d+ checks match, 0 do not\n/);
+    expect(stdout).toMatch(
+      /bar2 device: stage 2 Device-nGnRE\nbar2 wc: stage 2 Normal-NC\n[^]*\d+ checks match, 0 do not\n/,
+    );
     expect(code).toBe(0);
   });
 });

@@ -1,4 +1,14 @@
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { libcPort } from '../vmm/sys/libc.ts';
@@ -16,7 +26,14 @@ export interface FakeDevice {
 }
 
 const ABSENT = '0x0000000000000000 0x0000000000000000 0x0000000000000000';
-const RESOURCE = [ABSENT, ABSENT, '0x0000008000000000 0x00000080003fffff 0x000000000014220c', ABSENT, ABSENT, ABSENT].join('\n');
+const RESOURCE = [
+  ABSENT,
+  ABSENT,
+  '0x0000008000000000 0x00000080003fffff 0x000000000014220c',
+  ABSENT,
+  ABSENT,
+  ABSENT,
+].join('\n');
 const DEVICES = '/sys/bus/pci/devices';
 
 function fail(call: string, name: ErrnoName): never {
@@ -32,7 +49,10 @@ export class FakeMachine {
   #writes = 0;
   readonly #natural = new Map<string, string>();
 
-  constructor(devices: readonly FakeDevice[] = [], drivers: readonly string[] = ['vfio-pci', 'nvme', 'e1000e', 'pcieport']) {
+  constructor(
+    devices: readonly FakeDevice[] = [],
+    drivers: readonly string[] = ['vfio-pci', 'nvme', 'e1000e', 'pcieport'],
+  ) {
     const at = (path: string): string => join(this.root, path);
     this.port = {
       ...libcPort,
@@ -51,7 +71,8 @@ export class FakeMachine {
         this.#write(path, text);
       },
     };
-    for (const driver of drivers) for (const file of ['bind', 'unbind']) this.file(`/sys/bus/pci/drivers/${driver}/${file}`, '');
+    for (const driver of drivers)
+      for (const file of ['bind', 'unbind']) this.file(`/sys/bus/pci/drivers/${driver}/${file}`, '');
     this.file('/sys/bus/pci/drivers_probe', '');
     for (const device of devices) this.#add(device);
   }
@@ -85,7 +106,11 @@ export class FakeMachine {
   state(): object {
     const devices = readdirSync(join(this.root, DEVICES)).map((address) => {
       const folder = join(this.root, DEVICES, address);
-      return [address, this.port.linkName(`${DEVICES}/${address}/driver`), readFileSync(join(folder, 'driver_override'), 'utf8')];
+      return [
+        address,
+        this.port.linkName(`${DEVICES}/${address}/driver`),
+        readFileSync(join(folder, 'driver_override'), 'utf8'),
+      ];
     });
     const own = this.port.exists('/run/wcvmm') ? this.port.list('/run/wcvmm') : [];
     return { devices, own };
@@ -97,7 +122,14 @@ export class FakeMachine {
 
   #add({ address, driver, group, classCode = '0x010802', resource = RESOURCE, config }: FakeDevice): void {
     const folder = this.folderOf(address);
-    const files = { vendor: '0x1b36\n', device: '0x0010\n', class: `${classCode}\n`, resource: `${resource}\n`, driver_override: '(null)\n', ...(config && { config }) };
+    const files = {
+      vendor: '0x1b36\n',
+      device: '0x0010\n',
+      class: `${classCode}\n`,
+      resource: `${resource}\n`,
+      driver_override: '(null)\n',
+      ...(config && { config }),
+    };
     for (const [name, content] of Object.entries(files)) this.file(`${folder}/${name}`, content);
     this.link(`${DEVICES}/${address}`, folder);
     if (driver !== undefined) {
@@ -113,7 +145,8 @@ export class FakeMachine {
   #write(path: string, text: string): void {
     const word = text.trim();
     if (basename(path) === 'driver_override') this.file(path, word === '' ? '(null)\n' : `${word}\n`);
-    else if (path === '/sys/bus/pci/drivers_probe') this.#bind(word, this.#override(word) ?? this.#natural.get(word) ?? null, path);
+    else if (path === '/sys/bus/pci/drivers_probe')
+      this.#bind(word, this.#override(word) ?? this.#natural.get(word) ?? null, path);
     else if (path.endsWith('/bind')) this.#bind(word, basename(dirname(path)), path);
     else if (path.endsWith('/unbind')) this.#unbind(word, basename(dirname(path)), path);
     else this.file(path, text);
@@ -126,13 +159,19 @@ export class FakeMachine {
 
   #bind(address: string, driver: string | null, path: string): void {
     const override = this.#override(address);
-    if (driver === null || this.port.linkName(`${DEVICES}/${address}/driver`) !== null || (override !== null && override !== driver)) fail(`write ${path}`, 'ENODEV');
+    if (
+      driver === null ||
+      this.port.linkName(`${DEVICES}/${address}/driver`) !== null ||
+      (override !== null && override !== driver)
+    )
+      fail(`write ${path}`, 'ENODEV');
     this.link(`${this.folderOf(address)}/driver`, `/sys/bus/pci/drivers/${driver}`);
   }
 
   #unbind(address: string, driver: string, path: string): void {
     const link = join(this.root, this.folderOf(address), 'driver');
-    if (this.port.linkName(`${DEVICES}/${address}/driver`) !== driver || readlinkSync(link) === '') fail(`write ${path}`, 'ENODEV');
+    if (this.port.linkName(`${DEVICES}/${address}/driver`) !== driver || readlinkSync(link) === '')
+      fail(`write ${path}`, 'ENODEV');
     unlinkSync(link);
   }
 }

@@ -29,7 +29,11 @@ export interface FakeRun extends VcpuRun {
 }
 
 /** Runs the vCPU loop on a KVM that plays `entries`; the loop must end by the last of them. */
-export function playVcpu(entries: readonly Entry[], change: Partial<RunRequest> = {}, memory: Map<bigint, ArrayBuffer> = new Map()): FakeRun {
+export function playVcpu(
+  entries: readonly Entry[],
+  change: Partial<RunRequest> = {},
+  memory: Map<bigint, ArrayBuffer> = new Map(),
+): FakeRun {
   const state = new ArrayBuffer(4096);
   const loaded: bigint[] = [];
   const underWay = new ArrayBuffer(4);
@@ -37,7 +41,10 @@ export function playVcpu(entries: readonly Entry[], change: Partial<RunRequest> 
   let entered = 0;
   let console = '';
   let loading = false;
-  const fake: FakeVcpu = { memory, setUnderWay: (cell) => void (new Uint32Array(underWay)[0] = cell === null ? 0 : cell + 1) };
+  const fake: FakeVcpu = {
+    memory,
+    setUnderWay: (cell) => void (new Uint32Array(underWay)[0] = cell === null ? 0 : cell + 1),
+  };
   const port: Port = {
     ...stubPort({}).port,
     view: (address, length) => viewOf(memory, address, length),
@@ -53,19 +60,32 @@ export function playVcpu(entries: readonly Entry[], change: Partial<RunRequest> 
       return 0;
     },
   };
-  const request: RunRequest = { vcpu: 9, runAddress: RUN, runLength: 4096, doorbell: DOORBELL_GPA, exchanges: [], trapped: [], cells: { count: 8, underWay: UNDER_WAY }, ...change };
+  const request: RunRequest = {
+    vcpu: 9,
+    runAddress: RUN,
+    runLength: 4096,
+    doorbell: DOORBELL_GPA,
+    exchanges: [],
+    trapped: [],
+    cells: { count: 8, underWay: UNDER_WAY },
+    ...change,
+  };
   const run = runVcpu(port, request, (text) => void (console += text));
   return { ...run, console, entries: entered, loaded };
 }
 
 function isLoad(state: DataView): boolean {
-  return state.getUint32(KVM_RUN_LAYOUT.exitReason, true) === KVM_EXIT.mmio && state.getUint8(KVM_RUN_LAYOUT.mmio.isWrite) === 0;
+  return (
+    state.getUint32(KVM_RUN_LAYOUT.exitReason, true) === KVM_EXIT.mmio &&
+    state.getUint8(KVM_RUN_LAYOUT.mmio.isWrite) === 0
+  );
 }
 
 /** As the real port: the memory itself, from any address inside of it. */
 function viewOf(memory: ReadonlyMap<bigint, ArrayBuffer>, address: bigint, length: number): ArrayBuffer {
   const found = memory.get(address);
-  if (found === undefined || found.byteLength < length) throw new Error(`nothing is mapped at 0x${address.toString(16)}+${length}`);
+  if (found === undefined || found.byteLength < length)
+    throw new Error(`nothing is mapped at 0x${address.toString(16)}+${length}`);
   return found;
 }
 

@@ -7,7 +7,22 @@ import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROBES } from '../memattr/index.ts';
-import { ABI, CELL_AT, DOORBELL, LOG_AT, OUTCOME_NUMBER, PARAMS_AT, PROBE_NUMBER, RECORD_AT, SIZE_OF, STATUS, encodeCells, encodeParams, outcomeName, wcvmmPattern } from '../tool/verify/guest/abi.ts';
+import {
+  ABI,
+  CELL_AT,
+  DOORBELL,
+  LOG_AT,
+  OUTCOME_NUMBER,
+  PARAMS_AT,
+  PROBE_NUMBER,
+  RECORD_AT,
+  SIZE_OF,
+  STATUS,
+  encodeCells,
+  encodeParams,
+  outcomeName,
+  wcvmmPattern,
+} from '../tool/verify/guest/abi.ts';
 import { MEASURE, measureArgument } from '../tool/verify/guest/measure.ts';
 
 const run = promisify(execFile);
@@ -32,9 +47,11 @@ function expectations(): Map<string, bigint> {
     maxRecords: 'MAX_RECORDS',
     maxRepetitions: 'MAX_REPETITIONS',
   };
-  for (const [name, value] of Object.entries(ABI)) all.set(`WCVMM_${constant[name as keyof typeof ABI]}`, BigInt(value));
+  for (const [name, value] of Object.entries(ABI))
+    all.set(`WCVMM_${constant[name as keyof typeof ABI]}`, BigInt(value));
   for (const [name, value] of Object.entries(DOORBELL)) all.set(`WCVMM_DOORBELL_${upper(name)}`, BigInt(value));
-  for (const [name, value] of Object.entries(STATUS)) all.set(`WCVMM_STATUS_${snake(name).toUpperCase()}`, BigInt(value));
+  for (const [name, value] of Object.entries(STATUS))
+    all.set(`WCVMM_STATUS_${snake(name).toUpperCase()}`, BigInt(value));
   for (const [name, value] of Object.entries(MEASURE)) all.set(`WCVMM_MEASURE_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(PROBE_NUMBER)) all.set(`WCVMM_PROBE_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(OUTCOME_NUMBER)) all.set(`WCVMM_OUTCOME_${upper(name)}`, BigInt(value));
@@ -45,7 +62,8 @@ function expectations(): Map<string, bigint> {
     for (const index of [0, 7, 4096]) all.set(`wcvmm_pattern(${seed}ull, ${index})`, wcvmmPattern(seed, index));
   }
   for (const [type, fields] of Object.entries({ params: PARAMS_AT, cell: CELL_AT, record: RECORD_AT, log: LOG_AT })) {
-    for (const [field, value] of Object.entries(fields)) all.set(`offsetof(struct wcvmm_${type}, ${snake(field)})`, BigInt(value));
+    for (const [field, value] of Object.entries(fields))
+      all.set(`offsetof(struct wcvmm_${type}, ${snake(field)})`, BigInt(value));
   }
   return all;
 }
@@ -75,26 +93,40 @@ describe('abi.ts against abi.h', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  it('has the numbers that the machine\'s own compiler sees', async () => {
+  it("has the numbers that the machine's own compiler sees", async () => {
     const expected = expectations();
     const lines = [...expected.keys()].map((expression) => `  printf("%llx\\n", (unsigned long long)(${expression}));`);
-    const source = ['#include <stddef.h>', '#include <stdio.h>', `#include "${header}"`, 'int main(void) {', ...lines, '}'].join('\n');
+    const source = [
+      '#include <stddef.h>',
+      '#include <stdio.h>',
+      `#include "${header}"`,
+      'int main(void) {',
+      ...lines,
+      '}',
+    ].join('\n');
     const [file, program] = [join(directory, 'abi.c'), join(directory, 'abi')];
     await writeFile(file, source);
     await run('cc', ['-std=c11', '-Wall', '-Werror', '-o', program, file]);
     const { stdout } = await run(program);
-    const found = stdout.trim().split('\n').map((line) => BigInt(`0x${line}`));
+    const found = stdout
+      .trim()
+      .split('\n')
+      .map((line) => BigInt(`0x${line}`));
     expect(new Map([...expected.keys()].map((expression, index) => [expression, found[index]]))).toEqual(expected);
   });
 
   it('knows every probe and outcome that the header lists', async () => {
     const { stdout } = await run('cc', ['-E', '-P', header]);
     const names = (prefix: string) => new Set(stdout.match(new RegExp(String.raw`\b${prefix}_\w+`, 'g')));
-    expect(names('WCVMM_PROBE')).toEqual(new Set(Object.keys(PROBE_NUMBER).map((name) => `WCVMM_PROBE_${upper(name)}`)));
-    expect(names('WCVMM_OUTCOME')).toEqual(new Set(Object.keys(OUTCOME_NUMBER).map((name) => `WCVMM_OUTCOME_${upper(name)}`)));
+    expect(names('WCVMM_PROBE')).toEqual(
+      new Set(Object.keys(PROBE_NUMBER).map((name) => `WCVMM_PROBE_${upper(name)}`)),
+    );
+    expect(names('WCVMM_OUTCOME')).toEqual(
+      new Set(Object.keys(OUTCOME_NUMBER).map((name) => `WCVMM_OUTCOME_${upper(name)}`)),
+    );
   });
 
-  it('numbers the probes in the model\'s order', () => {
+  it("numbers the probes in the model's order", () => {
     expect(PROBES.map((probe) => PROBE_NUMBER[probe])).toEqual(PROBES.map((_, index) => index + 1));
   });
 
@@ -110,7 +142,16 @@ describe('abi.ts against abi.h', () => {
       { gpa: 0x2_0000_0000n, length: 0x2_0000_0000n },
     ];
     const params = encodeParams({ stage1: [0, 4, 0x0c, 0x44, 0xff], windows, cellCount: 1 });
-    const cells = encodeCells([{ window: 1, stage1: 4, probe: 'data-read', offset: 0x1_2345_6000n, argument: 0xfedc_ba98_7654_3210n, verbose: true }]);
+    const cells = encodeCells([
+      {
+        window: 1,
+        stage1: 4,
+        probe: 'data-read',
+        offset: 0x1_2345_6000n,
+        argument: 0xfedc_ba98_7654_3210n,
+        verbose: true,
+      },
+    ]);
     const source = `#include <stdio.h>
 #include "${header}"
 int main(void) {
@@ -132,7 +173,9 @@ int main(void) {
 describe('limits', () => {
   it('refuses more windows than a guest can hold with an error for the user', () => {
     const windows = Array.from({ length: 17 }, () => ({ gpa: 0n, length: 4096n }));
-    expect(() => encodeParams({ stage1: [], windows, cellCount: 0 })).toThrow(expect.objectContaining({ code: 'E_USAGE' }));
+    expect(() => encodeParams({ stage1: [], windows, cellCount: 0 })).toThrow(
+      expect.objectContaining({ code: 'E_USAGE' }),
+    );
     expect(() => encodeParams({ stage1: [0, 0, 0, 0, 0, 0, 0], windows: [], cellCount: 0 })).toThrow(RangeError);
     expect(() => encodeParams({ stage1: [], windows: [], cellCount: 4097 })).toThrow(RangeError);
   });

@@ -15,7 +15,10 @@ const BASE = 0x4000_0000n;
 const PAYLOAD = Uint8Array.from({ length: 64 }, (_, index) => index + 1);
 
 /** A minimal image: header, program headers, then 64 bytes of payload that every segment shows unless it says otherwise. */
-function image(segments: readonly Header[], { entry = BASE, machine = 183, type = 2, phentsize = 56 } = {}): Uint8Array {
+function image(
+  segments: readonly Header[],
+  { entry = BASE, machine = 183, type = 2, phentsize = 56 } = {},
+): Uint8Array {
   const payloadAt = 64 + segments.length * 56;
   const bytes = new Uint8Array(payloadAt + PAYLOAD.length);
   const view = new DataView(bytes.buffer);
@@ -56,7 +59,12 @@ function acceptsOrRefuses(bytes: Uint8Array, machine: Machine): unknown {
 
 describe('parseElf', () => {
   it('gives the segments by ascending address, with their zeroed tail', () => {
-    const found = parseElf(image([{ address: BASE + 0x1000n, memorySize: 0x2000n }, { type: 0x6474_e551, address: 0n }, { address: BASE }], { entry: BASE + 4n }), 'arm64');
+    const found = parseElf(
+      image([{ address: BASE + 0x1000n, memorySize: 0x2000n }, { type: 0x6474_e551, address: 0n }, { address: BASE }], {
+        entry: BASE + 4n,
+      }),
+      'arm64',
+    );
     expect(found).toEqual({
       entry: BASE + 4n,
       segments: [
@@ -68,11 +76,13 @@ describe('parseElf', () => {
 
   it('takes another place for RAM, and x86', () => {
     const high = { base: 0x8000_0000n, size: 0x1000_0000n };
-    expect(parseElf(image([{ address: 0x8000_0000n }], { entry: 0x8000_0000n }), 'arm64', high).entry).toBe(0x8000_0000n);
+    expect(parseElf(image([{ address: 0x8000_0000n }], { entry: 0x8000_0000n }), 'arm64', high).entry).toBe(
+      0x8000_0000n,
+    );
     expect(parseElf(image([{ address: BASE }], { entry: BASE, machine: 62 }), 'x86').entry).toBe(BASE);
   });
 
-  it('shows the image\'s own bytes and copies nothing', () => {
+  it("shows the image's own bytes and copies nothing", () => {
     const bytes = image([{ address: BASE }]);
     expect(parseElf(bytes, 'arm64').segments[0]?.data.buffer).toBe(bytes.buffer);
   });
@@ -106,21 +116,30 @@ describe('parseElf', () => {
     ['an entry outside', image([{ address: BASE }], { entry: BASE + 64n }), 'entry point 0x40000040'],
     ['an entry in the zeroed tail', image([{ address: BASE, memorySize: 128n }], { entry: BASE + 64n }), 'entry point'],
   ])('refuses %s', (_, bytes, reason) => {
-    expect(() => parseElf(bytes, 'arm64')).toThrow(expect.objectContaining({ code: 'E_GUEST_IMAGE', message: expect.stringContaining(reason) }));
+    expect(() => parseElf(bytes, 'arm64')).toThrow(
+      expect.objectContaining({ code: 'E_GUEST_IMAGE', message: expect.stringContaining(reason) }),
+    );
   });
 
-  it('throws nothing but its own error, and hands out only the file\'s own bytes, whatever they are', () => {
+  it("throws nothing but its own error, and hands out only the file's own bytes, whatever they are", () => {
     const interesting = fc.constantFrom(0, 1, 0x40, 0x7f, 0x80, 0xff);
-    const changes = fc.array(fc.tuple(fc.nat(64 + 2 * 56 + 64), fc.oneof(interesting, fc.nat(255))), { minLength: 1, maxLength: 8 });
+    const changes = fc.array(fc.tuple(fc.nat(64 + 2 * 56 + 64), fc.oneof(interesting, fc.nat(255))), {
+      minLength: 1,
+      maxLength: 8,
+    });
     const mutated = fc.tuple(changes, fc.nat(300)).map(([list, length]) => {
       const bytes = image([{ address: BASE }, { address: BASE + 0x1000n, memorySize: 4096n }]);
       for (const [at, value] of list) bytes[at % bytes.length] = value;
       return bytes.subarray(0, Math.max(length, 40));
     });
     fc.assert(
-      fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 300 })), fc.constantFrom<Machine>('arm64', 'x86'), (bytes, machine) => {
-        expect(acceptsOrRefuses(bytes, machine)).toBe(true);
-      }),
+      fc.property(
+        fc.oneof(mutated, fc.uint8Array({ maxLength: 300 })),
+        fc.constantFrom<Machine>('arm64', 'x86'),
+        (bytes, machine) => {
+          expect(acceptsOrRefuses(bytes, machine)).toBe(true);
+        },
+      ),
       { numRuns: 5000 },
     );
   });

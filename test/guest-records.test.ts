@@ -15,7 +15,10 @@ interface Written {
   values: readonly bigint[];
 }
 
-function writeLog(records: readonly Written[], { magic = ABI.magic, running = 0, count = records.length }: { magic?: bigint; running?: number; count?: number } = {}): Uint8Array {
+function writeLog(
+  records: readonly Written[],
+  { magic = ABI.magic, running = 0, count = records.length }: { magic?: bigint; running?: number; count?: number } = {},
+): Uint8Array {
   // An odd start in a larger buffer, as guest RAM may be: the parser must not read relative to the whole buffer.
   const bytes = new Uint8Array(SIZE_OF.log + 3).subarray(3);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -28,7 +31,8 @@ function writeLog(records: readonly Written[], { magic = ABI.magic, running = 0,
     view.setUint32(at + RECORD_AT.outcome, record.outcome, true);
     view.setBigUint64(at + RECORD_AT.syndrome, record.syndrome, true);
     view.setBigUint64(at + RECORD_AT.address, record.address, true);
-    for (const [place, value] of record.values.entries()) view.setBigUint64(at + RECORD_AT.value + place * 8, value, true);
+    for (const [place, value] of record.values.entries())
+      view.setBigUint64(at + RECORD_AT.value + place * 8, value, true);
   }
   return bytes;
 }
@@ -37,12 +41,20 @@ const ok = (cell: number): Written => ({ cell, outcome: OUTCOME_NUMBER.ok, syndr
 
 describe('decodeLog', () => {
   it('reads back every field of what a guest writes', async () => {
-    const record = fc.record({ outcome: fc.constantFrom(...Object.entries(OUTCOME_NUMBER)), syndrome: U64, address: U64, values: fc.tuple(U64, U64, U64, U64) });
+    const record = fc.record({
+      outcome: fc.constantFrom(...Object.entries(OUTCOME_NUMBER)),
+      syndrome: U64,
+      address: U64,
+      values: fc.tuple(U64, U64, U64, U64),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(record, { maxLength: 20 }), fc.nat(5), async (records, more) => {
         const written = records.map(({ outcome, ...rest }, cell) => ({ cell, outcome: outcome[1], ...rest }));
         const log = await decodeLog(writeLog(written), records.length + more);
-        expect(log).toEqual({ records: records.map(({ outcome, ...rest }, cell) => ({ cell, outcome: outcome[0], ...rest })), running: null });
+        expect(log).toEqual({
+          records: records.map(({ outcome, ...rest }, cell) => ({ cell, outcome: outcome[0], ...rest })),
+          running: null,
+        });
       }),
     );
   });
@@ -88,11 +100,13 @@ describe('decodeLog', () => {
       bytes.set(tail, 64);
       return bytes;
     });
-    const mutated = fc.tuple(fc.array(fc.tuple(fc.nat(64 + 4 * 64 - 1), fc.nat(255)), { maxLength: 4 })).map(([changes]) => {
-      const bytes = writeLog([ok(0), ok(1), ok(2), ok(3)]);
-      for (const [at, value] of changes) bytes[at] = value;
-      return bytes;
-    });
+    const mutated = fc
+      .tuple(fc.array(fc.tuple(fc.nat(64 + 4 * 64 - 1), fc.nat(255)), { maxLength: 4 }))
+      .map(([changes]) => {
+        const bytes = writeLog([ok(0), ok(1), ok(2), ok(3)]);
+        for (const [at, value] of changes) bytes[at] = value;
+        return bytes;
+      });
     const property = fc.asyncProperty(fc.oneof(soup, almost, mutated), fc.nat(8), async (bytes, cells) => {
       const end = await decodeLog(bytes, cells).catch((error: unknown) => error);
       if (end instanceof WcvmmError) return end.code === 'E_GUEST_RECORDS';

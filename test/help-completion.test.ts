@@ -15,7 +15,12 @@ let program: CommandDefinition;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'wcvmm-completion-'));
   program = defineCommand(await buildProgram([]));
-  for (const [shell, script] of Object.entries({ bash: bashCompletion(program), zsh: zshCompletion(program), fish: fishCompletion(program) })) writeFileSync(join(folder, shell), script);
+  for (const [shell, script] of Object.entries({
+    bash: bashCompletion(program),
+    zsh: zshCompletion(program),
+    fish: fishCompletion(program),
+  }))
+    writeFileSync(join(folder, shell), script);
   writeFileSync(join(folder, 'report.json'), '');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,15 +31,30 @@ function installed(shell: string): boolean {
 
 /** What each shell offers for a line with the cursor at its end. `ls` of the fixture stands in for /sys/bus/pci/devices. */
 const SHELLS: Readonly<Record<'bash' | 'fish', (line: string) => readonly string[]>> = {
-  bash: (line) => shell('bash', ['-c', `ls() { printf '%s\\n' 0000:01:00.0 0000:02:00.0; }; source ./bash; COMP_LINE=$1; COMP_POINT=\${#1}; _wcvmm; printf '%s\\n' "\${COMPREPLY[@]}"`, 'bash', line]),
-  fish: (line) => shell('fish', ['--no-config', '-c', 'function ls; printf "%s\\n" 0000:01:00.0 0000:02:00.0; end; source ./fish; complete -C "$argv[1]"', line]),
+  bash: (line) =>
+    shell('bash', [
+      '-c',
+      `ls() { printf '%s\\n' 0000:01:00.0 0000:02:00.0; }; source ./bash; COMP_LINE=$1; COMP_POINT=\${#1}; _wcvmm; printf '%s\\n' "\${COMPREPLY[@]}"`,
+      'bash',
+      line,
+    ]),
+  fish: (line) =>
+    shell('fish', [
+      '--no-config',
+      '-c',
+      'function ls; printf "%s\\n" 0000:01:00.0 0000:02:00.0; end; source ./fish; complete -C "$argv[1]"',
+      line,
+    ]),
 };
 
 function shell(name: string, args: readonly string[]): readonly string[] {
   const { stdout, stderr } = spawnSync(name, args, { cwd: folder, encoding: 'utf8' });
   // compopt only works where a person presses Tab.
   expect(stderr.replaceAll(/.*compopt: not currently executing completion function\n/g, '')).toBe('');
-  return stdout.split('\n').map((line) => line.split('\t')[0] ?? '').filter((line) => line !== '');
+  return stdout
+    .split('\n')
+    .map((line) => line.split('\t')[0] ?? '')
+    .filter((line) => line !== '');
 }
 
 const CASES: readonly (readonly [string, readonly string[]])[] = [
@@ -85,7 +105,8 @@ describe('every option of every command', () => {
     for (const { path, options } of everyCommand(program)) {
       // Inside of an instance and around it: testbed's --output, --memory and --timeout are the instance's.
       if (path[1] === 'testbed' || path[1] === 'kernel' || path[1] === 'man') continue;
-      for (const { long, value } of options) meanings.set(long, (meanings.get(long) ?? new Set()).add(JSON.stringify(value?.of ?? 'flag')));
+      for (const { long, value } of options)
+        meanings.set(long, (meanings.get(long) ?? new Set()).add(JSON.stringify(value?.of ?? 'flag')));
     }
     expect([...meanings].filter(([, kinds]) => kinds.size > 1)).toEqual([]);
   });

@@ -38,24 +38,41 @@ async function mistakeIn(words: readonly string[]): Promise<string | null> {
 const commands = everyCommand(defineCommand(await buildProgram([])));
 
 describe('examples are command lines that wcvmm takes', () => {
-  const examples = commands.flatMap(({ after }) => [...after.matchAll(/^ {2}\$ (.*)$/gm)].flatMap(([, line]) => commandLines(line ?? '')));
+  const examples = commands.flatMap(({ after }) =>
+    [...after.matchAll(/^ {2}\$ (.*)$/gm)].flatMap(([, line]) => commandLines(line ?? '')),
+  );
 
   test.each([...new Set(examples.map((words) => words.join(' ')))])('--help: wcvmm %s', async (line) => {
     expect(await mistakeIn(line.split(' '))).toBeNull();
   });
 
-  test.each(commands.filter(({ subcommands }) => subcommands.length === 0).map(({ path, after }) => [path.join(' '), after]))('%s says how it ends', (_name, after) => {
+  test.each(
+    commands.filter(({ subcommands }) => subcommands.length === 0).map(({ path, after }) => [path.join(' '), after]),
+  )('%s says how it ends', (_name, after) => {
     expect(after).toMatch(/[Ee]xit codes?\b/);
   });
 
-  const pages = ['README.md', ...readdirSync(join(projectRoot, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+  const pages = [
+    'README.md',
+    ...readdirSync(join(projectRoot, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ];
   test.each(pages)('%s', async (page) => {
     const text = readFileSync(join(projectRoot, page), 'utf8');
     const fenced = [...text.matchAll(/^```sh.*\n([^]*?)^```$/gm)].flatMap(([, block]) => (block ?? '').split('\n'));
     const inline = [...text.matchAll(/`(wcvmm [^`]*)`/g)].map(([, code]) => code ?? '');
-    const lines = [...fenced, ...inline].flatMap(commandLines).map((words) => words.map((word) => word.replace(/^["']|["',]$/g, '')));
+    const lines = [...fenced, ...inline]
+      .flatMap(commandLines)
+      .map((words) => words.map((word) => word.replace(/^["']|["',]$/g, '')));
     const mistakes = await Promise.all(lines.map(async (words) => [words.join(' '), await mistakeIn(words)] as const));
     // A command that is only named, as in `wcvmm bind`, lacks its arguments.
-    expect(mistakes.filter(([line, mistake]) => mistake !== null && !(line.split(' ').length <= 2 && /missing required argument|\(outputHelp\)/.test(mistake)))).toEqual([]);
+    expect(
+      mistakes.filter(
+        ([line, mistake]) =>
+          mistake !== null &&
+          !(line.split(' ').length <= 2 && /missing required argument|\(outputHelp\)/.test(mistake)),
+      ),
+    ).toEqual([]);
   });
 });

@@ -25,7 +25,9 @@ const PAGES = ['wcvmm', 'wcvmm-verify', 'wcvmm-run', 'wcvmm-bind', 'wcvmm-testbe
 
 test('there is a page for every command', () => {
   const { stdout } = wcvmm('--help');
-  const commands = [...stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name).filter((name) => name !== 'help');
+  const commands = [...stdout.slice(stdout.indexOf('Commands:')).matchAll(/^ {2}(\w+) /gm)]
+    .map(([, name]) => name)
+    .filter((name) => name !== 'help');
   expect(readdirSync(folder)).toEqual(expect.arrayContaining(commands.map((name) => `wcvmm-${name}.1`)));
 });
 
@@ -33,9 +35,13 @@ describe.each(PAGES)('%s', (name) => {
   const words = name.split('-').slice(1);
 
   test('says what --help says', () => {
-    const page = readFileSync(join(folder, `${name}.1`), 'utf8').replaceAll('\\-', '-').replaceAll(/\s+/g, ' ');
+    const page = readFileSync(join(folder, `${name}.1`), 'utf8')
+      .replaceAll('\\-', '-')
+      .replaceAll(/\s+/g, ' ');
     const { stdout } = wcvmm(...words, '--help');
-    const options = [...stdout.matchAll(/^ {2}((?:-\w, )?--[\w-]+(?: [<[][\w.]+[>\]])?) /gm)].map(([, term]) => term ?? '');
+    const options = [...stdout.matchAll(/^ {2}((?:-\w, )?--[\w-]+(?: [<[][\w.]+[>\]])?) /gm)].map(
+      ([, term]) => term ?? '',
+    );
     expect(options.length).toBeGreaterThan(0);
     for (const term of options) expect(page).toContain(`.B ${term} `);
     const examples = [...stdout.matchAll(/^ {2}(\$ .*)$/gm)].map(([, line]) => line?.replaceAll(/\s+/g, ' ') ?? '');
@@ -48,11 +54,17 @@ describe.each(PAGES)('%s', (name) => {
 });
 
 test.skipIf(!installed('groff'))('groff has nothing to complain about (needs groff)', () => {
-  for (const page of readdirSync(folder)) expect(spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z', join(folder, page)], { encoding: 'utf8' }).stderr).toBe('');
+  for (const page of readdirSync(folder))
+    expect(spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z', join(folder, page)], { encoding: 'utf8' }).stderr).toBe(
+      '',
+    );
 });
 
 test.skipIf(!installed('mandoc'))('mandoc has no error to complain about (needs mandoc)', () => {
-  for (const page of readdirSync(folder)) expect(spawnSync('mandoc', ['-T', 'lint', '-W', 'error', join(folder, page)], { encoding: 'utf8' }).stdout).toBe('');
+  for (const page of readdirSync(folder))
+    expect(spawnSync('mandoc', ['-T', 'lint', '-W', 'error', join(folder, page)], { encoding: 'utf8' }).stdout).toBe(
+      '',
+    );
 });
 
 test('a command that is not there', () => {
@@ -61,7 +73,7 @@ test('a command that is not there', () => {
   expect(stderr).toMatch(/^wcvmm: E_USAGE: there is no command "nothing"; expected one of: run, verify, /);
 });
 
-test('the version is the package\'s', () => {
+test("the version is the package's", () => {
   const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
   expect(wcvmm('--version').stdout).toBe(`${version}\n`);
 });

@@ -20,12 +20,26 @@ const EPT = `${HEADER}            node-312     [001] d..1.    17.204415: kvm_mmu
   my - 1 vcpu 0-9        (    300) [000] .....    17.204433: kvm_mmu_set_spte: gfn 100400 spte 80a00000c0400f8f (rw--) level 2 at ffff10
 `;
 
-const event = (gfn: bigint, spte: bigint, level: number): SpteEvent => ({ pid: 1, gfn, spte, level, writable: true, executable: true });
+const event = (gfn: bigint, spte: bigint, level: number): SpteEvent => ({
+  pid: 1,
+  gfn,
+  spte,
+  level,
+  writable: true,
+  executable: true,
+});
 const spteLine = ({ pid, gfn, spte, level, writable, executable }: SpteEvent, comm: string): string =>
   `${comm.padStart(16)}-${String(pid).padEnd(7)} [000] d..1.    17.204415: kvm_mmu_set_spte: gfn ${gfn.toString(16)} spte ${spte.toString(16)} (r${writable ? 'w' : '-'}${executable ? 'x' : '-'}u) level ${level} at 1000`;
 
 const word64 = fc.bigInt(0n, (1n << 64n) - 1n);
-const anyEvent = fc.record({ pid: fc.nat(4_194_304), gfn: fc.bigInt(0n, (1n << 40n) - 1n), spte: word64, level: fc.constantFrom(1, 2, 3), writable: fc.boolean(), executable: fc.boolean() });
+const anyEvent = fc.record({
+  pid: fc.nat(4_194_304),
+  gfn: fc.bigInt(0n, (1n << 40n) - 1n),
+  spte: word64,
+  level: fc.constantFrom(1, 2, 3),
+  writable: fc.boolean(),
+  executable: fc.boolean(),
+});
 
 describe('the trace', () => {
   test('becomes events', () => {
@@ -43,7 +57,9 @@ describe('the trace', () => {
     const comm = fc.string({ maxLength: 15 }).filter((name) => !/[\n\r\u2028\u2029]/.test(name));
     fc.assert(
       fc.property(fc.array(fc.tuple(anyEvent, comm)), (all) => {
-        const { events, incomplete } = parseSpteTrace(`${HEADER}${all.map(([one, name]) => spteLine(one, name)).join('\n')}\n`);
+        const { events, incomplete } = parseSpteTrace(
+          `${HEADER}${all.map(([one, name]) => spteLine(one, name)).join('\n')}\n`,
+        );
         expect(events).toEqual(all.map(([one]) => one));
         expect(incomplete).toBeNull();
       }),
@@ -54,19 +70,32 @@ describe('the trace', () => {
     fc.assert(
       fc.property(fc.nat(EPT.length - 1), fc.string({ minLength: 1, maxLength: 3 }), (at, garbage) => {
         expect(parseSpteTrace(garbage).events).toEqual([]);
-        expect(parseSpteTrace(EPT.slice(0, at) + garbage + EPT.slice(at + garbage.length)).events.length).toBeLessThanOrEqual(3);
+        expect(
+          parseSpteTrace(EPT.slice(0, at) + garbage + EPT.slice(at + garbage.length)).events.length,
+        ).toBeLessThanOrEqual(3);
       }),
       { numRuns: 500 },
     );
-    expect(parseSpteTrace(`${HEADER}            node-312     [001] d..1.    17.2: kvm_exit: reason x\n`)).toEqual({ events: [], incomplete: null });
+    expect(parseSpteTrace(`${HEADER}            node-312     [001] d..1.    17.2: kvm_exit: reason x\n`)).toEqual({
+      events: [],
+      incomplete: null,
+    });
   });
 
   test.each([
     ['lost events', 'CPU:1 [LOST 12 EVENTS]', /LOST 12 EVENTS/],
     ['lost events, uncounted', 'CPU:0 [LOST EVENTS]', /LOST EVENTS/],
     ['a buffer that was too small', '# entries-in-buffer/entries-written: 5/9   #P:2', /of 9 events .* kept 5/],
-    ['another format', '            node-312     [001] d..1.    17.2: kvm_mmu_set_spte: gfn 100000 pte 7', /not understood: node-312/],
-    ['a level that no leaf has', '            node-312     [001] d..1.    17.2: kvm_mmu_set_spte: gfn 100000 spte 7 (rwxu) level 4 at 1000', /not understood/],
+    [
+      'another format',
+      '            node-312     [001] d..1.    17.2: kvm_mmu_set_spte: gfn 100000 pte 7',
+      /not understood: node-312/,
+    ],
+    [
+      'a level that no leaf has',
+      '            node-312     [001] d..1.    17.2: kvm_mmu_set_spte: gfn 100000 spte 7 (rwxu) level 4 at 1000',
+      /not understood/,
+    ],
   ])('says that it is not complete: %s', (_, line, why) => {
     expect(parseSpteTrace(`${line}\n${EPT}`).incomplete).toMatch(why);
     expect(parseSpteTrace(`${EPT}${line}\n`).events).toHaveLength(3);
@@ -92,7 +121,10 @@ describe('an entry', () => {
   });
 
   test('that maps nothing has no type', () => {
-    expect([typeOfSpte({ spte: 0x8000_0000_0000_0000n, level: 1 }, 'ept'), typeOfSpte({ spte: 0x18n, level: 1 }, 'npt')]).toEqual([null, null]);
+    expect([
+      typeOfSpte({ spte: 0x8000_0000_0000_0000n, level: 1 }, 'ept'),
+      typeOfSpte({ spte: 0x18n, level: 1 }, 'npt'),
+    ]).toEqual([null, null]);
     // EPT has no present bit: executable alone maps.
     expect(typeOfSpte({ spte: 0x4n, level: 1 }, 'ept')).toBe('EPT UC');
     expect(typeOfSpte({ spte: 0x4n, level: 1 }, 'npt')).toBeNull();
@@ -115,21 +147,48 @@ const page = (index: number): bigint => BigInt(index) * 4096n;
 describe('the guest-physical space', () => {
   test('reads as that of the other architecture', () => {
     const ranges = rangesOf(parseSpteTrace(EPT).events, 'ept');
-    expect(readRange(ranges, 0x1_0000_0000n, 0x1_1000n, 4096)).toEqual({ memoryType: 'EPT UC', blockSize: 4096, mixed: false });
-    expect(readRange(ranges, 0x1_0001_1000n, 0x1000n, 4096)).toEqual({ memoryType: 'EPT UC IPAT', blockSize: 4096, mixed: false });
-    expect(readRange(ranges, 0x1_0000_0000n, 0x1_2000n, 4096)).toEqual({ memoryType: null, blockSize: 4096, mixed: true });
-    expect(readRange(ranges, 0x1_0040_0000n, 0x20_0000n, 4096)).toEqual({ memoryType: 'EPT WC', blockSize: 2 << 20, mixed: false });
-    expect(readRange(ranges, 0x2_0000_0000n, 0x20_0000n, 4096)).toEqual({ memoryType: null, blockSize: null, mixed: false });
+    expect(readRange(ranges, 0x1_0000_0000n, 0x1_1000n, 4096)).toEqual({
+      memoryType: 'EPT UC',
+      blockSize: 4096,
+      mixed: false,
+    });
+    expect(readRange(ranges, 0x1_0001_1000n, 0x1000n, 4096)).toEqual({
+      memoryType: 'EPT UC IPAT',
+      blockSize: 4096,
+      mixed: false,
+    });
+    expect(readRange(ranges, 0x1_0000_0000n, 0x1_2000n, 4096)).toEqual({
+      memoryType: null,
+      blockSize: 4096,
+      mixed: true,
+    });
+    expect(readRange(ranges, 0x1_0040_0000n, 0x20_0000n, 4096)).toEqual({
+      memoryType: 'EPT WC',
+      blockSize: 2 << 20,
+      mixed: false,
+    });
+    expect(readRange(ranges, 0x2_0000_0000n, 0x20_0000n, 4096)).toEqual({
+      memoryType: null,
+      blockSize: null,
+      mixed: false,
+    });
   });
 
   test('a fault inside of a large page reports the page’s own frame or the faulting one', () => {
-    expect(rangesOf([event(0x10_0433n, 0x0fn, 2)], 'ept')).toEqual([{ start: 0x1_0040_0000n, end: 0x1_0060_0000n, level: 2, memoryType: 'EPT WC' }]);
-    expect(rangesOf([event(0x5_4321n, 0x0fn, 3)], 'ept')).toEqual([{ start: 0x4000_0000n, end: 0x8000_0000n, level: 1, memoryType: 'EPT WC' }]);
+    expect(rangesOf([event(0x10_0433n, 0x0fn, 2)], 'ept')).toEqual([
+      { start: 0x1_0040_0000n, end: 0x1_0060_0000n, level: 2, memoryType: 'EPT WC' },
+    ]);
+    expect(rangesOf([event(0x5_4321n, 0x0fn, 3)], 'ept')).toEqual([
+      { start: 0x4000_0000n, end: 0x8000_0000n, level: 1, memoryType: 'EPT WC' },
+    ]);
   });
 
   test('is what the last event about each page says', () => {
     const sptes = fc.constantFrom(0x07n, 0x47n, 0x0fn, 0x77n, 0x00n);
-    const events = fc.array(fc.tuple(fc.nat(1500), sptes, fc.constantFrom(1, 2)).map(([gfn, spte, level]) => event(BigInt(gfn), spte, level)), { maxLength: 12 });
+    const events = fc.array(
+      fc.tuple(fc.nat(1500), sptes, fc.constantFrom(1, 2)).map(([gfn, spte, level]) => event(BigInt(gfn), spte, level)),
+      { maxLength: 12 },
+    );
     fc.assert(
       fc.property(events, (all) => {
         const expected = new Map<number, string | null>();
@@ -139,8 +198,14 @@ describe('the guest-physical space', () => {
           for (let index = first; index < first + size; index += 1) expected.set(index, typeOfSpte(one, 'ept'));
         }
         const ranges = rangesOf(all, 'ept');
-        const found = Array.from({ length: 2048 }, (_, index) => ranges.filter(({ start, end }) => start <= page(index) && page(index) < end).map(({ memoryType }) => memoryType));
-        expect(found).toEqual(Array.from({ length: 2048 }, (_, index) => [expected.get(index) ?? null].filter((type) => type !== null)));
+        const found = Array.from({ length: 2048 }, (_, index) =>
+          ranges
+            .filter(({ start, end }) => start <= page(index) && page(index) < end)
+            .map(({ memoryType }) => memoryType),
+        );
+        expect(found).toEqual(
+          Array.from({ length: 2048 }, (_, index) => [expected.get(index) ?? null].filter((type) => type !== null)),
+        );
       }),
       { numRuns: 40 },
     );

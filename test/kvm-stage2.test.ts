@@ -19,15 +19,27 @@ describe('the stage-2 dump', () => {
   test('of a stock kernel has no types, and that is not a type', () => {
     const stock = parseStage2(DUMP.replaceAll(/ (MEM|DEVICE)\/\S+/g, ''));
     expect(stock.map(({ memoryType }) => memoryType)).toEqual([null, null, null]);
-    expect(readRange(stock, 0x1_0000_0000n, 0x20_0000n, 4096)).toEqual({ memoryType: null, blockSize: 2 << 20, mixed: false });
+    expect(readRange(stock, 0x1_0000_0000n, 0x20_0000n, 4096)).toEqual({
+      memoryType: null,
+      blockSize: 2 << 20,
+      mixed: false,
+    });
   });
 
   test('a window of two types is mixed', () => {
-    expect(readRange(parseStage2(DUMP), 0x1_0000_0000n, 0x40_0000n, 4096)).toEqual({ memoryType: null, blockSize: 2 << 20, mixed: true });
+    expect(readRange(parseStage2(DUMP), 0x1_0000_0000n, 0x40_0000n, 4096)).toEqual({
+      memoryType: null,
+      blockSize: 2 << 20,
+      mixed: true,
+    });
   });
 
   test('a window that nobody touched has neither type nor block', () => {
-    expect(readRange(parseStage2(DUMP), 0x2_0000_0000n, 0x1000n, 4096)).toEqual({ memoryType: null, blockSize: null, mixed: false });
+    expect(readRange(parseStage2(DUMP), 0x2_0000_0000n, 0x1000n, 4096)).toEqual({
+      memoryType: null,
+      blockSize: null,
+      mixed: false,
+    });
   });
 
   test('garbage is no range', () => {

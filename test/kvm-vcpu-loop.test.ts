@@ -68,13 +68,48 @@ describe('KVM_RUN', () => {
 describe('a last exit', () => {
   test.each<[string, Entry, object, RegExp]>([
     ['a triple fault', exitFor(KVM_EXIT.shutdown), { kind: 'shutdown' }, /triple fault/],
-    ['a refused state', exitFor(KVM_EXIT.failEntry, (state) => state.setBigUint64(KVM_RUN_LAYOUT.failEntry.reason, 0x8000_0021n, true)), { kind: 'entry-failed', reason: 0x8000_0021n }, /0x80000021/],
-    ['an instruction that is not emulated', emulationFailure({ count: 8, flags: 1n, bytes: [0x66, 0x0f, 0x38, 0x2a, 0x06] }), { kind: 'not-emulated', instruction: '66 0f 38 2a 06' }, /its bytes: 66 0f 38 2a 06/],
-    ['one whose bytes KVM keeps to itself', emulationFailure({ count: 0, flags: 1n, bytes: [1] }), { kind: 'not-emulated', instruction: null }, /does not say which/],
-    ['one whose flags say that there are no bytes', emulationFailure({ count: 8, flags: 0n, bytes: [1] }), { kind: 'not-emulated', instruction: null }, /does not say which/],
-    ['another internal error', exitFor(KVM_EXIT.internalError, (state) => state.setUint32(KVM_RUN_LAYOUT.internalError.suberror, 3, true)), { kind: 'unexpected', reason: 17, detail: 3 }, /reason 17 \(detail 3\)/],
-    ['an unknown store to nowhere on arm64', nisv(0x5000n, 1n << 6n), { kind: 'unmapped', address: 0x5000n, isWrite: true, length: null }, /wrote something at gpa 0x5000/],
-    ['an unknown load from nowhere on arm64', nisv(0x5000n, 0n), { kind: 'unmapped', isWrite: false }, /read something/],
+    [
+      'a refused state',
+      exitFor(KVM_EXIT.failEntry, (state) => state.setBigUint64(KVM_RUN_LAYOUT.failEntry.reason, 0x8000_0021n, true)),
+      { kind: 'entry-failed', reason: 0x8000_0021n },
+      /0x80000021/,
+    ],
+    [
+      'an instruction that is not emulated',
+      emulationFailure({ count: 8, flags: 1n, bytes: [0x66, 0x0f, 0x38, 0x2a, 0x06] }),
+      { kind: 'not-emulated', instruction: '66 0f 38 2a 06' },
+      /its bytes: 66 0f 38 2a 06/,
+    ],
+    [
+      'one whose bytes KVM keeps to itself',
+      emulationFailure({ count: 0, flags: 1n, bytes: [1] }),
+      { kind: 'not-emulated', instruction: null },
+      /does not say which/,
+    ],
+    [
+      'one whose flags say that there are no bytes',
+      emulationFailure({ count: 8, flags: 0n, bytes: [1] }),
+      { kind: 'not-emulated', instruction: null },
+      /does not say which/,
+    ],
+    [
+      'another internal error',
+      exitFor(KVM_EXIT.internalError, (state) => state.setUint32(KVM_RUN_LAYOUT.internalError.suberror, 3, true)),
+      { kind: 'unexpected', reason: 17, detail: 3 },
+      /reason 17 \(detail 3\)/,
+    ],
+    [
+      'an unknown store to nowhere on arm64',
+      nisv(0x5000n, 1n << 6n),
+      { kind: 'unmapped', address: 0x5000n, isWrite: true, length: null },
+      /wrote something at gpa 0x5000/,
+    ],
+    [
+      'an unknown load from nowhere on arm64',
+      nisv(0x5000n, 0n),
+      { kind: 'unmapped', isWrite: false },
+      /read something/,
+    ],
     ['HLT, which no bare guest has a use for', exitFor(5), { kind: 'unexpected', reason: 5 }, /reason 5/],
   ])('%s is told in a sentence', (_name, entry, exit, sentence) => {
     const run = playVcpu([entry]);
@@ -83,7 +118,9 @@ describe('a last exit', () => {
   });
 
   test('believes no size of an instruction that is longer than there is room for', () => {
-    const { exit } = playVcpu([emulationFailure({ count: 8, flags: 1n, bytes: Array.from({ length: 200 }, () => 0x90) })]);
+    const { exit } = playVcpu([
+      emulationFailure({ count: 8, flags: 1n, bytes: Array.from({ length: 200 }, () => 0x90) }),
+    ]);
     expect(exit.kind === 'not-emulated' && exit.instruction?.split(' ')).toHaveLength(15);
   });
 });
@@ -91,10 +128,16 @@ describe('a last exit', () => {
 describe('a trapped window', () => {
   const GPA = 0x1_0000_0000n;
   const window = { gpa: GPA, length: 4096n, address: 0x7200_0000_0000n };
-  const play = (...entries: readonly Entry[]) => playVcpu([...entries, DONE], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
+  const play = (...entries: readonly Entry[]) =>
+    playVcpu([...entries, DONE], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
 
   test('gives a load what a store has left there, and counts both', () => {
-    const { exit, loaded, trappedExits } = play(access(GPA + 8n, 8, 0x0123_4567_89ab_cdefn), access(GPA + 8n, 8, null), access(GPA + 12n, 4, null), access(GPA + 15n, 1, null));
+    const { exit, loaded, trappedExits } = play(
+      access(GPA + 8n, 8, 0x0123_4567_89ab_cdefn),
+      access(GPA + 8n, 8, null),
+      access(GPA + 12n, 4, null),
+      access(GPA + 15n, 1, null),
+    );
     expect(exit).toEqual({ kind: 'done', status: 0 });
     expect(loaded).toEqual([0x0123_4567_89ab_cdefn, 0x0123_4567n, 0x01n]);
     expect(trappedExits).toEqual([4]);
@@ -108,14 +151,22 @@ describe('a trapped window', () => {
     ['right before it', access(GPA - 1n, 1, 1n), 'unmapped'],
     ['that wraps around', access((1n << 64n) - 4n, 8, 1n), 'unmapped'],
   ])('makes no access %s', (_name, entry, kind) => {
-    const { exit, trappedExits } = playVcpu([entry], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
+    const { exit, trappedExits } = playVcpu(
+      [entry],
+      { trapped: [window] },
+      new Map([[window.address, new ArrayBuffer(4096)]]),
+    );
     expect(exit).toMatchObject({ kind });
     expect(describeExit(exit)).toMatch(/0x/);
     expect(trappedExits).toEqual([0]);
   });
 
   test('is where an access that arm64 cannot describe is one that KVM cannot hand over', () => {
-    const { exit } = playVcpu([nisv(GPA + 64n, 1n << 6n)], { trapped: [window] }, new Map([[window.address, new ArrayBuffer(4096)]]));
+    const { exit } = playVcpu(
+      [nisv(GPA + 64n, 1n << 6n)],
+      { trapped: [window] },
+      new Map([[window.address, new ArrayBuffer(4096)]]),
+    );
     expect(exit).toEqual({ kind: 'not-emulated', instruction: null, address: GPA + 64n });
     expect(describeExit(exit)).toMatch(/no load or store of one general register.*--enforce/);
   });
@@ -135,10 +186,13 @@ describe('bus locks', () => {
   });
 
   test('are counted too where the exit is about something else', () => {
-    expect(playVcpu([inCell(1, alsoLocked(DONE))])).toMatchObject({ exit: { kind: 'done' }, busLocks: [{ cell: 1, count: 1 }] });
+    expect(playVcpu([inCell(1, alsoLocked(DONE))])).toMatchObject({
+      exit: { kind: 'done' },
+      busLocks: [{ cell: 1, count: 1 }],
+    });
   });
 
-  test('of a cell that nobody asked about are no cell\'s', () => {
+  test("of a cell that nobody asked about are no cell's", () => {
     const wild = Array.from({ length: 50 }, (_, index) => inCell(1000 + index, locked));
     expect(playVcpu([...wild, DONE]).busLocks).toEqual([{ cell: null, count: 50 }]);
   });

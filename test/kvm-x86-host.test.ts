@@ -8,7 +8,11 @@ import { SysError } from '../vmm/sys/port.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { stubPort } from './stub-port.ts';
 
-const AMD = { '/proc/cpuinfo': 'processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\n', '/sys/module/kvm_amd/parameters/npt': 'Y\n', '/sys/module/kvm_intel/parameters/ept': 'Y\n' };
+const AMD = {
+  '/proc/cpuinfo': 'processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\n',
+  '/sys/module/kvm_amd/parameters/npt': 'Y\n',
+  '/sys/module/kvm_intel/parameters/ept': 'Y\n',
+};
 const INTEL = { ...AMD, '/proc/cpuinfo': 'vendor_id\t: GenuineIntel\n' };
 const VM = { debugName: '1-3', vcpuThread: 4711 };
 
@@ -38,7 +42,14 @@ describe('MTRRs', () => {
   });
 
   /** 2 variable ranges: UC from 512 GiB on, one not in use; default WB. */
-  const REGISTERS: Readonly<Record<number, bigint>> = { 0xfe: 2n, 0x2ff: 0xc06n, 0x200: 0x80_0000_0000n, 0x201: 0x80_0000_0800n, 0x202: 0n, 0x203: 0n };
+  const REGISTERS: Readonly<Record<number, bigint>> = {
+    0xfe: 2n,
+    0x2ff: 0xc06n,
+    0x200: 0x80_0000_0000n,
+    0x201: 0x80_0000_0800n,
+    0x202: 0n,
+    0x203: 0n,
+  };
 
   const readRegister: Port['pread'] = (_fd, into, offset) => {
     const value = REGISTERS[Number(offset)];
@@ -60,19 +71,32 @@ describe('watching KVM make entries', () => {
   const TRACEFS = '/sys/kernel/tracing';
   const folders = { [`${TRACEFS}/instances`]: [], [`${TRACEFS}/events/kvmmmu/kvm_mmu_set_spte`]: [] };
   const instance = `${TRACEFS}/instances/wcvmm-`;
-  const event = ' wcvmm-4711    [000] .....     1.000000: kvm_mmu_set_spte: gfn 100000 spte 8600000fe0400977 (rwxu) level 1 at 10000\n';
+  const event =
+    ' wcvmm-4711    [000] .....     1.000000: kvm_mmu_set_spte: gfn 100000 spte 8600000fe0400977 (rwxu) level 1 at 10000\n';
 
-  function watching(trace: string): { ranges: unknown; written: Map<string, string>; folders: Set<string>; scope: Scope } {
+  function watching(trace: string): {
+    ranges: unknown;
+    written: Map<string, string>;
+    folders: Set<string>;
+    scope: Scope;
+  } {
     const { port, written, folders: made } = stubPort({ folders, texts: AMD });
     const scope = new Scope();
-    const watch = watchSptes({ ...port, readText: (path) => (path.endsWith('/trace') ? trace : port.readText(path)) }, scope, VM, 'npt');
+    const watch = watchSptes(
+      { ...port, readText: (path) => (path.endsWith('/trace') ? trace : port.readText(path)) },
+      scope,
+      VM,
+      'npt',
+    );
     const dump = watch.read();
     return { ranges: dump.kind === 'read' ? dump.ranges : dump.why, written, folders: made, scope };
   }
 
   test('in an instance of its own, of this vCPU, for windows only, which ends with the scope', () => {
     const { ranges, written, folders: made, scope } = watching(event);
-    expect(ranges).toEqual([{ start: 1n << 32n, end: (1n << 32n) + 4096n, level: 3, memoryType: expect.stringMatching(/^NPT /) }]);
+    expect(ranges).toEqual([
+      { start: 1n << 32n, end: (1n << 32n) + 4096n, level: 3, memoryType: expect.stringMatching(/^NPT /) },
+    ]);
     const [folder = ''] = made;
     expect(folder.startsWith(instance)).toBe(true);
     expect(written.get(`${folder}/set_event_pid`)).toBe('4711');
@@ -92,7 +116,11 @@ describe('watching KVM make entries', () => {
   test.each([
     ['no nested paging', {}, /neither EPT nor NPT/],
     ['no tracefs', { texts: AMD }, /mount -t tracefs/],
-    ['no tracepoint', { texts: AMD, folders: { [`${TRACEFS}/instances`]: [] } }, /no tracepoint kvmmmu:kvm_mmu_set_spte/],
+    [
+      'no tracepoint',
+      { texts: AMD, folders: { [`${TRACEFS}/instances`]: [] } },
+      /no tracepoint kvmmmu:kvm_mmu_set_spte/,
+    ],
   ])('says why it cannot: %s', async (_name, stub, why) => {
     const scope = new Scope();
     const watch = await x86.watchStage2(stubPort(stub).port, scope, VM);
@@ -110,7 +138,10 @@ describe('watching KVM make entries', () => {
         throw new SysError('mkdir', 13);
       },
     };
-    expect(watchSptes(refusing, scope, VM, 'npt').read()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(/root/) });
+    expect(watchSptes(refusing, scope, VM, 'npt').read()).toMatchObject({
+      kind: 'unavailable',
+      why: expect.stringMatching(/root/),
+    });
     scope.close();
   });
 });

@@ -9,8 +9,10 @@ import { decodeStage2 } from '../memattr/stage2.ts';
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => decodeMair(byte).kind !== 'reserved');
 const VALUES = Array.from({ length: 16 }, (_, value) => value);
-const usable = (fwb: boolean): readonly number[] => VALUES.filter((value) => decodeStage2(value, { fwb }).kind !== 'reserved');
-const both = (byte: number, value: number, fwb: boolean): MemoryType => combine(decodeMair(byte), decodeStage2(value, { fwb }));
+const usable = (fwb: boolean): readonly number[] =>
+  VALUES.filter((value) => decodeStage2(value, { fwb }).kind !== 'reserved');
+const both = (byte: number, value: number, fwb: boolean): MemoryType =>
+  combine(decodeMair(byte), decodeStage2(value, { fwb }));
 const name = (byte: number, value: number, fwb: boolean): string => nameOf(both(byte, value, fwb));
 
 const limited = (type: MemoryType, value: number): MemoryType => combine(type, decodeStage2(value, { fwb: false }));
@@ -27,7 +29,9 @@ function freedom(type: MemoryType): readonly [number, number] {
 }
 
 describe('whatever both stages are', () => {
-  const all = BYTES.flatMap((byte) => [true, false].flatMap((fwb) => usable(fwb).map((value) => both(byte, value, fwb))));
+  const all = BYTES.flatMap((byte) =>
+    [true, false].flatMap((fwb) => usable(fwb).map((value) => both(byte, value, fwb))),
+  );
   const levels = all.flatMap((type) => (type.kind === 'normal' ? [type.outer, type.inner] : []));
 
   test('memory that is not cached has no allocation hints', () => {
@@ -39,7 +43,9 @@ describe('whatever both stages are', () => {
   test('Write-Back memory is exempt from XS, and no tags are anywhere else', () => {
     const writeBack = all.filter((type) => nameOf(type) === 'Normal-WB' || nameOf(type) === 'Normal-Tagged');
     expect(writeBack.filter((type) => type.kind !== 'normal' || type.xs)).toEqual([]);
-    expect(all.filter((type) => type.kind === 'normal' && type.tags !== 'none' && !writeBack.includes(type))).toEqual([]);
+    expect(all.filter((type) => type.kind === 'normal' && type.tags !== 'none' && !writeBack.includes(type))).toEqual(
+      [],
+    );
   });
 });
 
@@ -83,7 +89,8 @@ describe('with FWB', () => {
   });
 
   test('stage-2 Device combines as without', () => {
-    for (const byte of BYTES) for (const value of [0, 1, 2, 3]) expect(both(byte, value, true)).toEqual(both(byte, value, false));
+    for (const byte of BYTES)
+      for (const value of [0, 1, 2, 3]) expect(both(byte, value, true)).toEqual(both(byte, value, false));
   });
 
   test('allocation hints are stage 1’s where it has any, and both otherwise', () => {
@@ -92,7 +99,8 @@ describe('with FWB', () => {
       const result = both(byte, 0b0110, true);
       if (own.kind !== 'normal' || result.kind !== 'normal') throw new Error('Normal memory expected');
       for (const level of ['outer', 'inner'] as const) {
-        const hints = own[level].policy === 'NC' ? { readAllocate: true, writeAllocate: true, transient: false } : own[level];
+        const hints =
+          own[level].policy === 'NC' ? { readAllocate: true, writeAllocate: true, transient: false } : own[level];
         expect(result[level]).toEqual({ ...hints, policy: 'WB' });
       }
     }
@@ -119,13 +127,16 @@ describe('against a sum on bytes', () => {
     // Bytes whose inner nibble is 0 are no pair of nibbles; XS is left out, as Linux's sum does not know it.
     const bytes = BYTES.filter((byte) => byte < 0x10 || (byte & 0xf) !== 0);
     const pairs = bytes.flatMap((byte) => usable(false).map((value) => ({ byte, value })));
-    const different = pairs.filter(({ byte, value }) => encodeMair(withoutXs(both(byte, value, false))) !== onBytes(byte, value));
+    const different = pairs.filter(
+      ({ byte, value }) => encodeMair(withoutXs(both(byte, value, false))) !== onBytes(byte, value),
+    );
     expect(pairs.length).toBeGreaterThan(2000);
     expect(different).toEqual([]);
   });
 });
 
-const mtePerm = (byte: number, value: number, fwb: boolean): string => nameOf(combine(decodeMair(byte), decodeStage2(value, { fwb, mtePerm: true })));
+const mtePerm = (byte: number, value: number, fwb: boolean): string =>
+  nameOf(combine(decodeMair(byte), decodeStage2(value, { fwb, mtePerm: true })));
 
 // Arm ARM, tables D8-97, D8-98, D8-99 and D8-101, and RHWZM for what FWB makes of Device.
 describe('the tables', () => {
@@ -156,8 +167,14 @@ describe('the tables', () => {
   });
 
   test('NoTagAccess needs tags to forbid', () => {
-    expect([mtePerm(0xf0, 0b0100, false), mtePerm(0xf0, 0b1110, true), mtePerm(0xf0, 0b1111, true)]).toEqual(Array.from({ length: 3 }, () => 'Normal-Tagged-NoTagAccess'));
-    expect([mtePerm(0xff, 0b0100, false), mtePerm(0x44, 0b1110, true), mtePerm(0x00, 0b1111, true)]).toEqual(['Normal-WB', 'Normal-WB', 'Device-nGnRnE']);
+    expect([mtePerm(0xf0, 0b0100, false), mtePerm(0xf0, 0b1110, true), mtePerm(0xf0, 0b1111, true)]).toEqual(
+      Array.from({ length: 3 }, () => 'Normal-Tagged-NoTagAccess'),
+    );
+    expect([mtePerm(0xff, 0b0100, false), mtePerm(0x44, 0b1110, true), mtePerm(0x00, 0b1111, true)]).toEqual([
+      'Normal-WB',
+      'Normal-WB',
+      'Device-nGnRnE',
+    ]);
   });
 
   test('what is reserved stays so', () => {
@@ -172,11 +189,14 @@ describe('shareability', () => {
   const cacheable = decodeMair(0xff);
 
   test('is the wider of both for cacheable memory', () => {
-    for (const [i, a] of all.entries()) for (const [j, b] of all.entries()) expect(combineShareability(a, b, cacheable)).toBe(all[Math.max(i, j)]);
+    for (const [i, a] of all.entries())
+      for (const [j, b] of all.entries()) expect(combineShareability(a, b, cacheable)).toBe(all[Math.max(i, j)]);
   });
 
   test('is outer for Device and NC memory, but not where one level is cacheable', () => {
-    for (const byte of [0x00, 0x0c, 0x44, 0x40]) for (const a of all) for (const b of all) expect(combineShareability(a, b, decodeMair(byte))).toBe('outer-shareable');
+    for (const byte of [0x00, 0x0c, 0x44, 0x40])
+      for (const a of all)
+        for (const b of all) expect(combineShareability(a, b, decodeMair(byte))).toBe('outer-shareable');
     expect(combineShareability('non-shareable', 'non-shareable', decodeMair(0x4f))).toBe('non-shareable');
   });
 

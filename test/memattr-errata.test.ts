@@ -2,8 +2,16 @@ import { describe, expect, test } from 'vitest';
 import { PROBES, errata } from '../memattr/index.ts';
 import type { ErratumCheck } from '../memattr/index.ts';
 
-const cell: ErratumCheck = { probe: 'zero-block', stage1: 'Normal-NC', stage2: 'Device-nGnRE', effective: 'Device-nGnRE', predicted: 'alignment-fault', observed: 'ok' };
-const excusing = (check: ErratumCheck): readonly string[] => errata.filter((erratum) => erratum.matches(check)).map(({ id }) => id);
+const cell: ErratumCheck = {
+  probe: 'zero-block',
+  stage1: 'Normal-NC',
+  stage2: 'Device-nGnRE',
+  effective: 'Device-nGnRE',
+  predicted: 'alignment-fault',
+  observed: 'ok',
+};
+const excusing = (check: ErratumCheck): readonly string[] =>
+  errata.filter((erratum) => erratum.matches(check)).map(({ id }) => id);
 
 describe('errata', () => {
   test('have names of their own and say what differs', () => {
@@ -12,7 +20,8 @@ describe('errata', () => {
   });
 
   test('excuse one probe each, for a fault that was not raised', () => {
-    for (const probe of PROBES) expect(excusing({ ...cell, probe }).length).toBe(['zero-block', 'simd-half-aligned'].includes(probe) ? 1 : 0);
+    for (const probe of PROBES)
+      expect(excusing({ ...cell, probe }).length).toBe(['zero-block', 'simd-half-aligned'].includes(probe) ? 1 : 0);
     expect(excusing({ ...cell, predicted: 'vm-killed' })).toEqual(['qemu-dc-zva-device']);
   });
 
@@ -24,6 +33,9 @@ describe('errata', () => {
   });
 
   test('are of the emulator on which they were seen', () => {
-    for (const { emulator } of errata) expect(['qemu-10.0.2', 'qemu-9.2.0', 'qemu-100.0', 'bochs-2.7', 'qemu'].map((name) => emulator.test(name))).toEqual([true, false, false, false, false]);
+    for (const { emulator } of errata)
+      expect(
+        ['qemu-10.0.2', 'qemu-9.2.0', 'qemu-100.0', 'bochs-2.7', 'qemu'].map((name) => emulator.test(name)),
+      ).toEqual([true, false, false, false, false]);
   });
 });

@@ -3,8 +3,13 @@ import { arm64, decodeMair, normalTagged } from '../memattr/index.ts';
 import type { Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
 import { KVM_STAGE2 } from '../memattr/stage2.ts';
 
-const BYTES: readonly Stage1Type[] = Array.from({ length: 256 }, (_, encoding) => ({ name: `MAIR ${encoding}`, encoding }));
-const PLATFORMS: readonly Platform[] = [true, false, null].flatMap((fwb) => [true, false].flatMap((faultForwarding) => [true, false].map((mte) => ({ fwb, faultForwarding, mte }))));
+const BYTES: readonly Stage1Type[] = Array.from({ length: 256 }, (_, encoding) => ({
+  name: `MAIR ${encoding}`,
+  encoding,
+}));
+const PLATFORMS: readonly Platform[] = [true, false, null].flatMap((fwb) =>
+  [true, false].flatMap((faultForwarding) => [true, false].map((mte) => ({ fwb, faultForwarding, mte }))),
+);
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
 
@@ -32,15 +37,31 @@ function word(probe: ProbeName, type: string, stage2: string, platform: Platform
 }
 
 describe('every cell', () => {
-  const cells = PLATFORMS.flatMap((platform) => BYTES.flatMap((type) => KVM_STAGE2.map((stage2) => ({ platform, type, stage2, meaningless: decodeMair(type.encoding).kind === 'reserved' }))));
+  const cells = PLATFORMS.flatMap((platform) =>
+    BYTES.flatMap((type) =>
+      KVM_STAGE2.map((stage2) => ({
+        platform,
+        type,
+        stage2,
+        meaningless: decodeMair(type.encoding).kind === 'reserved',
+      })),
+    ),
+  );
 
   test('has an effective type and a prediction with a reason, whatever the byte and the platform', () => {
-    const without = cells.filter(({ platform, type, stage2 }) => arm64.effective(type, stage2, platform) === '' || arm64.probes.some((probe) => arm64.predict(probe, type, stage2, platform).why.length < 10));
+    const without = cells.filter(
+      ({ platform, type, stage2 }) =>
+        arm64.effective(type, stage2, platform) === '' ||
+        arm64.probes.some((probe) => arm64.predict(probe, type, stage2, platform).why.length < 10),
+    );
     expect(without).toEqual([]);
   });
 
   test('of a byte that means nothing is open', () => {
-    const decided = cells.filter(({ platform, type, stage2, meaningless }) => meaningless && arm64.probes.some((probe) => arm64.predict(probe, type, stage2, platform).kind !== 'any'));
+    const decided = cells.filter(
+      ({ platform, type, stage2, meaningless }) =>
+        meaningless && arm64.probes.some((probe) => arm64.predict(probe, type, stage2, platform).kind !== 'any'),
+    );
     expect(decided).toEqual([]);
   });
 
@@ -50,7 +71,8 @@ describe('every cell', () => {
         const prediction = arm64.predict(probe, type, stage2, platform);
         return prediction.kind === 'outcome' && prediction.outcome === 'vm-killed';
       });
-    const deadly = ({ platform, type, stage2, meaningless }: (typeof cells)[number]): boolean => !meaningless && !platform.faultForwarding && stage2 === 'Device-nGnRE' && type.encoding > 0x0f;
+    const deadly = ({ platform, type, stage2, meaningless }: (typeof cells)[number]): boolean =>
+      !meaningless && !platform.faultForwarding && stage2 === 'Device-nGnRE' && type.encoding > 0x0f;
     expect(cells.filter((cell) => kills(cell).length > 0)).toEqual(cells.filter(deadly));
     expect(new Set(cells.filter(deadly).map((cell) => kills(cell).join()))).toEqual(new Set([ALIGNMENT.join()]));
   });
@@ -59,7 +81,9 @@ describe('every cell', () => {
     for (const type of [...arm64.stage1Types, normalTagged]) {
       for (const stage2 of ['Normal-NC', 'Device-nGnRE']) {
         for (const probe of arm64.probes) {
-          const [on, off, unknown] = [true, false, null].map((fwb) => arm64.predict(probe, type, stage2, { ...patched, fwb }));
+          const [on, off, unknown] = [true, false, null].map((fwb) =>
+            arm64.predict(probe, type, stage2, { ...patched, fwb }),
+          );
           expect(off).toEqual(on);
           expect(unknown).toEqual(on);
         }
@@ -75,7 +99,8 @@ describe('every cell', () => {
 
 describe('accesses that need alignment', () => {
   test.each(ALIGNMENT)('%s', (probe) => {
-    const row = (type: string, platform: Platform): readonly string[] => KVM_STAGE2.map((stage2) => word(probe, type, stage2, platform));
+    const row = (type: string, platform: Platform): readonly string[] =>
+      KVM_STAGE2.map((stage2) => word(probe, type, stage2, platform));
     // Columns: stage 2 Normal-WB, Normal-NC, Device-nGnRE.
     expect(row('Normal-WB', patched)).toEqual(['ok', 'ok', 'alignment-fault']);
     expect(row('Normal-NC', patched)).toEqual(['ok', 'ok', 'alignment-fault']);
@@ -103,14 +128,20 @@ describe('other probes', () => {
   });
 
   test('nothing is fetched from a window that is not cacheable', () => {
-    for (const { name } of arm64.stage1Types) for (const stage2 of ['Normal-NC', 'Device-nGnRE']) expect(word('fetch', name, stage2, patched)).toBe('fetch-abort');
+    for (const { name } of arm64.stage1Types)
+      for (const stage2 of ['Normal-NC', 'Device-nGnRE'])
+        expect(word('fetch', name, stage2, patched)).toBe('fetch-abort');
     expect(word('fetch', 'Normal-NC', 'Normal-WB', patched)).toBe('ok');
     expect(word('fetch', 'Device-nGnRnE', 'Normal-WB', patched)).toBe('any');
   });
 
   test('tags need MTE, a stage 1 that asks for them and a stage 2 that lets it', () => {
     const mte: Platform = { ...patched, mte: true };
-    expect(KVM_STAGE2.map((stage2) => word('tag-retention', 'Normal-Tagged', stage2, mte))).toEqual(['ok', 'wrong-data', 'wrong-data']);
+    expect(KVM_STAGE2.map((stage2) => word('tag-retention', 'Normal-Tagged', stage2, mte))).toEqual([
+      'ok',
+      'wrong-data',
+      'wrong-data',
+    ]);
     for (const { name } of arm64.stage1Types) expect(word('tag-retention', name, 'Normal-WB', mte)).toBe('wrong-data');
     expect(word('tag-retention', 'Normal-Tagged', 'Normal-WB', patched)).toBe('not-present');
   });
@@ -118,8 +149,10 @@ describe('other probes', () => {
   test('data arrives, stage 1 is what was asked for, and time is only measured', () => {
     for (const { name } of arm64.stage1Types) {
       for (const stage2 of KVM_STAGE2) {
-        for (const probe of ['data-read', 'data-write', 'stage1-self-check'] as const) expect(word(probe, name, stage2, stock)).toBe('ok');
-        for (const probe of ['store-bandwidth', 'load-latency'] as const) expect(word(probe, name, stage2, stock)).toBe('measurement');
+        for (const probe of ['data-read', 'data-write', 'stage1-self-check'] as const)
+          expect(word(probe, name, stage2, stock)).toBe('ok');
+        for (const probe of ['store-bandwidth', 'load-latency'] as const)
+          expect(word(probe, name, stage2, stock)).toBe('measurement');
       }
     }
   });
@@ -154,10 +187,22 @@ describe('effective types', () => {
   });
 
   test('a strict window leaves a driver no Normal memory', () => {
-    expect(arm64.stage1Types.map((type) => arm64.effective(type, 'Device-nGnRE', patched))).toEqual(['Device-nGnRnE', 'Device-nGnRE', 'Device-nGnRE', 'Device-nGnRE', 'Device-nGnRE']);
+    expect(arm64.stage1Types.map((type) => arm64.effective(type, 'Device-nGnRE', patched))).toEqual([
+      'Device-nGnRnE',
+      'Device-nGnRE',
+      'Device-nGnRE',
+      'Device-nGnRE',
+      'Device-nGnRE',
+    ]);
   });
 
   test('a default window leaves everything but caching to the driver', () => {
-    expect(arm64.stage1Types.map((type) => arm64.effective(type, 'Normal-NC', patched))).toEqual(['Device-nGnRnE', 'Device-nGnRE', 'Device-GRE', 'Normal-NC', 'Normal-NC']);
+    expect(arm64.stage1Types.map((type) => arm64.effective(type, 'Normal-NC', patched))).toEqual([
+      'Device-nGnRnE',
+      'Device-nGnRE',
+      'Device-GRE',
+      'Normal-NC',
+      'Normal-NC',
+    ]);
   });
 });

@@ -2,13 +2,35 @@ import { describe, expect, test } from 'vitest';
 import { KVM_STAGE2, decodeStage2, encodeStage2, kvmStage2Of, nameOfStage2 } from '../memattr/stage2.ts';
 
 const VALUES = Array.from({ length: 16 }, (_, value) => value);
-const names = (fwb: boolean, mtePerm: boolean): readonly string[] => VALUES.map((value) => nameOfStage2(value, { fwb, mtePerm }));
+const names = (fwb: boolean, mtePerm: boolean): readonly string[] =>
+  VALUES.map((value) => nameOfStage2(value, { fwb, mtePerm }));
 const DEVICES = ['Device-nGnRnE', 'Device-nGnRE', 'Device-nGRE', 'Device-GRE'];
 const RESERVED = 'reserved';
 
 // Arm ARM, tables D8-96, D8-100 and D8-101, row by row.
-const COMBINED = [...DEVICES, RESERVED, 'Normal-NC', 'Normal-oNC-iWT', 'Normal-oNC-iWB', RESERVED, 'Normal-oWT-iNC', 'Normal-WT', 'Normal-oWT-iWB', RESERVED, 'Normal-oWB-iNC', 'Normal-oWB-iWT', 'Normal-WB'];
-const FORCED = [...DEVICES, RESERVED, 'Normal-NC', 'Normal-WB', 'as-stage-1', ...Array.from({ length: 8 }, () => RESERVED)];
+const COMBINED = [
+  ...DEVICES,
+  RESERVED,
+  'Normal-NC',
+  'Normal-oNC-iWT',
+  'Normal-oNC-iWB',
+  RESERVED,
+  'Normal-oWT-iNC',
+  'Normal-WT',
+  'Normal-oWT-iWB',
+  RESERVED,
+  'Normal-oWB-iNC',
+  'Normal-oWB-iWT',
+  'Normal-WB',
+];
+const FORCED = [
+  ...DEVICES,
+  RESERVED,
+  'Normal-NC',
+  'Normal-WB',
+  'as-stage-1',
+  ...Array.from({ length: 8 }, () => RESERVED),
+];
 
 describe('stage-2 MemAttr', () => {
   test('without FWB', () => {
@@ -18,14 +40,18 @@ describe('stage-2 MemAttr', () => {
 
   test('with FWB', () => {
     expect(names(true, false)).toEqual(FORCED);
-    expect(names(true, true)).toEqual(FORCED.with(0b1110, 'Normal-WB-NoTagAccess').with(0b1111, 'as-stage-1-NoTagAccess'));
+    expect(names(true, true)).toEqual(
+      FORCED.with(0b1110, 'Normal-WB-NoTagAccess').with(0b1111, 'as-stage-1-NoTagAccess'),
+    );
   });
 
   test.each([
     [false, ['0100', '1000', '1100']],
     [true, ['0100', '1000', '1001', '1010', '1011', '1100', '1101', '1110', '1111']],
   ])('names a reserved value when it says why, FWB %s', (fwb, expected) => {
-    const reserved = VALUES.map((value) => decodeStage2(value, { fwb })).flatMap((attribute) => (attribute.kind === 'reserved' ? [attribute.why] : []));
+    const reserved = VALUES.map((value) => decodeStage2(value, { fwb })).flatMap((attribute) =>
+      attribute.kind === 'reserved' ? [attribute.why] : [],
+    );
     expect(reserved.map((why) => /^stage-2 MemAttr 0b([01]{4}) is reserved: .{10}/.exec(why)?.[1])).toEqual(expected);
   });
 

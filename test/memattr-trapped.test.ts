@@ -26,7 +26,10 @@ describe('a trapped device window is strict', () => {
     ['x86 with no nested paging', x86, { ...amd, nestedPaging: null }, 'cookie', 'UC'],
   ] as const)('on %s', (_name, model, platform, source, type) => {
     expect(model.trapped.effective('device', source, platform)).toBe(type);
-    expect(model.trapped.strictness('device', source, platform)).toEqual({ strict: true, why: expect.stringContaining(type) });
+    expect(model.trapped.strictness('device', source, platform)).toEqual({
+      strict: true,
+      why: expect.stringContaining(type),
+    });
   });
 
   test('which stage 2 cannot make it on AMD', () => {
@@ -58,7 +61,11 @@ describe('arm64 hands over what a syndrome describes', () => {
     ['tag-retention', 'not-present', 'not-present', 'not-present'],
     ['load-latency', 'measurement', 'measurement', 'measurement'],
   ])('%s: %s on Device, %s on Normal-NC, %s on Normal-WB', (probe, device, nonCacheable, writeBack) => {
-    expect(['Device-nGnRnE', 'Normal-NC', 'Normal-WB'].map((stage1) => word(arm64.trapped.predict(probe, typeOf(stage1), plain)))).toEqual([device, nonCacheable, writeBack]);
+    expect(
+      ['Device-nGnRnE', 'Normal-NC', 'Normal-WB'].map((stage1) =>
+        word(arm64.trapped.predict(probe, typeOf(stage1), plain)),
+      ),
+    ).toEqual([device, nonCacheable, writeBack]);
   });
 
   test('and whether tags do in a VM with MTE is open', () => {
@@ -77,21 +84,35 @@ describe('every trapped cell', () => {
     ['x86', x86, amd],
   ] as const)('of %s has a prediction with a reason, and no other probe has one', (_name, model, platform) => {
     for (const stage1 of model.stage1Types) {
-      for (const probe of model.trapped.probes) expect(model.trapped.predict(probe, stage1, platform).why.length).toBeGreaterThan(10);
-      for (const probe of PROBES.filter((candidate) => !model.trapped.probes.includes(candidate))) expect(() => model.trapped.predict(probe, stage1, platform)).toThrow(RangeError);
+      for (const probe of model.trapped.probes)
+        expect(model.trapped.predict(probe, stage1, platform).why.length).toBeGreaterThan(10);
+      for (const probe of PROBES.filter((candidate) => !model.trapped.probes.includes(candidate)))
+        expect(() => model.trapped.predict(probe, stage1, platform)).toThrow(RangeError);
     }
   });
 
   test('of x86 works, but for what is measured and what KVM may not know', () => {
-    const words = x86.trapped.probes.map((probe) => [probe, new Set(x86.stage1Types.map((type) => word(x86.trapped.predict(probe, type, amd))))] as const);
-    const others = new Map<string, string>([...['nt-load', 'direct-store'].map((probe) => [probe, 'any'] as const), ...['store-bandwidth', 'load-latency'].map((probe) => [probe, 'measurement'] as const)]);
+    const words = x86.trapped.probes.map(
+      (probe) => [probe, new Set(x86.stage1Types.map((type) => word(x86.trapped.predict(probe, type, amd))))] as const,
+    );
+    const others = new Map<string, string>([
+      ...['nt-load', 'direct-store'].map((probe) => [probe, 'any'] as const),
+      ...['store-bandwidth', 'load-latency'].map((probe) => [probe, 'measurement'] as const),
+    ]);
     for (const [probe, found] of words) expect([probe, ...found]).toEqual([probe, others.get(probe) ?? 'ok']);
   });
 });
 
 test("the emulator's missing alignment faults are excused where accesses are trapped, and only there", () => {
   const erratum = errata.find(({ id }) => id === 'qemu-device-alignment-trapped');
-  const check = { probe: 'zero-block', stage1: 'Device-nGnRE', stage2: TRAPPED, effective: 'Device-nGnRnE', predicted: 'alignment-fault', observed: 'vm-killed' } as const;
+  const check = {
+    probe: 'zero-block',
+    stage1: 'Device-nGnRE',
+    stage2: TRAPPED,
+    effective: 'Device-nGnRnE',
+    predicted: 'alignment-fault',
+    observed: 'vm-killed',
+  } as const;
   expect(erratum?.matches(check)).toBe(true);
   expect(erratum?.matches({ ...check, stage2: 'Device-nGnRE' })).toBe(false);
   expect(erratum?.matches({ ...check, probe: 'unaligned-load' })).toBe(false);

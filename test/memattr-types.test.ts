@@ -5,16 +5,20 @@ import { describe as describeType, nameOf } from '../memattr/memory-type.ts';
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
 
 /** The register's description, read as a list of what has no meaning. */
-const UNPREDICTABLE = BYTES.filter((byte) => (byte < 0x10 ? (byte & 0b10) !== 0 : (byte & 0xf) === 0 && ![0x40, 0xa0, 0xf0].includes(byte)));
+const UNPREDICTABLE = BYTES.filter((byte) =>
+  byte < 0x10 ? (byte & 0b10) !== 0 : (byte & 0xf) === 0 && ![0x40, 0xa0, 0xf0].includes(byte),
+);
 
 describe('MAIR attribute bytes', () => {
   test('that mean nothing are named as such, and no others', () => {
     expect(BYTES.filter((byte) => decodeMair(byte).kind === 'reserved')).toEqual(UNPREDICTABLE);
-    for (const byte of UNPREDICTABLE) expect(describeType(decodeMair(byte))).toMatch(/^reserved: MAIR attribute 0x[0-9a-f]{2} is UNPREDICTABLE/);
+    for (const byte of UNPREDICTABLE)
+      expect(describeType(decodeMair(byte))).toMatch(/^reserved: MAIR attribute 0x[0-9a-f]{2} is UNPREDICTABLE/);
   });
 
   test('come back from their types', () => {
-    for (const byte of BYTES.filter((candidate) => !UNPREDICTABLE.includes(candidate))) expect(encodeMair(decodeMair(byte))).toBe(byte);
+    for (const byte of BYTES.filter((candidate) => !UNPREDICTABLE.includes(candidate)))
+      expect(encodeMair(decodeMair(byte))).toBe(byte);
   });
 
   test('have descriptions that tell them apart', () => {
@@ -22,7 +26,9 @@ describe('MAIR attribute bytes', () => {
   });
 
   test('decode to what the register description says', () => {
-    const described = [0x00, 0x01, 0x04, 0x08, 0x0c, 0x0d, 0x40, 0x44, 0xa0, 0xaa, 0xbb, 0x11, 0x77, 0x4f, 0xf4, 0xcc, 0xf0, 0xff].map((byte) => describeType(decodeMair(byte)));
+    const described = [
+      0x00, 0x01, 0x04, 0x08, 0x0c, 0x0d, 0x40, 0x44, 0xa0, 0xaa, 0xbb, 0x11, 0x77, 0x4f, 0xf4, 0xcc, 0xf0, 0xff,
+    ].map((byte) => describeType(decodeMair(byte)));
     expect(described).toEqual([
       'Device-nGnRnE',
       'Device-nGnRnE (nXS)',
@@ -62,7 +68,16 @@ describe('types that no byte stands for', () => {
   test.each([
     ['tags without both hints', { kind: 'normal', outer, inner: outer, tags: 'allocation', xs: false }],
     ['tags that may not be touched', { kind: 'normal', outer, inner: outer, tags: 'no-access', xs: false }],
-    ['write-through nXS with other hints', { kind: 'normal', outer: { ...outer, policy: 'WT', writeAllocate: true }, inner: { ...outer, policy: 'WT' }, tags: 'none', xs: false }],
+    [
+      'write-through nXS with other hints',
+      {
+        kind: 'normal',
+        outer: { ...outer, policy: 'WT', writeAllocate: true },
+        inner: { ...outer, policy: 'WT' },
+        tags: 'none',
+        xs: false,
+      },
+    ],
     ['a reserved one', { kind: 'reserved', why: 'nothing' }],
   ] as const)('%s', (_, type) => {
     expect(encodeMair(type)).toBeNull();

@@ -1,6 +1,20 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LINUX_PAT, decodeEpt, decodePat, decodePatMsr, encodeEpt, encodePat, encodePatMsr, lookUpPat, nameOfLeaf, nameOfX86Stage2, patBitsOf, patIndex, x86Stage2Of } from '../memattr/index.ts';
+import {
+  LINUX_PAT,
+  decodeEpt,
+  decodePat,
+  decodePatMsr,
+  encodeEpt,
+  encodePat,
+  encodePatMsr,
+  lookUpPat,
+  nameOfLeaf,
+  nameOfX86Stage2,
+  patBitsOf,
+  patIndex,
+  x86Stage2Of,
+} from '../memattr/index.ts';
 import type { PatEntry } from '../memattr/index.ts';
 import { MTRR_TYPES, PAT_TYPES, RESET_PAT, STAGE1_TYPES } from '../memattr/x86/pat.ts';
 import { X86_STAGE2 } from '../memattr/x86/stage2.ts';
@@ -13,9 +27,22 @@ const bits = (leaf: bigint, large: boolean): number => patIndex(patBitsOf(leaf, 
 
 describe('PAT', () => {
   test('entries mean what the manuals say, and the others nothing', () => {
-    expect(bytes.slice(0, 8).map((byte) => nameOf(decodePat(byte)))).toEqual(['UC', 'WC', 'reserved', 'reserved', 'WT', 'WP', 'WB', 'UC-']);
+    expect(bytes.slice(0, 8).map((byte) => nameOf(decodePat(byte)))).toEqual([
+      'UC',
+      'WC',
+      'reserved',
+      'reserved',
+      'WT',
+      'WP',
+      'WB',
+      'UC-',
+    ]);
     expect(bytes.slice(8).filter((byte) => nameOf(decodePat(byte)) !== 'reserved')).toEqual([]);
-    for (const byte of [2, 3, 8, 255]) expect(decodePat(byte)).toEqual({ kind: 'reserved', why: `PAT type ${byte} is reserved: a PAT with it raises #GP` });
+    for (const byte of [2, 3, 8, 255])
+      expect(decodePat(byte)).toEqual({
+        kind: 'reserved',
+        why: `PAT type ${byte} is reserved: a PAT with it raises #GP`,
+      });
   });
 
   test.each([-1, 256, 0.5, Number.NaN])('%d is no entry', (byte) => {
@@ -24,7 +51,14 @@ describe('PAT', () => {
 
   test('types come back from their encodings', () => {
     for (const type of PAT_TYPES) expect(decodePat(encodePat(type))).toEqual({ kind: 'type', type });
-    expect(STAGE1_TYPES.map(({ name, encoding }) => `${name} ${encoding}`).toSorted()).toEqual(['UC 0', 'UC- 7', 'WB 6', 'WC 1', 'WP 5', 'WT 4']);
+    expect(STAGE1_TYPES.map(({ name, encoding }) => `${name} ${encoding}`).toSorted()).toEqual([
+      'UC 0',
+      'UC- 7',
+      'WB 6',
+      'WC 1',
+      'WP 5',
+      'WT 4',
+    ]);
   });
 
   test('registers come back from their types', () => {
@@ -44,16 +78,33 @@ describe('PAT', () => {
   });
 
   test('is indexed by PAT, PCD and PWT, wherever the PAT bit is', () => {
-    expect([0n, 0x08n, 0x10n, 0x18n, 0x80n, 0x88n, 0x90n, 0x98n].map((leaf) => bits(leaf, false))).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect([0n, 0x08n, 0x10n, 0x18n, 0x80n, 0x88n, 0x90n, 0x98n].map((leaf) => bits(leaf, false))).toEqual([
+      0, 1, 2, 3, 4, 5, 6, 7,
+    ]);
     expect([0x80n, 0x88n, 0x1080n, 0x1098n].map((leaf) => bits(leaf, true))).toEqual([0, 1, 4, 7]);
-    expect(LINUX_PAT.map(nameOf)).toEqual([false, true].flatMap((pat) => [false, true].flatMap((pcd) => [false, true].map((pwt) => nameOf(lookUpPat({ pat, pcd, pwt }))))));
+    expect(LINUX_PAT.map(nameOf)).toEqual(
+      [false, true].flatMap((pat) =>
+        [false, true].flatMap((pcd) => [false, true].map((pwt) => nameOf(lookUpPat({ pat, pcd, pwt })))),
+      ),
+    );
   });
 });
 
 describe('EPT', () => {
   test('types are bits 5:3, and three values are reserved', () => {
-    const names = [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n].map((value) => decodeEpt(value << 3n)).map((entry) => (entry.kind === 'type' ? entry.type : entry.why));
-    expect(names).toEqual(['UC', 'WC', expect.stringContaining('2 is reserved'), expect.stringContaining('3 is reserved'), 'WT', 'WP', 'WB', expect.stringContaining('7 is reserved')]);
+    const names = [0n, 1n, 2n, 3n, 4n, 5n, 6n, 7n]
+      .map((value) => decodeEpt(value << 3n))
+      .map((entry) => (entry.kind === 'type' ? entry.type : entry.why));
+    expect(names).toEqual([
+      'UC',
+      'WC',
+      expect.stringContaining('2 is reserved'),
+      expect.stringContaining('3 is reserved'),
+      'WT',
+      'WP',
+      'WB',
+      expect.stringContaining('7 is reserved'),
+    ]);
   });
 
   test('entries come back from their types, whatever else is in the leaf', () => {

@@ -6,7 +6,14 @@ import { X86_STAGE2, nameOfX86Stage2 } from '../memattr/x86/stage2.ts';
 const base: Platform = { fwb: null, faultForwarding: false, mte: false };
 const intel: Platform = { ...base, nestedPaging: 'ept', mtrr: 'UC' };
 const amd: Platform = { ...base, nestedPaging: 'npt', mtrr: 'UC' };
-const PLATFORMS = [base, { ...base, nestedPaging: null, mtrr: null }, intel, amd, { ...amd, mtrr: 'WB' }, { ...amd, mtrr: null }] as const satisfies readonly Platform[];
+const PLATFORMS = [
+  base,
+  { ...base, nestedPaging: null, mtrr: null },
+  intel,
+  amd,
+  { ...amd, mtrr: 'WB' },
+  { ...amd, mtrr: null },
+] as const satisfies readonly Platform[];
 const ATTRIBUTES: readonly Attribute[] = ['default', 'device', 'wc'];
 
 function stage1(name: string): Stage1Type {
@@ -38,7 +45,12 @@ describe('what Linux does', () => {
     ['memory', 'default', 'WB', 'EPT WB IPAT', 'NPT WB'],
     ['memory', 'wc', 'WB', 'EPT WB IPAT', 'NPT WB'],
   ] as const)('%s, %s: host %s, %s, %s', (source, attribute, hostVma, ept, npt) => {
-    expect([x86.hostVma(attribute, source), x86.stage2(attribute, source, intel), x86.stage2(attribute, source, amd), x86.stage2(attribute, source, base)]).toEqual([hostVma, ept, npt, 'unknown']);
+    expect([
+      x86.hostVma(attribute, source),
+      x86.stage2(attribute, source, intel),
+      x86.stage2(attribute, source, amd),
+      x86.stage2(attribute, source, base),
+    ]).toEqual([hostVma, ept, npt, 'unknown']);
   });
 
   test.each(['device', 'wc'] as const)('the legacy offset gives no %s', (attribute) => {
@@ -76,13 +88,19 @@ describe('what a guest gets', () => {
   test('of a type that no PAT can hold', () => {
     const reserved: Stage1Type = { name: 'PAT 2', encoding: 2 };
     expect(x86.effective(reserved, 'EPT UC', intel)).toBe('reserved');
-    expect(x86.predict('data-read', reserved, 'EPT UC', intel)).toEqual({ kind: 'any', why: expect.stringContaining('#GP') });
+    expect(x86.predict('data-read', reserved, 'EPT UC', intel)).toEqual({
+      kind: 'any',
+      why: expect.stringContaining('#GP'),
+    });
   });
 });
 
 describe('strictness', () => {
   test('device is strict with EPT', () => {
-    expect(x86.strictness('device', 'cookie', intel)).toEqual({ strict: true, why: 'whatever a guest asks for, it gets UC' });
+    expect(x86.strictness('device', 'cookie', intel)).toEqual({
+      strict: true,
+      why: 'whatever a guest asks for, it gets UC',
+    });
   });
 
   test('device is not strict with NPT, for WC alone, whatever the MTRRs say', () => {
@@ -103,23 +121,45 @@ describe('strictness', () => {
     }
     expect(x86.strictness('device', 'cookie', base).why).toMatch(/neither EPT nor NPT/);
     expect(x86.strictness('default', 'cookie', intel).why).toBe('a guest that asks for WC gets WC');
-    expect(x86.strictness('wc', 'cookie', intel).why).toBe('a guest that asks for UC- gets WC, a guest that asks for WC gets WC, a guest that asks for WB gets WC');
+    expect(x86.strictness('wc', 'cookie', intel).why).toBe(
+      'a guest that asks for UC- gets WC, a guest that asks for WC gets WC, a guest that asks for WB gets WC',
+    );
   });
 
   test('on arm64 stage-2 Device is strict, from wherever it comes, and nothing else is', () => {
-    const strict = (source: Source): readonly Attribute[] => (source === 'legacy' ? (['default'] as const) : ATTRIBUTES).filter((attribute) => arm64.strictness(attribute, source, { ...base, fwb: true }).strict);
-    expect((['cookie', 'legacy', 'sysfs', 'memory'] as const).map(strict)).toEqual([['device'], [], ['default', 'device', 'wc'], []]);
-    expect(arm64.strictness('device', 'cookie', base).why).toBe('whatever a guest asks for, it gets Device-nGnRnE or Device-nGnRE');
+    const strict = (source: Source): readonly Attribute[] =>
+      (source === 'legacy' ? (['default'] as const) : ATTRIBUTES).filter(
+        (attribute) => arm64.strictness(attribute, source, { ...base, fwb: true }).strict,
+      );
+    expect((['cookie', 'legacy', 'sysfs', 'memory'] as const).map(strict)).toEqual([
+      ['device'],
+      [],
+      ['default', 'device', 'wc'],
+      [],
+    ]);
+    expect(arm64.strictness('device', 'cookie', base).why).toBe(
+      'whatever a guest asks for, it gets Device-nGnRnE or Device-nGnRE',
+    );
     expect(arm64.strictness('default', 'cookie', base).why).toContain('asks for Device-GRE gets Device-GRE');
   });
 });
 
 describe('every cell', () => {
-  const cells = PLATFORMS.flatMap((platform) => x86.stage1Types.flatMap((type) => X86_STAGE2.map((stage2) => ({ platform, type, stage2: nameOfX86Stage2(stage2) }))));
+  const cells = PLATFORMS.flatMap((platform) =>
+    x86.stage1Types.flatMap((type) =>
+      X86_STAGE2.map((stage2) => ({ platform, type, stage2: nameOfX86Stage2(stage2) })),
+    ),
+  );
 
   test('has an effective type and a prediction with a reason', () => {
     expect(cells).toHaveLength(6 * 6 * 17);
-    expect(cells.filter(({ platform, type, stage2 }) => x86.effective(type, stage2, platform) === '' || x86.probes.some((probe) => x86.predict(probe, type, stage2, platform).why.length < 10))).toEqual([]);
+    expect(
+      cells.filter(
+        ({ platform, type, stage2 }) =>
+          x86.effective(type, stage2, platform) === '' ||
+          x86.probes.some((probe) => x86.predict(probe, type, stage2, platform).why.length < 10),
+      ),
+    ).toEqual([]);
   });
 
   test('is ok or measured: no memory type of x86 makes an access fault', () => {
@@ -133,23 +173,31 @@ describe('every cell', () => {
   });
 
   test('of what KVM programs has an outcome for every probe that is no measurement, unless KVM may emulate it', () => {
-    for (const [platform, open] of [[intel, []], [amd, []], [base, ['nt-load', 'direct-store']]] as const) {
+    for (const [platform, open] of [
+      [intel, []],
+      [amd, []],
+      [base, ['nt-load', 'direct-store']],
+    ] as const) {
       for (const source of ['cookie', 'sysfs', 'memory'] as const) {
         for (const attribute of ATTRIBUTES) {
           const stage2 = x86.stage2(attribute, source, platform);
-          for (const { name } of x86.stage1Types) expect(x86.probes.filter((probe) => word(probe, name, stage2, platform) === 'any')).toEqual(open);
+          for (const { name } of x86.stage1Types)
+            expect(x86.probes.filter((probe) => word(probe, name, stage2, platform) === 'any')).toEqual(open);
         }
       }
     }
   });
 
   test('is open where a guest’s WC would look past the host’s caches', () => {
-    const open = cells.filter(({ platform, type, stage2 }) => word('data-read', type.name, stage2, platform) === 'any').map(({ type, stage2 }) => `${type.name} ${stage2}`);
+    const open = cells
+      .filter(({ platform, type, stage2 }) => word('data-read', type.name, stage2, platform) === 'any')
+      .map(({ type, stage2 }) => `${type.name} ${stage2}`);
     expect(new Set(open)).toEqual(new Set(['WC EPT WP', 'UC- EPT WP', 'WC EPT WT', 'WC EPT WB']));
   });
 });
 
-const why = (probe: ProbeName, type: string, stage2: string, platform: Platform): string => x86.predict(probe, stage1(type), stage2, platform).why;
+const why = (probe: ProbeName, type: string, stage2: string, platform: Platform): string =>
+  x86.predict(probe, stage1(type), stage2, platform).why;
 
 describe('probes', () => {
   test('are those that the guest has, in the order of their numbers', () => {
@@ -175,7 +223,9 @@ describe('probes', () => {
 
   test('of the other architecture are refused', () => {
     expect(() => x86.predict('zero-block', stage1('UC'), 'EPT UC', intel)).toThrow(/x86 has no probe zero-block/);
-    expect(() => arm64.predict('nt-store', { name: 'Normal-NC', encoding: 0x44 }, 'Normal-NC', base)).toThrow(/arm64 has no probe nt-store/);
+    expect(() => arm64.predict('nt-store', { name: 'Normal-NC', encoding: 0x44 }, 'Normal-NC', base)).toThrow(
+      /arm64 has no probe nt-store/,
+    );
   });
 
   test('say what comes with the type', () => {

@@ -18,7 +18,10 @@ function range(start: bigint, size: bigint, type: MtrrType, bits = 39n): Mtrrs['
 }
 
 describe('what MTRRs make of a range', () => {
-  const firmware: Mtrrs = { defaultType: defaultType('WB'), variable: [range(2n * GIB, 2n * GIB, 'UC'), range(512n * GIB, 512n * GIB, 'UC', 46n)] };
+  const firmware: Mtrrs = {
+    defaultType: defaultType('WB'),
+    variable: [range(2n * GIB, 2n * GIB, 'UC'), range(512n * GIB, 512n * GIB, 'UC', 46n)],
+  };
 
   test('the default where no range is', () => {
     expect(mtrrTypeOf(firmware, GIB, GIB)).toBe('WB');
@@ -42,8 +45,16 @@ describe('what MTRRs make of a range', () => {
   });
 
   test('a range that is not valid does not count, a mask with holes says nothing', () => {
-    expect(mtrrTypeOf({ defaultType: defaultType('UC'), variable: [{ base: GIB | 6n, mask: 0x7f_c000_0000n }] }, GIB, MIB)).toBe('UC');
-    expect(mtrrTypeOf({ defaultType: defaultType('UC'), variable: [{ base: GIB | 6n, mask: 0x7f_4000_0000n | VALID }] }, GIB, MIB)).toBeNull();
+    expect(
+      mtrrTypeOf({ defaultType: defaultType('UC'), variable: [{ base: GIB | 6n, mask: 0x7f_c000_0000n }] }, GIB, MIB),
+    ).toBe('UC');
+    expect(
+      mtrrTypeOf(
+        { defaultType: defaultType('UC'), variable: [{ base: GIB | 6n, mask: 0x7f_4000_0000n | VALID }] },
+        GIB,
+        MIB,
+      ),
+    ).toBeNull();
   });
 
   test.each([
@@ -60,15 +71,27 @@ describe('what MTRRs make of a range', () => {
   });
 
   test('is what every page of it is', () => {
-    const anyRange = fc.record({ at: fc.integer({ min: 1, max: 15 }), order: fc.integer({ min: 0, max: 3 }), type: fc.constantFrom(...TYPES) });
+    const anyRange = fc.record({
+      at: fc.integer({ min: 1, max: 15 }),
+      order: fc.integer({ min: 0, max: 3 }),
+      type: fc.constantFrom(...TYPES),
+    });
     fc.assert(
-      fc.property(fc.array(anyRange, { maxLength: 4 }), fc.constantFrom(...TYPES), fc.integer({ min: 1, max: 14 }), fc.integer({ min: 1, max: 6 }), (ranges, other, at, length) => {
-        const variable = ranges.map(({ at, order, type }) => range((BigInt(at) >> BigInt(order)) * (MIB << BigInt(order)) , MIB << BigInt(order), type));
-        const mtrrs = { defaultType: defaultType(other), variable };
-        const pages = Array.from({ length }, (_, index) => mtrrTypeOf(mtrrs, BigInt(at + index) * MIB, MIB));
-        const alike = new Set(pages).size === 1;
-        expect(mtrrTypeOf(mtrrs, BigInt(at) * MIB, BigInt(length) * MIB)).toBe(alike ? pages[0] : null);
-      }),
+      fc.property(
+        fc.array(anyRange, { maxLength: 4 }),
+        fc.constantFrom(...TYPES),
+        fc.integer({ min: 1, max: 14 }),
+        fc.integer({ min: 1, max: 6 }),
+        (ranges, other, at, length) => {
+          const variable = ranges.map(({ at, order, type }) =>
+            range((BigInt(at) >> BigInt(order)) * (MIB << BigInt(order)), MIB << BigInt(order), type),
+          );
+          const mtrrs = { defaultType: defaultType(other), variable };
+          const pages = Array.from({ length }, (_, index) => mtrrTypeOf(mtrrs, BigInt(at + index) * MIB, MIB));
+          const alike = new Set(pages).size === 1;
+          expect(mtrrTypeOf(mtrrs, BigInt(at) * MIB, BigInt(length) * MIB)).toBe(alike ? pages[0] : null);
+        },
+      ),
     );
   });
 });

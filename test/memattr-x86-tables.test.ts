@@ -10,15 +10,27 @@ function found<T>(value: T | undefined, what: string): T {
 }
 
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
-const mtrrOf = (name: string): MtrrType => found(MTRR_TYPES.find((type) => type === name), `${name} is no MTRR type`);
-const patOf = (name: string): PatType => found(PAT_TYPES.find((type) => type === name), `${name} is no PAT type`);
+const mtrrOf = (name: string): MtrrType =>
+  found(
+    MTRR_TYPES.find((type) => type === name),
+    `${name} is no MTRR type`,
+  );
+const patOf = (name: string): PatType =>
+  found(
+    PAT_TYPES.find((type) => type === name),
+    `${name} is no PAT type`,
+  );
 
 /** A table as a manual has it: a heading, then rows of a name and what stands below each heading. */
 function cellsOf(text: string): readonly { row: string; column: string; value: string }[] {
   const [head = '', ...rows] = text.trim().split('\n');
   return rows.flatMap((line) => {
     const [row = '', ...values] = words(line);
-    return words(head).map((column, index) => ({ row, column, value: found(values[index], `no cell ${row} ${column}`) }));
+    return words(head).map((column, index) => ({
+      row,
+      column,
+      value: found(values[index], `no cell ${row} ${column}`),
+    }));
   });
 }
 
@@ -89,15 +101,20 @@ describe('the tables', () => {
 
   test('AMD: guest and host PAT', () => {
     expect(APM_15_19).toHaveLength(36);
-    for (const { row, column, value } of APM_15_19) expect(`${row} ${column} ${combinePats(patOf(row), patOf(column))}`).toBe(`${row} ${column} ${value}`);
+    for (const { row, column, value } of APM_15_19)
+      expect(`${row} ${column} ${combinePats(patOf(row), patOf(column))}`).toBe(`${row} ${column} ${value}`);
   });
 
   test('AMD: PAT and MTRR', () => {
     expect(APM_15_20).toHaveLength(35);
-    for (const { row, column, value } of APM_15_20) expect(`${row} ${column} ${combineAmd(row === 'WC+' ? row : patOf(row), mtrrOf(column))}`).toBe(`${row} ${column} ${value}`);
+    for (const { row, column, value } of APM_15_20)
+      expect(`${row} ${column} ${combineAmd(row === 'WC+' ? row : patOf(row), mtrrOf(column))}`).toBe(
+        `${row} ${column} ${value}`,
+      );
     const listed = APM_7_11.flatMap(([pat, mtrrs, value]) => words(mtrrs).map((mtrr) => ({ pat, mtrr, value })));
     expect(listed).toHaveLength(30);
-    for (const { pat, mtrr, value } of listed) expect(`${pat} ${mtrr} ${combineAmd(patOf(pat), mtrrOf(mtrr))}`).toBe(`${pat} ${mtrr} ${value}`);
+    for (const { pat, mtrr, value } of listed)
+      expect(`${pat} ${mtrr} ${combineAmd(patOf(pat), mtrrOf(mtrr))}`).toBe(`${pat} ${mtrr} ${value}`);
   });
 
   test('AMD: all three, cell by cell from the two tables', () => {
@@ -115,13 +132,18 @@ const FREEDOM: Readonly<Record<string, number>> = { UC: 0, CD: 0, 'UC-': 0, WC: 
 const freedom = (type: string): number => found(FREEDOM[type], type);
 
 /** Cached, and more freely than one of them lets it be. */
-const tooFree = (type: string, ...limits: readonly string[]): boolean => freedom(type) > 1 && freedom(type) > Math.min(...limits.map(freedom));
+const tooFree = (type: string, ...limits: readonly string[]): boolean =>
+  freedom(type) > 1 && freedom(type) > Math.min(...limits.map(freedom));
 
 describe('whatever is combined', () => {
   test('nothing is cached that one side does not let be cached', () => {
-    const all = PAT_TYPES.flatMap((guest) => PAT_TYPES.flatMap((host) => MTRR_TYPES.map((range) => ({ guest, host, range }))));
+    const all = PAT_TYPES.flatMap((guest) =>
+      PAT_TYPES.flatMap((host) => MTRR_TYPES.map((range) => ({ guest, host, range }))),
+    );
     expect(all.filter(({ guest, range }) => tooFree(combineIntel(guest, range), guest, range))).toEqual([]);
-    expect(all.filter(({ guest, host, range }) => tooFree(combineNpt(guest, host, range), guest, host, range))).toEqual([]);
+    expect(all.filter(({ guest, host, range }) => tooFree(combineNpt(guest, host, range), guest, host, range))).toEqual(
+      [],
+    );
   });
 
   test("a guest's WC is write-combining, except where EPT ignores its PAT", () => {
@@ -139,24 +161,34 @@ describe('whatever is combined', () => {
   });
 
   test('WB of stage 2 leaves everything but UC- to the guest, and WB of the guest everything but UC- to the host', () => {
-    for (const range of MTRR_TYPES) expect([combineIntel('WB', range), combineAmd('WB', range), combinePats('WB', range)]).toEqual([range, range, range]);
+    for (const range of MTRR_TYPES)
+      expect([combineIntel('WB', range), combineAmd('WB', range), combinePats('WB', range)]).toEqual([
+        range,
+        range,
+        range,
+      ]);
     for (const type of MTRR_TYPES) expect(combineIntel(type, 'WB')).toBe(type);
   });
 
   test('with IPAT the guest has no say', () => {
-    for (const guest of PAT_TYPES) for (const type of MTRR_TYPES) expect(combineEpt(guest, { type, ignorePat: true })).toBe(type);
+    for (const guest of PAT_TYPES)
+      for (const type of MTRR_TYPES) expect(combineEpt(guest, { type, ignorePat: true })).toBe(type);
   });
 
   test('WC+ comes of nested paging only, and where the host would cache', () => {
     for (const guest of PAT_TYPES) for (const range of MTRR_TYPES) expect(combineAmd(guest, range)).not.toBe('WC+');
-    const plus = PAT_TYPES.flatMap((guest) => PAT_TYPES.filter((host) => combinePats(guest, host) === 'WC+').map((host) => `${guest} ${host}`));
+    const plus = PAT_TYPES.flatMap((guest) =>
+      PAT_TYPES.filter((host) => combinePats(guest, host) === 'WC+').map((host) => `${guest} ${host}`),
+    );
     expect(plus).toEqual(['WC WP', 'WC WT', 'WC WB']);
   });
 });
 
 describe('CR0.CD', () => {
   test('makes everything UC under EPT, IPAT or not', () => {
-    for (const guest of PAT_TYPES) for (const type of MTRR_TYPES) for (const ignorePat of [true, false]) expect(combineEpt(guest, { type, ignorePat }, true)).toBe('UC');
+    for (const guest of PAT_TYPES)
+      for (const type of MTRR_TYPES)
+        for (const ignorePat of [true, false]) expect(combineEpt(guest, { type, ignorePat }, true)).toBe('UC');
   });
 
   test('makes CD of what would be cached under NPT, and leaves the rest', () => {

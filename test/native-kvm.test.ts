@@ -21,7 +21,9 @@ function missing(): string | null {
 const why = missing();
 
 function run(guest: string, ...options: readonly string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [CLI, 'run', '--source', 'memory', ...options, `${GUESTS}/${guest}.elf`], { encoding: 'utf8' });
+  return spawnSync(process.execPath, [CLI, 'run', '--source', 'memory', ...options, `${GUESTS}/${guest}.elf`], {
+    encoding: 'utf8',
+  });
 }
 
 /** Has the process a vCPU? Then its guest runs, or is about to. */
@@ -54,15 +56,26 @@ describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (sk
   });
 
   test('answers every question of a trapped window, also where that ends a VM', () => {
-    const { status, stdout } = spawnSync(process.execPath, [CLI, 'verify', '--source', 'memory', '-m', 'bar2:0-64K=device', '--enforce', '--json', '-'], { encoding: 'utf8' });
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [CLI, 'verify', '--source', 'memory', '-m', 'bar2:0-64K=device', '--enforce', '--json', '-'],
+      { encoding: 'utf8' },
+    );
     const { windows, checks, summary } = JSON.parse(stdout) as Report;
-    expect(windows.map(({ trapped, stage2 }) => [trapped !== undefined && trapped.exits > 1000, stage2.predicted === 'trapped'])).toEqual([
+    expect(
+      windows.map(({ trapped, stage2 }) => [
+        trapped !== undefined && trapped.exits > 1000,
+        stage2.predicted === 'trapped',
+      ]),
+    ).toEqual([
       [true, true],
       [false, false],
     ]);
     expect([summary.mismatch, summary.skipped, status]).toEqual([0, 0, 0]);
     for (const probe of ['data-read', 'data-write', 'unaligned-store']) {
-      expect(checks.filter((check) => check.window === 0 && check.probe === probe && check.verdict === 'match').length).toBeGreaterThanOrEqual(2);
+      expect(
+        checks.filter((check) => check.window === 0 && check.probe === probe && check.verdict === 'match').length,
+      ).toBeGreaterThanOrEqual(2);
     }
   });
 
@@ -73,7 +86,9 @@ describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (sk
   });
 
   test('stops a guest that never ends when it is interrupted', async () => {
-    const child = spawn(process.execPath, [CLI, 'run', '--source', 'memory', `${GUESTS}/bad-loop.elf`], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(process.execPath, [CLI, 'run', '--source', 'memory', `${GUESTS}/bad-loop.elf`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;

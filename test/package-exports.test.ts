@@ -55,15 +55,38 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the package', () => {
   test('holds code, guests, patches, pages and manuals, and no test', () => {
-    const files = execFileSync('tar', ['-tf', archive], { encoding: 'utf8' }).split('\n').map((name) => name.replace('package/', ''));
-    for (const name of ['dist/tool/cli/cli.js', 'dist/vmm/index.d.ts', 'dist/memattr/index.d.ts', 'arm64-tests/build/guest.elf', 'x86-tests/build/guest.elf', 'kernel-patches/series', 'testbed/setup', 'testbed/rootfs/init-qemu', 'docs/errors.md', 'docs/report.schema.json', 'LICENSE']) expect(files).toContain(name);
-    expect(files.filter((name) => /(?:^|\/)test\/|\.test\.|\.o$|\.d$|bad-|node_modules|tsbuildinfo|^testbed.*\.ts$/.test(name))).toEqual([]);
+    const files = execFileSync('tar', ['-tf', archive], { encoding: 'utf8' })
+      .split('\n')
+      .map((name) => name.replace('package/', ''));
+    for (const name of [
+      'dist/tool/cli/cli.js',
+      'dist/vmm/index.d.ts',
+      'dist/memattr/index.d.ts',
+      'arm64-tests/build/guest.elf',
+      'x86-tests/build/guest.elf',
+      'kernel-patches/series',
+      'testbed/setup',
+      'testbed/rootfs/init-qemu',
+      'docs/errors.md',
+      'docs/report.schema.json',
+      'LICENSE',
+    ])
+      expect(files).toContain(name);
+    expect(
+      files.filter((name) =>
+        /(?:^|\/)test\/|\.test\.|\.o$|\.d$|bad-|node_modules|tsbuildinfo|^testbed.*\.ts$/.test(name),
+      ),
+    ).toEqual([]);
   });
 
   // A new command wants its page in package.json: npm takes no folder of manual pages from an archive.
   test('lists every manual page for npm to install', () => {
     const { man } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Manifest;
-    expect(man.toSorted()).toEqual(readdirSync(join(installed, 'dist/man')).map((name) => `./dist/man/${name}`).toSorted());
+    expect(man.toSorted()).toEqual(
+      readdirSync(join(installed, 'dist/man'))
+        .map((name) => `./dist/man/${name}`)
+        .toSorted(),
+    );
   });
 });
 
@@ -87,11 +110,24 @@ describe('installed elsewhere', () => {
 
   test('is a library with types', () => {
     writeFileSync(join(folder, 'use.ts'), TYPED);
-    const options = { target: 'es2023', module: 'nodenext', strict: true, outDir: 'out', types: [], noEmitOnError: true };
+    const options = {
+      target: 'es2023',
+      module: 'nodenext',
+      strict: true,
+      outDir: 'out',
+      types: [],
+      noEmitOnError: true,
+    };
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['use.ts'] }));
     // The compiler and Node's types are the project's own: what is installed here must do without any of its tools.
-    const { stdout } = spawnSync(join(projectRoot, 'node_modules/.bin/tsc'), ['-p', folder, '--typeRoots', join(projectRoot, 'node_modules/@types'), '--types', 'node'], { encoding: 'utf8' });
+    const { stdout } = spawnSync(
+      join(projectRoot, 'node_modules/.bin/tsc'),
+      ['-p', folder, '--typeRoots', join(projectRoot, 'node_modules/@types'), '--types', 'node'],
+      { encoding: 'utf8' },
+    );
     expect(stdout).toBe('');
-    expect(spawnSync(process.execPath, [join(folder, 'out/use.js')], { encoding: 'utf8' }).stdout).toBe('wc true true function arm64 true false\n');
+    expect(spawnSync(process.execPath, [join(folder, 'out/use.js')], { encoding: 'utf8' }).stdout).toBe(
+      'wc true true function arm64 true false\n',
+    );
   });
 });

@@ -13,7 +13,11 @@ test.each([
   // No instance is booted for a map that cannot be read.
   ['verify', '--testbed', 'arm64'],
 ])('%s %s %s shows the place of a mistake in a map, and the nearest that is none', (...args) => {
-  const { status, stderr } = spawnSync(process.execPath, [cli, ...args, '-m', 'bar2:0-64K=device', '--map', 'bar2:64KB-=wc'], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [cli, ...args, '-m', 'bar2:0-64K=device', '--map', 'bar2:64KB-=wc'],
+    { encoding: 'utf8' },
+  );
   expect(stderr).toBe(
     [
       'wcvmm: E_MAP_SYNTAX: cannot use this map: expected a size such as 4096, 0x1000, 64K, 1M or 2G',

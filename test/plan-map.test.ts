@@ -46,12 +46,25 @@ describe('sizes', () => {
     expect(parseSize(text)).toBe(bytes);
   });
 
-  it.each(['', ' ', '4 K', '-1', '1.5M', '64KB', '64X', '0x', '0x1g', '0x10000000000000000', '18446744073709551616', '16777216T', '1e3', '٤', '1_000'])(
-    'does not guess at %j',
-    (text) => {
-      expect(parseSize(text)).toBeNull();
-    },
-  );
+  it.each([
+    '',
+    ' ',
+    '4 K',
+    '-1',
+    '1.5M',
+    '64KB',
+    '64X',
+    '0x',
+    '0x1g',
+    '0x10000000000000000',
+    '18446744073709551616',
+    '16777216T',
+    '1e3',
+    '٤',
+    '1_000',
+  ])('does not guess at %j', (text) => {
+    expect(parseSize(text)).toBeNull();
+  });
 
   it('writes what it reads', () => {
     fc.assert(
@@ -60,7 +73,15 @@ describe('sizes', () => {
         expect(parseSize(formatSize(bytes))).toBe(bytes);
       }),
     );
-    expect([0n, 1000n, 4096n, 65536n, 1n << 20n, 3n << 29n, 4097n].map(formatSize)).toEqual(['0', '1000', '4K', '64K', '1M', '1536M', '0x1001']);
+    expect([0n, 1000n, 4096n, 65536n, 1n << 20n, 3n << 29n, 4097n].map(formatSize)).toEqual([
+      '0',
+      '1000',
+      '4K',
+      '64K',
+      '1M',
+      '1536M',
+      '0x1001',
+    ]);
   });
 
   it.each([
@@ -80,7 +101,9 @@ describe('sizes', () => {
 describe('attributes', () => {
   it('takes the three names and nothing that only looks like them', () => {
     expect(ATTRIBUTES.map(parseAttribute)).toEqual(ATTRIBUTES);
-    expect(() => parseAttribute('WC')).toThrow(expect.objectContaining({ code: 'E_ATTRIBUTE', message: expect.stringContaining('did you mean wc?') }));
+    expect(() => parseAttribute('WC')).toThrow(
+      expect.objectContaining({ code: 'E_ATTRIBUTE', message: expect.stringContaining('did you mean wc?') }),
+    );
     expect(() => parseAttribute('wb')).toThrow(expect.objectContaining({ code: 'E_CACHEABLE' }));
   });
 
@@ -104,16 +127,19 @@ describe('attributes', () => {
     expect(lines.at(-1)).toBe(`  did you mean ${nearest.map((name) => `bar2=${name}`).join(' or ')} ?`);
   });
 
-  it.each(['banana', 'constructor', '__proto__', 'x', '💥', 'w'.repeat(100_000)])('offers nothing for %.20s', (text) => {
-    const { code, lines } = refusal(`bar2=${text}`);
-    expect(code).toBe('E_ATTRIBUTE');
-    expect(lines).toHaveLength(3);
-  });
+  it.each(['banana', 'constructor', '__proto__', 'x', '💥', 'w'.repeat(100_000)])(
+    'offers nothing for %.20s',
+    (text) => {
+      const { code, lines } = refusal(`bar2=${text}`);
+      expect(code).toBe('E_ATTRIBUTE');
+      expect(lines).toHaveLength(3);
+    },
+  );
 
   it.each(['cacheable', 'Cacheable', 'wb', 'WB', 'write-back', 'cached'])('says why %s is refused', (text) => {
     const { code, lines } = refusal(`bar2:0-64K=${text}`);
     expect(code).toBe('E_CACHEABLE');
-    expect(lines[0]).toContain('authority of the device\'s own driver');
+    expect(lines[0]).toContain("authority of the device's own driver");
   });
 });
 
@@ -195,8 +221,31 @@ describe('parseMap', () => {
   });
 
   it('throws nothing but its own error, and every suggestion is valid', () => {
-    const piece = fc.constantFrom('bar', '2', ':', '-', '+', '=', 'wc', 'device', '64K', '0x', '1.5', 'M', 'B', '..', ' ', 'ff', 'uc', '9', 'é');
-    const text = fc.oneof(fc.array(piece, { maxLength: 9 }).map((pieces) => pieces.join('')), fc.string({ unit: 'binary' }));
+    const piece = fc.constantFrom(
+      'bar',
+      '2',
+      ':',
+      '-',
+      '+',
+      '=',
+      'wc',
+      'device',
+      '64K',
+      '0x',
+      '1.5',
+      'M',
+      'B',
+      '..',
+      ' ',
+      'ff',
+      'uc',
+      '9',
+      'é',
+    );
+    const text = fc.oneof(
+      fc.array(piece, { maxLength: 9 }).map((pieces) => pieces.join('')),
+      fc.string({ unit: 'binary' }),
+    );
     fc.assert(
       fc.property(text, (written) => {
         const suggestions = suggested(written);

@@ -5,18 +5,36 @@ import { type MapRequest, type Region, parseMap, planWindows } from '../vmm/memo
 import { holesIn } from '../vmm/memory/windows.ts';
 
 const PAGE = 4096n;
-const whole = (bar: number, size: bigint): Region => ({ bar, kind: 'memory', size, mmappable: [{ offset: 0n, length: size }] });
+const whole = (bar: number, size: bigint): Region => ({
+  bar,
+  kind: 'memory',
+  size,
+  mmappable: [{ offset: 0n, length: size }],
+});
 const REGIONS: readonly Region[] = [
   whole(0, 0x4000n),
   { bar: 1, kind: 'io', size: 0x100n, mmappable: [] },
   whole(2, 0x40_0000n),
   { bar: 3, kind: 'absent', size: 0n, mmappable: [] },
   // An MSI-X table in its third page.
-  { bar: 4, kind: 'memory', size: 0x8000n, mmappable: [{ offset: 0x3000n, length: 0x5000n }, { offset: 0n, length: 0x2000n }] },
+  {
+    bar: 4,
+    kind: 'memory',
+    size: 0x8000n,
+    mmappable: [
+      { offset: 0x3000n, length: 0x5000n },
+      { offset: 0n, length: 0x2000n },
+    ],
+  },
   { bar: 5, kind: 'memory', size: 0x1000n, mmappable: [] },
 ];
 
-const plan = (...maps: readonly string[]) => planWindows(maps.map((map) => parseMap(map)), REGIONS, PAGE);
+const plan = (...maps: readonly string[]) =>
+  planWindows(
+    maps.map((map) => parseMap(map)),
+    REGIONS,
+    PAGE,
+  );
 
 describe('planWindows', () => {
   it('makes one window of each map, sorted by BAR and offset', () => {
@@ -44,10 +62,25 @@ describe('planWindows', () => {
     ['an end behind the BAR', ['bar2:2M-5M=wc'], 'E_MAP_RANGE', ['did you mean bar2:2M-4M=wc ?']],
     ['an unaligned start', ['bar2:1-4K=wc'], 'E_MAP_ALIGNMENT', ['pages of 4K', 'did you mean bar2:0-4K=wc ?']],
     ['an unaligned end', ['bar2:4K-4097=wc'], 'E_MAP_ALIGNMENT', ['did you mean bar2:4K-8K=wc ?']],
-    ['a hole', ['bar4=wc'], 'E_MAP_REGION', ['bytes 0x2000-0x2fff of BAR 4', 'MSI-X', 'bar4:0-8K=wc and bar4:12K-32K=wc']],
+    [
+      'a hole',
+      ['bar4=wc'],
+      'E_MAP_REGION',
+      ['bytes 0x2000-0x2fff of BAR 4', 'MSI-X', 'bar4:0-8K=wc and bar4:12K-32K=wc'],
+    ],
     ['nothing but a hole', ['bar4:8K-12K=wc'], 'E_MAP_REGION', ['0x2000-0x2fff', 'choose bytes outside']],
-    ['an overlap', ['bar2:64K-=wc', 'bar2:0-68K=device'], 'E_MAP_OVERLAP', ['bar2:0-68K=device and bar2:64K-=wc', '0x10000-0x10fff', '(4K)']],
-    ['a map inside of another', ['bar2:4K-8K=wc', 'bar2=device'], 'E_MAP_OVERLAP', ['bar2=device and bar2:4K-8K=wc', '0x1000-0x1fff']],
+    [
+      'an overlap',
+      ['bar2:64K-=wc', 'bar2:0-68K=device'],
+      'E_MAP_OVERLAP',
+      ['bar2:0-68K=device and bar2:64K-=wc', '0x10000-0x10fff', '(4K)'],
+    ],
+    [
+      'a map inside of another',
+      ['bar2:4K-8K=wc', 'bar2=device'],
+      'E_MAP_OVERLAP',
+      ['bar2=device and bar2:4K-8K=wc', '0x1000-0x1fff'],
+    ],
     ['the same map twice', ['bar2=wc', 'bar2=wc'], 'E_MAP_OVERLAP', ['0x0-0x3fffff']],
   ])('refuses %s', (_, maps, code, words) => {
     const refused = expect.objectContaining({ code, message: expect.any(String) });
@@ -56,11 +89,21 @@ describe('planWindows', () => {
   });
 
   it('refuses a BAR that is smaller than a page of 64K', () => {
-    expect(() => planWindows([parseMap('bar0=wc')], REGIONS, 0x1_0000n)).toThrow('BAR 0 has 16K, which is not a whole number of pages');
+    expect(() => planWindows([parseMap('bar0=wc')], REGIONS, 0x1_0000n)).toThrow(
+      'BAR 0 has 16K, which is not a whole number of pages',
+    );
   });
 
   it('keeps its advice to whole pages when a hole is not', () => {
-    const region: Region = { bar: 0, kind: 'memory', size: 0x8000n, mmappable: [{ offset: 0n, length: 0x2800n }, { offset: 0x3800n, length: 0x4800n }] };
+    const region: Region = {
+      bar: 0,
+      kind: 'memory',
+      size: 0x8000n,
+      mmappable: [
+        { offset: 0n, length: 0x2800n },
+        { offset: 0x3800n, length: 0x4800n },
+      ],
+    };
     expect(() => planWindows([parseMap('bar0=wc')], [region], PAGE)).toThrow('bar0:0-8K=wc and bar0:16K-32K=wc');
   });
 
@@ -73,16 +116,23 @@ describe('planWindows', () => {
 const HALVES = 32;
 const HALF = PAGE / 2n;
 const bits = (start: number, end: number) => Array.from({ length: HALVES }, (_, half) => half >= start && half < end);
-const range = fc.tuple(fc.nat(HALVES), fc.nat(HALVES)).map(([a, b]) => (a < b ? { from: a, to: b } : { from: b, to: a + 1 }));
+const range = fc
+  .tuple(fc.nat(HALVES), fc.nat(HALVES))
+  .map(([a, b]) => (a < b ? { from: a, to: b } : { from: b, to: a + 1 }));
 
 describe('range arithmetic against a bitmap', () => {
   it('holesIn', () => {
     fc.assert(
       fc.property(range, fc.array(range, { maxLength: 6 }), (wanted, parts) => {
-        const holes = holesIn({ start: BigInt(wanted.from), end: BigInt(wanted.to) }, parts.map(({ from, to }) => ({ offset: BigInt(from), length: BigInt(to - from) })));
+        const holes = holesIn(
+          { start: BigInt(wanted.from), end: BigInt(wanted.to) },
+          parts.map(({ from, to }) => ({ offset: BigInt(from), length: BigInt(to - from) })),
+        );
         const covered = bits(0, HALVES).map((_, bit) => parts.some(({ from, to }) => bit >= from && bit < to));
         const expected = bits(wanted.from, wanted.to).map((inside, bit) => inside && !covered[bit]);
-        const found = bits(0, HALVES).map((_, bit) => holes.some(({ start, end }) => BigInt(bit) >= start && BigInt(bit) < end));
+        const found = bits(0, HALVES).map((_, bit) =>
+          holes.some(({ start, end }) => BigInt(bit) >= start && BigInt(bit) < end),
+        );
         expect(found).toEqual(expected);
         // Ascending, and maximal: two holes never touch.
         expect(holes.every(({ start }, index) => index === 0 || start > (holes[index - 1]?.end ?? 0n))).toBe(true);
@@ -100,21 +150,43 @@ describe('range arithmetic against a bitmap', () => {
     }));
     const mappable = fc.array(range, { minLength: 1, maxLength: 3 });
     fc.assert(
-      fc.property(fc.array(request, { maxLength: 4 }), mappable, fc.integer({ min: 1, max: HALVES }), (requests, parts, size) => {
-        const region: Region = { bar: 0, kind: 'memory', size: BigInt(size) * HALF, mmappable: parts.map(({ from, to }) => ({ offset: BigInt(from) * HALF, length: BigInt(to - from) * HALF })) };
-        const spans = requests.map(({ start, end }) => ({ from: Number(start / HALF), to: end === null ? size : Number(end / HALF) }));
-        const wrong = {
-          E_MAP_RANGE: spans.some(({ from, to }) => from >= size || to > size),
-          E_MAP_ALIGNMENT: spans.some(({ from, to }) => from % 2 !== 0 || to % 2 !== 0),
-          E_MAP_REGION: spans.some(({ from, to }) => bits(from, to).some((wanted, bit) => wanted && !parts.some((part) => bit >= part.from && bit < part.to))),
-          E_MAP_OVERLAP: bits(0, HALVES).some((_, bit) => spans.filter(({ from, to }) => bit >= from && bit < to).length > 1),
-        };
-        const planned = spans
-          .toSorted((a, b) => a.from - b.from)
-          .map(({ from, to }) => ({ bar: 0, offset: BigInt(from) * HALF, length: BigInt(to - from) * HALF, attribute: 'wc' }));
-        const allowed = Object.entries(wrong).flatMap(([code, is]) => (is ? [code] : []));
-        expect(allowed.length > 0 ? allowed : [planned]).toContainEqual(outcome(requests, region));
-      }),
+      fc.property(
+        fc.array(request, { maxLength: 4 }),
+        mappable,
+        fc.integer({ min: 1, max: HALVES }),
+        (requests, parts, size) => {
+          const region: Region = {
+            bar: 0,
+            kind: 'memory',
+            size: BigInt(size) * HALF,
+            mmappable: parts.map(({ from, to }) => ({ offset: BigInt(from) * HALF, length: BigInt(to - from) * HALF })),
+          };
+          const spans = requests.map(({ start, end }) => ({
+            from: Number(start / HALF),
+            to: end === null ? size : Number(end / HALF),
+          }));
+          const wrong = {
+            E_MAP_RANGE: spans.some(({ from, to }) => from >= size || to > size),
+            E_MAP_ALIGNMENT: spans.some(({ from, to }) => from % 2 !== 0 || to % 2 !== 0),
+            E_MAP_REGION: spans.some(({ from, to }) =>
+              bits(from, to).some((wanted, bit) => wanted && !parts.some((part) => bit >= part.from && bit < part.to)),
+            ),
+            E_MAP_OVERLAP: bits(0, HALVES).some(
+              (_, bit) => spans.filter(({ from, to }) => bit >= from && bit < to).length > 1,
+            ),
+          };
+          const planned = spans
+            .toSorted((a, b) => a.from - b.from)
+            .map(({ from, to }) => ({
+              bar: 0,
+              offset: BigInt(from) * HALF,
+              length: BigInt(to - from) * HALF,
+              attribute: 'wc',
+            }));
+          const allowed = Object.entries(wrong).flatMap(([code, is]) => (is ? [code] : []));
+          expect(allowed.length > 0 ? allowed : [planned]).toContainEqual(outcome(requests, region));
+        },
+      ),
       { numRuns: 2000 },
     );
   });

@@ -15,7 +15,12 @@ import { publishedFaults, readTap, xmlFault } from './report-readers.ts';
 
 /** Reports as they could be, sensible or not: all that the reader accepts, the writers must be able to tell. */
 
-const line = fc.oneof(fc.constantFrom('', 'WC', 'Normal-NC', 'EPT UC IPAT', 'UC or WC', '<b>&', '# SKIP'), fc.string({ maxLength: 12, unit: 'binary' }).filter((text) => /^[^\p{Cc}\u200E\u200F\u2028-\u202E\u2066-\u2069]*$/u.test(text)));
+const line = fc.oneof(
+  fc.constantFrom('', 'WC', 'Normal-NC', 'EPT UC IPAT', 'UC or WC', '<b>&', '# SKIP'),
+  fc
+    .string({ maxLength: 12, unit: 'binary' })
+    .filter((text) => /^[^\p{Cc}\u200E\u200F\u2028-\u202E\u2066-\u2069]*$/u.test(text)),
+);
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { nil: null });
 const count = fc.oneof(fc.constantFrom(0, 1, 4096, 2 ** 33), fc.maxSafeNat());
 const source = fc.constantFrom('cookie', 'legacy', 'sysfs', 'memory');
@@ -27,7 +32,10 @@ const window: fc.Arbitrary<ReportWindow> = fc.record(
     offset: count,
     length: count.map((length) => Math.max(length, 1)),
     attribute: fc.constantFrom('default', 'device', 'wc'),
-    hostVma: fc.record({ predicted: line, programmed: maybe(line), reserved: fc.array(line, { maxLength: 2 }) }, { requiredKeys: ['predicted', 'programmed'] }),
+    hostVma: fc.record(
+      { predicted: line, programmed: maybe(line), reserved: fc.array(line, { maxLength: 2 }) },
+      { requiredKeys: ['predicted', 'programmed'] },
+    ),
     stage2: fc.record({ predicted: line, programmed: maybe(line), blockSize: maybe(count) }),
     source,
     strictness: fc.record({ strict: fc.boolean(), why: line }),
@@ -74,15 +82,35 @@ function figure(windows: number): fc.Arbitrary<Figure> {
 }
 
 const report: fc.Arbitrary<Report> = fc.array(window, { maxLength: 4 }).chain((windows) => {
-  const list = <T>(of: (windows: number) => fc.Arbitrary<T>): fc.Arbitrary<T[]> => (windows.length === 0 ? fc.constant([]) : fc.array(of(windows.length), { maxLength: 12 }));
+  const list = <T>(of: (windows: number) => fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+    windows.length === 0 ? fc.constant([]) : fc.array(of(windows.length), { maxLength: 12 });
   return fc
     .record(
       {
         schema: fc.constant('wcvmm.report/1'),
         command: fc.constantFrom('run', 'verify', 'compare', 'bench'),
         arch: fc.constantFrom('arm64', 'x86'),
-        platform: fc.record({ kind: fc.constantFrom('testbed', 'native'), emulator: maybe(line), kernel: line, cookies: fc.boolean(), fwb: maybe(fc.boolean()), vendor: line, nestedPaging: maybe(fc.constantFrom('ept', 'npt')) }, { requiredKeys: ['kind', 'emulator', 'kernel', 'cookies', 'fwb'] }),
-        device: fc.record({ address: maybe(line), id: maybe(line), source, bars: fc.array(fc.record({ bar: fc.nat(5), size: count }), { maxLength: 3 }) }, { requiredKeys: ['address', 'id', 'source'] }),
+        platform: fc.record(
+          {
+            kind: fc.constantFrom('testbed', 'native'),
+            emulator: maybe(line),
+            kernel: line,
+            cookies: fc.boolean(),
+            fwb: maybe(fc.boolean()),
+            vendor: line,
+            nestedPaging: maybe(fc.constantFrom('ept', 'npt')),
+          },
+          { requiredKeys: ['kind', 'emulator', 'kernel', 'cookies', 'fwb'] },
+        ),
+        device: fc.record(
+          {
+            address: maybe(line),
+            id: maybe(line),
+            source,
+            bars: fc.array(fc.record({ bar: fc.nat(5), size: count }), { maxLength: 3 }),
+          },
+          { requiredKeys: ['address', 'id', 'source'] },
+        ),
         windows: fc.constant(windows),
         checks: list(check),
         limits: fc.array(line, { maxLength: 2 }),
@@ -112,9 +140,14 @@ it('is told in every form, alone and beside others, whatever it says', async () 
       for (const format of FORMAT_NAMES) written.set(format, await FORMATS[format].write(named));
       expect(xmlFault(written.get('junit') ?? '')).toBeNull();
       expect(() => readTap(written.get('tap') ?? '')).not.toThrow();
-      const texts = [renderMachines(named, style), ...reports.flatMap((one) => [renderReport(one, style), renderCompare(one, style), renderBench(one, style)])];
+      const texts = [
+        renderMachines(named, style),
+        ...reports.flatMap((one) => [renderReport(one, style), renderCompare(one, style), renderBench(one, style)]),
+      ];
       for (const text of texts) expect(/\p{Cc}(?<!\n)/u.exec(text)).toBeNull();
-      const values = [...texts, written.get('html') ?? ''].map((text) => /.{0,60}(NaN|Infinity|undefined|\[object).{0,20}/.exec(text)?.[0]);
+      const values = [...texts, written.get('html') ?? ''].map(
+        (text) => /.{0,60}(NaN|Infinity|undefined|\[object).{0,20}/.exec(text)?.[0],
+      );
       expect(values.filter((value) => value !== undefined)).toEqual([]);
     }),
     { numRuns: 60 },

@@ -21,7 +21,9 @@ describe('renderBench', () => {
 
   it('fits 100 columns, has no colour unless asked, and reads back', () => {
     expect(Math.max(...text.split('\n').map(({ length }) => length))).toBeLessThanOrEqual(100);
-    expect(stripVTControlCharacters(renderBench(benchReport('why'), { columns: 100, color: true }))).toBe(renderBench(benchReport('why'), plain));
+    expect(stripVTControlCharacters(renderBench(benchReport('why'), { columns: 100, color: true }))).toBe(
+      renderBench(benchReport('why'), plain),
+    );
     expect(parseReport(formatReport(report))).toEqual(report);
   });
 
@@ -38,14 +40,19 @@ describe('renderBench', () => {
   });
 
   it('tells the control from the windows, and a report without figures', () => {
-    const windows = report.windows.map((window, index) => (index === 2 ? Object.assign({}, window, { source: 'memory' as const }) : window));
+    const windows = report.windows.map((window, index) =>
+      index === 2 ? Object.assign({}, window, { source: 'memory' as const }) : window,
+    );
     expect(renderBench({ ...report, windows }, plain)).toContain('2 control Normal-NC');
     expect(renderBench(sampleReport({ command: 'bench', checks: [] }), plain)).toContain('no measurements');
   });
 
   it('fails only where a window was not made as predicted', () => {
     expect(exitCodeOf(report)).toBe(0);
-    const windows = report.windows.map((window) => ({ ...window, stage2: { ...window.stage2, programmed: 'Normal-WB' } }));
+    const windows = report.windows.map((window) => ({
+      ...window,
+      stage2: { ...window.stage2, programmed: 'Normal-WB' },
+    }));
     expect(exitCodeOf({ ...report, windows })).toBe(1);
   });
 });
@@ -53,12 +60,24 @@ describe('renderBench', () => {
 describe('seriesOf', () => {
   it('has nothing where nothing was measured', () => {
     expect(seriesOf([])).toEqual([]);
-    expect(seriesOf(report.bench?.figures ?? []).map(({ columns }) => columns.map(({ head }) => head))).toEqual([['64', '256', '1024', '4096'], ['8', '64', '256'], ['load-latency', 'write-to-visible']]);
+    expect(seriesOf(report.bench?.figures ?? []).map(({ columns }) => columns.map(({ head }) => head))).toEqual([
+      ['64', '256', '1024', '4096'],
+      ['8', '64', '256'],
+      ['load-latency', 'write-to-visible'],
+    ]);
   });
 });
 
 describe('number', () => {
   it('is short', () => {
-    expect([0, 0.012345, 1.5, 12.345, 999.6, 1000.4, 25600].map(number)).toEqual(['0', '0.0123', '1.5', '12.3', '1000', '1000', '25600']);
+    expect([0, 0.012345, 1.5, 12.345, 999.6, 1000.4, 25600].map(number)).toEqual([
+      '0',
+      '0.0123',
+      '1.5',
+      '12.3',
+      '1000',
+      '1000',
+      '25600',
+    ]);
   });
 });

@@ -18,14 +18,27 @@ beforeAll(() => {
   save('bench.json', benchReport('measured in an emulator'));
   save('amd.json', x86Report('npt'));
   save('intel.json', x86Report('ept'));
-  save('broken.json', changeChecks(sampleReport(), ({ probe, window }) => (probe === 'fetch' && window === 0 ? { observed: 'ok', verdict: 'mismatch', note: 'why' } : undefined)));
+  save(
+    'broken.json',
+    changeChecks(sampleReport(), ({ probe, window }) =>
+      probe === 'fetch' && window === 0 ? { observed: 'ok', verdict: 'mismatch', note: 'why' } : undefined,
+    ),
+  );
   writeFileSync(join(folder, 'later.json'), formatReport(sampleReport()).replace('wcvmm.report/1', 'wcvmm.report/7'));
   writeFileSync(join(folder, 'large.json'), Buffer.alloc((32 << 20) + 1, ' '));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function wcvmm(args: readonly string[], options: { input?: string; env?: NodeJS.ProcessEnv } = {}): { code: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], { cwd: folder, encoding: 'utf8', input: options.input ?? '', env: { PATH: process.env['PATH'], ...options.env } });
+function wcvmm(
+  args: readonly string[],
+  options: { input?: string; env?: NodeJS.ProcessEnv } = {},
+): { code: number | null; stdout: string; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], {
+    cwd: folder,
+    encoding: 'utf8',
+    input: options.input ?? '',
+    env: { PATH: process.env['PATH'], ...options.env },
+  });
   return { code: status, stdout, stderr };
 }
 
@@ -39,7 +52,10 @@ describe('compare with reports', () => {
 
   it('writes the comparison as JSON, and the checks of all as JUnit', () => {
     expect(wcvmm(['compare', 'amd.json', 'intel.json', '--json', 'out.json', '--junit', 'out.xml']).code).toBe(0);
-    const out = JSON.parse(readFileSync(join(folder, 'out.json'), 'utf8')) as { schema: string; machines: { name: string }[] };
+    const out = JSON.parse(readFileSync(join(folder, 'out.json'), 'utf8')) as {
+      schema: string;
+      machines: { name: string }[];
+    };
     expect(out).toMatchObject({ schema: 'wcvmm.comparison/1', machines: [{ name: 'x86 AMD' }, { name: 'x86 Intel' }] });
     const xml = readFileSync(join(folder, 'out.xml'), 'utf8');
     expect(xmlFault(xml)).toBeNull();
@@ -52,13 +68,29 @@ describe('compare with reports', () => {
 
   it.each([
     ['one report', ['arm.json'], /E_USAGE: compare was given one report, arm\.json; expected two or more/],
-    ['a flag of runs', ['arm.json', 'amd.json', '--allow-writes', '-d', '0000:01:00.0'], /E_USAGE: .*--device, --allow-writes would mean nothing/],
+    [
+      'a flag of runs',
+      ['arm.json', 'amd.json', '--allow-writes', '-d', '0000:01:00.0'],
+      /E_USAGE: .*--device, --allow-writes would mean nothing/,
+    ],
     ['a file that is not there', ['arm.json', 'absent.json'], /E_REPORT: absent\.json cannot be read \(ENOENT/],
     ['a folder', ['arm.json', '.'], /E_REPORT: \. cannot be read \(EISDIR/],
-    ['a later schema', ['arm.json', 'later.json'], /E_REPORT: later\.json is not a report .*its schema is wcvmm\.report\/7, expected wcvmm\.report\/1/],
+    [
+      'a later schema',
+      ['arm.json', 'later.json'],
+      /E_REPORT: later\.json is not a report .*its schema is wcvmm\.report\/7, expected wcvmm\.report\/1/,
+    ],
     ['a file that is too large', ['arm.json', 'large.json'], /E_REPORT: large\.json is larger than 32 MiB/],
-    ['two outputs to one file', ['arm.json', 'amd.json', '--tap', 'x', '--junit', './x'], /E_USAGE: --junit and --tap both name/],
-    ['an output to no folder', ['arm.json', 'amd.json', '--tap', 'absent/x'], /E_REPORT: --tap absent\/x cannot be written: there is no folder/],
+    [
+      'two outputs to one file',
+      ['arm.json', 'amd.json', '--tap', 'x', '--junit', './x'],
+      /E_USAGE: --junit and --tap both name/,
+    ],
+    [
+      'an output to no folder',
+      ['arm.json', 'amd.json', '--tap', 'absent/x'],
+      /E_REPORT: --tap absent\/x cannot be written: there is no folder/,
+    ],
   ])('refuses %s', (_, args, message) => {
     const { code, stderr, stdout } = wcvmm(['compare', ...args]);
     expect([code, stdout]).toEqual([2, '']);

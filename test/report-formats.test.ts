@@ -10,14 +10,44 @@ import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
 const sample = sampleReport();
 const broken = changeChecks(sample, ({ probe, window, stage1 }) => {
-  if (probe === 'unaligned-store' && window === 0 && stage1 === 'Normal-NC') return { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' };
-  return probe === 'fetch' && window === 0 ? { observed: null, verdict: 'skipped', note: 'the guest ended before this check' } : undefined;
+  if (probe === 'unaligned-store' && window === 0 && stage1 === 'Normal-NC')
+    return { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' };
+  return probe === 'fetch' && window === 0
+    ? { observed: null, verdict: 'skipped', note: 'the guest ended before this check' }
+    : undefined;
 });
 const one = (report: Report): Parameters<typeof formatJunit>[0] => [{ name: 'arm64', report }];
 
 /** Anything that a string can hold: controls, halves of surrogate pairs, quotes. */
-const anyText = fc.string({ unit: fc.oneof(fc.constantFrom('<', '>', '&', '"', "'", '#', '\\', '\n', '\r', '\t', '\0', '\u001B', '\uD800', '\uDC00', '\uFFFE', ']]>', '# SKIP', '\u2028'), fc.string({ unit: 'binary', minLength: 1, maxLength: 1 })) });
-const hostile = (text: string): Report => changeChecks({ ...sample, platform: { ...sample.platform, kernel: text } }, ({ window }) => (window === 0 ? { stage1: text, note: text } : undefined));
+const anyText = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom(
+      '<',
+      '>',
+      '&',
+      '"',
+      "'",
+      '#',
+      '\\',
+      '\n',
+      '\r',
+      '\t',
+      '\0',
+      '\u001B',
+      '\uD800',
+      '\uDC00',
+      '\uFFFE',
+      ']]>',
+      '# SKIP',
+      '\u2028',
+    ),
+    fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
+  ),
+});
+const hostile = (text: string): Report =>
+  changeChecks({ ...sample, platform: { ...sample.platform, kernel: text } }, ({ window }) =>
+    window === 0 ? { stage1: text, note: text } : undefined,
+  );
 
 describe('cases', () => {
   it('are all checks, and two of evidence for each window', () => {
@@ -31,8 +61,13 @@ describe('cases', () => {
   });
 
   it('fail where a window was programmed otherwise', () => {
-    const windows = sample.windows.map((window) => ({ ...window, stage2: { ...window.stage2, programmed: 'Normal-WB' } }));
-    const failed = suitesOf(one(sampleReport({ windows }))).flatMap(({ cases }) => cases.filter(({ result }) => result.kind === 'failed'));
+    const windows = sample.windows.map((window) => ({
+      ...window,
+      stage2: { ...window.stage2, programmed: 'Normal-WB' },
+    }));
+    const failed = suitesOf(one(sampleReport({ windows }))).flatMap(({ cases }) =>
+      cases.filter(({ result }) => result.kind === 'failed'),
+    );
     expect(failed.map(({ name }) => name)).toEqual(['stage 2', 'stage 2', 'stage 2']);
     expect(failed[0]?.result).toMatchObject({ why: 'programmed Normal-WB, predicted Device-nGnRE' });
   });
@@ -42,7 +77,11 @@ describe('JUnit', () => {
   const xml = formatJunit(one(broken));
 
   it('counts what it lists', () => {
-    expect(xml.startsWith('<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="wcvmm" tests="261" failures="1" errors="0" skipped="97">')).toBe(true);
+    expect(
+      xml.startsWith(
+        '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="wcvmm" tests="261" failures="1" errors="0" skipped="97">',
+      ),
+    ).toBe(true);
     expect(xml.match(/<testcase /g)).toHaveLength(261);
     expect(xml.match(/<failure /g)).toHaveLength(1);
     expect(xml.match(/<skipped /g)).toHaveLength(97);
@@ -51,7 +90,9 @@ describe('JUnit', () => {
   });
 
   it('says why', () => {
-    expect(xml).toContain('<testcase classname="arm64.bar2:0-64K=device" name="Normal-NC unaligned-store"><failure type="mismatch" message="predicted alignment-fault, observed ok: Device memory requires alignment">');
+    expect(xml).toContain(
+      '<testcase classname="arm64.bar2:0-64K=device" name="Normal-NC unaligned-store"><failure type="mismatch" message="predicted alignment-fault, observed ok: Device memory requires alignment">',
+    );
     expect(xml).toMatch(/name="Device-nGnRnE zero-block"><skipped message="erratum qemu-dczva-device: /);
     expect(xml).toContain('<skipped message="the guest ended before this check"/>');
   });
@@ -104,11 +145,15 @@ describe('TAP', () => {
   it('skips with the reason, and has errata to do', () => {
     expect(tap).toMatch(/^ {4}ok \d+ - Device-nGnRnE fetch # SKIP the guest ended before this check$/m);
     expect(tap).toMatch(/^ {4}not ok \d+ - Device-nGnRnE zero-block # TODO qemu-dczva-device: /m);
-    expect(tap).toMatch(/^ {4}not ok \d+ - Normal-NC unaligned-store\n {6}---\n {6}message: "predicted alignment-fault/m);
+    expect(tap).toMatch(
+      /^ {4}not ok \d+ - Normal-NC unaligned-store\n {6}---\n {6}message: "predicted alignment-fault/m,
+    );
   });
 
   it('plans nothing where there is nothing', () => {
-    expect(formatTap(one(sampleReport({ windows: [], checks: [] })))).toBe('TAP version 14\n1..0 # SKIP the report has no windows\n');
+    expect(formatTap(one(sampleReport({ windows: [], checks: [] })))).toBe(
+      'TAP version 14\n1..0 # SKIP the report has no windows\n',
+    );
   });
 
   it('reads the same whatever the texts are', () => {

@@ -10,8 +10,13 @@ import type { Figure, Report } from '../tool/report/report.ts';
 import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
 
 const sample = sampleReport();
-const pageOf = (...reports: readonly Report[]): string => formatHtml(nameMachines(reports.map((report, index) => ({ path: `r${index}.json`, report }))));
-const broken = changeChecks(sample, ({ probe, window }) => (probe === 'unaligned-store' && window === 0 ? { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' } : undefined));
+const pageOf = (...reports: readonly Report[]): string =>
+  formatHtml(nameMachines(reports.map((report, index) => ({ path: `r${index}.json`, report }))));
+const broken = changeChecks(sample, ({ probe, window }) =>
+  probe === 'unaligned-store' && window === 0
+    ? { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' }
+    : undefined,
+);
 const PAGES: readonly (readonly [string, string])[] = [
   ['one report', pageOf(sample)],
   ['a broken one', pageOf(broken)],
@@ -26,7 +31,9 @@ const idsOf = (page: string): string[] => [...page.matchAll(/ id="([^"]*)"/g)].m
 
 describe('markup', () => {
   it('escapes what is put in, and leaves markup as it is', () => {
-    expect(html`<b title="${'"<&'}">${['x', html`<i>${'<'}</i>`, null]}${null}${5}</b>`.text).toBe('<b title="&quot;&lt;&amp;">x<i>&lt;</i>5</b>');
+    expect(html`<b title="${'"<&'}">${['x', html`<i>${'<'}</i>`, null]}${null}${5}</b>`.text).toBe(
+      '<b title="&quot;&lt;&amp;">x<i>&lt;</i>5</b>',
+    );
   });
 });
 
@@ -34,7 +41,9 @@ describe.each(PAGES)('the page of %s', (_, page) => {
   it('is complete in itself, and says so to the browser', () => {
     const [, style = ''] = /<style>([^]*?)<\/style>/.exec(page) ?? [];
     const hash = createHash('sha256').update(style).digest('base64');
-    expect(page).toContain(`content="default-src &#39;none&#39;; style-src &#39;sha256-${hash}&#39;; base-uri &#39;none&#39;; form-action &#39;none&#39;"`);
+    expect(page).toContain(
+      `content="default-src &#39;none&#39;; style-src &#39;sha256-${hash}&#39;; base-uri &#39;none&#39;; form-action &#39;none&#39;"`,
+    );
     for (const tag of tagsOf(page)) {
       expect(tag).not.toMatch(/^<(script|link|img|iframe|object|embed|base|form|image|use)\b/);
       expect(tag).not.toMatch(/\s(on\w+|style|src|srcset|action|xlink:href)=/);
@@ -67,7 +76,12 @@ describe.each(PAGES)('the page of %s', (_, page) => {
 
 /** The elements of a page whose every text is this one. */
 function skeleton(text: string): string[] {
-  const everywhere = { ...sample, platform: { ...sample.platform, kernel: text, emulator: text }, device: { ...sample.device, id: text }, limits: [text] };
+  const everywhere = {
+    ...sample,
+    platform: { ...sample.platform, kernel: text, emulator: text },
+    device: { ...sample.device, id: text },
+    limits: [text],
+  };
   const report = changeChecks(everywhere, ({ window }) => (window === 0 ? { note: text, effective: text } : undefined));
   return tagsOf(pageOf(report)).map((tag) => /^<\/?[a-z0-9!]*/i.exec(tag)?.[0] ?? '');
 }
@@ -111,24 +125,51 @@ describe('what the page says', () => {
 
   it('of measurements in the checks of a verification', () => {
     const measured = { amount: 4096, ticks: 100, ticksPerSecond: 25_000_000 };
-    const page = pageOf(changeChecks(sample, ({ predicted }) => (predicted === 'measurement' ? { measured } : undefined)));
+    const page = pageOf(
+      changeChecks(sample, ({ predicted }) => (predicted === 'measurement' ? { measured } : undefined)),
+    );
     expect(page).toContain('1024 MB/s');
     expect(page).toContain('Not a hardware figure');
   });
 
   it('of what nobody could tell, and of what is not as predicted', () => {
-    const unread = sampleReport({ windows: sample.windows.map((window) => ({ ...window, stage2: { ...window.stage2, programmed: null, blockSize: null } })) });
+    const unread = sampleReport({
+      windows: sample.windows.map((window) => ({
+        ...window,
+        stage2: { ...window.stage2, programmed: null, blockSize: null },
+      })),
+    });
     expect(pageOf(unread)).toContain('not told');
     const [, ...rest] = sample.windows;
-    const wrong = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null } }, ...rest] });
+    const wrong = sampleReport({
+      windows: [
+        {
+          ...sampleWindow('device', 0, 0x1_0000),
+          stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null },
+        },
+        ...rest,
+      ],
+    });
     expect(pageOf(wrong)).toContain('1 window was not made as predicted.');
     expect(pageOf(wrong)).toContain('✗ not Device-nGnRE');
-    const trapped = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), trapped: { exits: 12 } }, ...rest] });
+    const trapped = sampleReport({
+      windows: [{ ...sampleWindow('device', 0, 0x1_0000), trapped: { exits: 12 } }, ...rest],
+    });
     expect(pageOf(trapped)).toContain('each of 12 accesses was an exit');
   });
 
   it('is text, whatever it is made of', () => {
-    const texts = fc.oneof(fc.string(), fc.constantFrom('</style><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', '<!--', ']]>', '\u0000\uD800', '&lt;'));
+    const texts = fc.oneof(
+      fc.string(),
+      fc.constantFrom(
+        '</style><script>alert(1)</script>',
+        '"><img src=x onerror=alert(1)>',
+        '<!--',
+        ']]>',
+        '\u0000\uD800',
+        '&lt;',
+      ),
+    );
     const usual = skeleton('usual');
     fc.assert(
       fc.property(texts, (text) => {
@@ -142,20 +183,41 @@ describe('what the page says', () => {
 
 describe('kinds', () => {
   it('of types, of both architectures, are as relaxed as the most relaxed that is possible', () => {
-    expect(['Device-nGnRnE', 'Device-nGRE', 'UC', 'UC-', 'UC or CD'].map(kindOfType)).toEqual(['strict', 'strict', 'strict', 'strict', 'strict']);
-    expect(['Device-GRE', 'Normal-NC', 'WC', 'WC+', 'UC or WC'].map(kindOfType)).toEqual(['combining', 'combining', 'combining', 'combining', 'combining']);
-    expect(['Normal-WB', 'Normal-Tagged', 'WB', 'UC or WB'].map(kindOfType)).toEqual(['cached', 'cached', 'cached', 'cached']);
+    expect(['Device-nGnRnE', 'Device-nGRE', 'UC', 'UC-', 'UC or CD'].map(kindOfType)).toEqual([
+      'strict',
+      'strict',
+      'strict',
+      'strict',
+      'strict',
+    ]);
+    expect(['Device-GRE', 'Normal-NC', 'WC', 'WC+', 'UC or WC'].map(kindOfType)).toEqual([
+      'combining',
+      'combining',
+      'combining',
+      'combining',
+      'combining',
+    ]);
+    expect(['Normal-WB', 'Normal-Tagged', 'WB', 'UC or WB'].map(kindOfType)).toEqual([
+      'cached',
+      'cached',
+      'cached',
+      'cached',
+    ]);
     expect(['', 'unknown', 'mixed'].map(kindOfType)).toEqual(['unknown', 'unknown', 'unknown']);
     expect(['EPT UC IPAT', 'NPT WC', 'EPT WB'].map(kindOfStage2)).toEqual(['strict', 'combining', 'cached']);
   });
 
   it('of outcomes', () => {
-    expect((['ok', 'alignment-fault', 'vm-killed', 'wrong-data', 'not-present', null] as const).map(kindOfOutcome)).toEqual(['worked', 'fault', 'lost', 'lost', 'none', 'none']);
+    expect(
+      (['ok', 'alignment-fault', 'vm-killed', 'wrong-data', 'not-present', null] as const).map(kindOfOutcome),
+    ).toEqual(['worked', 'fault', 'lost', 'lost', 'none', 'none']);
   });
 });
 
 function figures(...values: readonly number[]): Figure[] {
-  return (benchReport().bench?.figures ?? []).slice(0, values.length).map((figure, index) => Object.assign({}, figure, { low: values[index], high: values[index] }));
+  return (benchReport().bench?.figures ?? [])
+    .slice(0, values.length)
+    .map((figure, index) => Object.assign({}, figure, { low: values[index], high: values[index] }));
 }
 
 describe('rangeOf', () => {

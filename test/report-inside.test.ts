@@ -7,7 +7,10 @@ import { askInside } from '../tool/cli/commands/ask-inside.ts';
 import { formatReport } from '../tool/report/json.ts';
 import { sampleReport } from './report-sample.ts';
 
-vi.mock('../testbed/index.ts', () => ({ runInTestbed: vi.fn<typeof runInTestbed>(), testbedDevice: () => '0000:01:00.0' }));
+vi.mock('../testbed/index.ts', () => ({
+  runInTestbed: vi.fn<typeof runInTestbed>(),
+  testbedDevice: () => '0000:01:00.0',
+}));
 
 const OPTIONS = { source: 'cookie', iommu: 'auto', map: ['bar2=wc'], timeout: 30, testbed: 'arm64' } as const;
 
@@ -28,7 +31,10 @@ describe('a command inside of an instance', () => {
     instance(1, formatReport(sampleReport()));
     await expect(askInside('verify', OPTIONS)).resolves.toEqual({ report: sampleReport() });
     const { run } = vi.mocked(runInTestbed).mock.calls[0]?.[0] ?? {};
-    expect(run).toMatchObject({ kind: 'wcvmm', args: expect.arrayContaining(['verify', '--device', '0000:01:00.0', '--map', 'bar2=wc', '--json']) });
+    expect(run).toMatchObject({
+      kind: 'wcvmm',
+      args: expect.arrayContaining(['verify', '--device', '0000:01:00.0', '--map', 'bar2=wc', '--json']),
+    });
   });
 
   it('has said why it could not run', async () => {

@@ -11,7 +11,8 @@ import { benchReport, changeChecks, sampleReport, sampleWindow } from './report-
 
 const sample = sampleReport();
 const [check] = sample.checks as [Check];
-const verdicts = (...list: readonly Check['verdict'][]): Check[] => list.map((verdict) => Object.assign({}, check, { verdict }));
+const verdicts = (...list: readonly Check['verdict'][]): Check[] =>
+  list.map((verdict) => Object.assign({}, check, { verdict }));
 
 describe('summary and exit code', () => {
   it('counts every check once', () => {
@@ -40,7 +41,9 @@ describe('summary and exit code', () => {
     const window = sampleWindow('wc', 0, 4096);
     const wrong = { predicted: 'Normal-NC', programmed: 'Device-nGnRE' };
     expect(exitCodeOf({ windows: [window], checks: verdicts('match') })).toBe(0);
-    expect(exitCodeOf({ windows: [{ ...window, stage2: { ...wrong, blockSize: null } }], checks: verdicts('match') })).toBe(1);
+    expect(
+      exitCodeOf({ windows: [{ ...window, stage2: { ...wrong, blockSize: null } }], checks: verdicts('match') }),
+    ).toBe(1);
     expect(exitCodeOf({ windows: [{ ...window, hostVma: wrong }], checks: [] })).toBe(1);
   });
 
@@ -64,7 +67,11 @@ describe('reading and writing', () => {
   });
 
   it('puts one check on a line', () => {
-    expect(formatReport(sample).split('\n').filter((line) => line.includes('"stage1"'))).toHaveLength(sample.checks.length);
+    expect(
+      formatReport(sample)
+        .split('\n')
+        .filter((line) => line.includes('"stage1"')),
+    ).toHaveLength(sample.checks.length);
     expect(formatReport({ ...sample, windows: [], checks: [] })).toContain('"checks": [],\n');
   });
 
@@ -89,7 +96,11 @@ describe('reading and writing', () => {
 
   it('names the file that it cannot write', async () => {
     const path = join(directory, 'absent', 'out.json');
-    await expect(writeWhole(path, formatReport(sample))).rejects.toMatchObject({ code: 'E_REPORT', message: expect.stringContaining(path), cause: expect.objectContaining({ code: 'ENOENT' }) });
+    await expect(writeWhole(path, formatReport(sample))).rejects.toMatchObject({
+      code: 'E_REPORT',
+      message: expect.stringContaining(path),
+      cause: expect.objectContaining({ code: 'ENOENT' }),
+    });
   });
 });
 
@@ -112,21 +123,52 @@ describe('parseReport', () => {
       report['host'] = { name: 'later' };
       at(report, 'checks')['cycles'] = 12;
     });
-    expect(parseReport(text)).toMatchObject({ host: { name: 'later' }, checks: expect.arrayContaining([expect.objectContaining({ cycles: 12 })]) });
+    expect(parseReport(text)).toMatchObject({
+      host: { name: 'later' },
+      checks: expect.arrayContaining([expect.objectContaining({ cycles: 12 })]),
+    });
   });
 
   it.each<[string, (report: Fields) => void, string]>([
-    ['a later schema', (report) => void (report['schema'] = 'wcvmm.report/2'), 'its schema is wcvmm.report/2, expected wcvmm.report/1. If a newer wcvmm wrote it'],
-    ["what run writes", (report) => void (report['schema'] = 'wcvmm.run/1'), 'That is what "wcvmm run" writes'],
-    ['a comparison', (report) => void (report['schema'] = 'wcvmm.comparison/1'), 'give the reports that it was made of'],
-    ['a schema of others', (report) => void (report['schema'] = 'evil\u001B[31m'), 'its field schema has "evil\uFFFD[31m"'],
+    [
+      'a later schema',
+      (report) => void (report['schema'] = 'wcvmm.report/2'),
+      'its schema is wcvmm.report/2, expected wcvmm.report/1. If a newer wcvmm wrote it',
+    ],
+    ['what run writes', (report) => void (report['schema'] = 'wcvmm.run/1'), 'That is what "wcvmm run" writes'],
+    [
+      'a comparison',
+      (report) => void (report['schema'] = 'wcvmm.comparison/1'),
+      'give the reports that it was made of',
+    ],
+    [
+      'a schema of others',
+      (report) => void (report['schema'] = 'evil\u001B[31m'),
+      'its field schema has "evil\uFFFD[31m"',
+    ],
     ['no schema', (report) => void delete report['schema'], 'schema'],
-    ["codes for a terminal", (report) => void (at(report, 'checks')['note'] = 'all well\u001B[2J'), 'checks.1.note has "all well\uFFFD[2J", expected one line'],
-    ['text that turns around', (report) => void (at(report, 'windows')['hostVma'] = { predicted: 'a\u202Eb', programmed: null }), 'windows.1.hostVma.predicted'],
+    [
+      'codes for a terminal',
+      (report) => void (at(report, 'checks')['note'] = 'all well\u001B[2J'),
+      'checks.1.note has "all well\uFFFD[2J", expected one line',
+    ],
+    [
+      'text that turns around',
+      (report) => void (at(report, 'windows')['hostVma'] = { predicted: 'a\u202Eb', programmed: null }),
+      'windows.1.hostVma.predicted',
+    ],
     ['a text of two lines', (report) => void ((report['platform'] as Fields)['kernel'] = 'a\nb'), 'platform.kernel'],
     ['a text without end', (report) => void (at(report, 'checks')['note'] = 'x'.repeat(5000)), 'checks.1.note'],
-    ['windows without end', (report) => void (report['windows'] = Array.from({ length: 300 }, () => at(report, 'windows'))), 'windows'],
-    ['checks without end', (report) => void (report['checks'] = Array.from({ length: 70_000 }, () => at(report, 'checks'))), 'checks'],
+    [
+      'windows without end',
+      (report) => void (report['windows'] = Array.from({ length: 300 }, () => at(report, 'windows'))),
+      'windows',
+    ],
+    [
+      'checks without end',
+      (report) => void (report['checks'] = Array.from({ length: 70_000 }, () => at(report, 'checks'))),
+      'checks',
+    ],
     ['a missing field', (report) => void delete report['device'], 'device'],
     ['a number for a text', (report) => void (at(report, 'checks')['stage1'] = 4), 'checks.1.stage1'],
     ['an unknown probe', (report) => void (at(report, 'checks')['probe'] = 'guess'), 'checks.1.probe'],
@@ -135,11 +177,34 @@ describe('parseReport', () => {
     ['a negative offset', (report) => void (at(report, 'windows')['offset'] = -1), 'windows.1.offset'],
     ['an offset that is not exact', (report) => void (at(report, 'windows')['offset'] = 2 ** 53), 'windows.1.offset'],
     ['a check of no window', (report) => void (at(report, 'checks')['window'] = 3), 'its check 1 is about window 3'],
-    ['a figure of no window', (report) => void (report['bench'] = { ...benchReport().bench, figures: [{ ...benchReport().bench?.figures[0], window: 9 }] }), 'its figure 0 is about window 9'],
-    ['a figure that is no number', (report) => void (report['bench'] = { meaningless: null, runs: 9, figures: [{ ...benchReport().bench?.figures[0], median: null }] }), 'bench.figures.0.median'],
-    ['a summary that the checks deny', (report) => void ((report['summary'] as { match: number }).match += 1), 'its summary counts 167 match, its checks 166'],
+    [
+      'a figure of no window',
+      (report) =>
+        void (report['bench'] = {
+          ...benchReport().bench,
+          figures: [{ ...benchReport().bench?.figures[0], window: 9 }],
+        }),
+      'its figure 0 is about window 9',
+    ],
+    [
+      'a figure that is no number',
+      (report) =>
+        void (report['bench'] = {
+          meaningless: null,
+          runs: 9,
+          figures: [{ ...benchReport().bench?.figures[0], median: null }],
+        }),
+      'bench.figures.0.median',
+    ],
+    [
+      'a summary that the checks deny',
+      (report) => void ((report['summary'] as { match: number }).match += 1),
+      'its summary counts 167 match, its checks 166',
+    ],
   ])('refuses %s', (_, change, reason) => {
-    expect(() => parseReport(json(change))).toThrow(expect.objectContaining({ code: 'E_REPORT', message: expect.stringContaining(reason) }));
+    expect(() => parseReport(json(change))).toThrow(
+      expect.objectContaining({ code: 'E_REPORT', message: expect.stringContaining(reason) }),
+    );
   });
 
   it('throws nothing but its own error', () => {
@@ -151,7 +216,9 @@ describe('parseReport', () => {
   });
 
   it('does not confuse a report with a changed one', () => {
-    const changed: Report = changeChecks(sample, ({ probe }) => (probe === 'fetch' ? { verdict: 'skipped', observed: null, note: 'why' } : undefined));
+    const changed: Report = changeChecks(sample, ({ probe }) =>
+      probe === 'fetch' ? { verdict: 'skipped', observed: null, note: 'why' } : undefined,
+    );
     expect(parseReport(formatReport(changed)).summary.skipped).toBe(15);
   });
 });

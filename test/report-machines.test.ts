@@ -7,11 +7,13 @@ import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from
 
 const plain = { columns: 100, color: false };
 const arm = sampleReport();
-const named = (...reports: readonly Report[]): ReturnType<typeof nameMachines> => nameMachines(reports.map((report, index) => ({ path: `${'abc'[index] ?? ''}.json`, report })));
+const named = (...reports: readonly Report[]): ReturnType<typeof nameMachines> =>
+  nameMachines(reports.map((report, index) => ({ path: `${'abc'[index] ?? ''}.json`, report })));
 const three = named(arm, x86Report('npt'), x86Report('ept'));
 /** The same machine, whose atomics fault and whose zero-block is as the architecture has it. */
 const other = changeChecks(arm, ({ probe, verdict }) => {
-  if (probe === 'zero-block' && verdict === 'erratum') return { observed: 'alignment-fault', verdict: 'match', note: null };
+  if (probe === 'zero-block' && verdict === 'erratum')
+    return { observed: 'alignment-fault', verdict: 'match', note: null };
   return probe === 'atomic' && verdict === 'unobservable' ? { observed: 'atomic-fault' } : undefined;
 });
 const widest = (text: string): number => Math.max(...text.split('\n').map((line) => line.length));
@@ -20,20 +22,29 @@ describe('names of machines', () => {
   it('go by kind, then by file, then by number', () => {
     expect(three.map(({ name }) => name)).toEqual(['arm64', 'x86 AMD', 'x86 Intel']);
     expect(named(arm, arm).map(({ name }) => name)).toEqual(['arm64 a', 'arm64 b']);
-    expect(nameMachines([{ path: 'x/r.json', report: arm }, { path: 'y/r.json', report: arm }]).map(({ name }) => name)).toEqual(['arm64 r (1)', 'arm64 r (2)']);
+    expect(
+      nameMachines([
+        { path: 'x/r.json', report: arm },
+        { path: 'y/r.json', report: arm },
+      ]).map(({ name }) => name),
+    ).toEqual(['arm64 r (1)', 'arm64 r (2)']);
   });
 
   it('take the vendor from what the CPU says, else from its nested paging', () => {
     const { platform } = x86Report('ept');
     expect(kindOfMachine({ arch: 'x86', platform: { ...platform, nestedPaging: null } })).toBe('x86');
-    expect(kindOfMachine({ arch: 'x86', platform: { ...platform, vendor: 'AuthenticAMD', nestedPaging: null } })).toBe('x86 AMD');
+    expect(kindOfMachine({ arch: 'x86', platform: { ...platform, vendor: 'AuthenticAMD', nestedPaging: null } })).toBe(
+      'x86 AMD',
+    );
     expect(kindOfMachine({ arch: 'x86', platform: { ...platform, vendor: 'CentaurHauls' } })).toBe('x86 CentaurHauls');
   });
 
   it('stand beside facts that can be unknown', () => {
     const { platform } = x86Report('ept');
     expect(machineFacts({ arch: 'x86', platform })).toBe('x86, Linux 7.3.4-wcvmm, mmap cookies, Intel with EPT');
-    expect(machineFacts({ arch: 'x86', platform: { ...platform, nestedPaging: null, cookies: false } })).toBe('x86, Linux 7.3.4-wcvmm, no mmap cookies, no nested paging');
+    expect(machineFacts({ arch: 'x86', platform: { ...platform, nestedPaging: null, cookies: false } })).toBe(
+      'x86, Linux 7.3.4-wcvmm, no mmap cookies, no nested paging',
+    );
     expect(deviceFacts({ device: { address: '0000:01:00.0', id: null, source: 'sysfs' } })).toContain('unknown id');
   });
 });
@@ -65,7 +76,14 @@ describe('compareMachines', () => {
     expect(incomparable).toEqual([]);
     expect([...new Set(differences.map(({ probe }) => probe))]).toEqual(['zero-block', 'atomic']);
     const [first] = differences;
-    expect(first).toMatchObject({ attribute: 'device', probe: 'zero-block', machines: [{ observed: 'ok', verdict: 'erratum' }, { observed: 'alignment-fault', verdict: 'match' }] });
+    expect(first).toMatchObject({
+      attribute: 'device',
+      probe: 'zero-block',
+      machines: [
+        { observed: 'ok', verdict: 'erratum' },
+        { observed: 'alignment-fault', verdict: 'match' },
+      ],
+    });
   });
 
   it('finds no difference between a machine and itself', () => {
@@ -84,7 +102,15 @@ describe('compareMachines', () => {
 
   it('takes what was programmed before what was predicted', () => {
     const [device, ...rest] = arm.windows;
-    const wrong = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null } }, ...rest] });
+    const wrong = sampleReport({
+      windows: [
+        {
+          ...sampleWindow('device', 0, 0x1_0000),
+          stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null },
+        },
+        ...rest,
+      ],
+    });
     expect(device?.stage2.programmed).toBe('Device-nGnRE');
     expect(compareMachines(named(arm, wrong)).attributes[0]?.differs).toEqual(['stage2']);
   });
@@ -97,13 +123,15 @@ describe('renderMachines', () => {
     expect(text).toMatch(/^ +A arm64 +B x86 AMD +C x86 Intel$/m);
     expect(widest(text)).toBeLessThanOrEqual(100);
     expect(widest(renderMachines(named(arm, other), plain))).toBeLessThanOrEqual(100);
-    for (const columns of [40, 60, 80]) expect(widest(renderMachines(three, { columns, color: false }))).toBeLessThanOrEqual(columns);
+    for (const columns of [40, 60, 80])
+      expect(widest(renderMachines(three, { columns, color: false }))).toBeLessThanOrEqual(columns);
   });
 
   it('puts machines that do not fit beside the others below them', () => {
     const narrow = renderMachines(three, { columns: 60, color: false });
     expect(narrow.match(/^device$/gm)).toHaveLength(3);
-    for (const head of ['A arm64', 'B x86 AMD', 'C x86 Intel']) expect(narrow).toContain(`                   ${head}\n`);
+    for (const head of ['A arm64', 'B x86 AMD', 'C x86 Intel'])
+      expect(narrow).toContain(`                   ${head}\n`);
   });
 
   it('says who is strict, and why not', () => {
@@ -119,15 +147,27 @@ describe('renderMachines', () => {
   it('tells checks with the same answers once', () => {
     const two = renderMachines(named(arm, other), plain);
     expect(two).toMatch(/^≠ device: zero-block under stage 1 Device-nGnRnE, Device-nGnRE, Device-GRE, Normal-NC,/m);
-    expect(two).toMatch(/^≠ wc, default: |^≠ default, wc: zero-block under stage 1 Device-nGnRnE, Device-nGnRE, Device-GRE$/m);
+    expect(two).toMatch(
+      /^≠ wc, default: |^≠ default, wc: zero-block under stage 1 Device-nGnRnE, Device-nGnRE, Device-GRE$/m,
+    );
     expect(two.match(/A: it worked \(erratum\); B: alignment fault \(match\)/g)).toHaveLength(2);
   });
 
   it('shows what the kernel did not tell as predicted, and what contradicts the model', () => {
     expect(text).toContain('Device-nGnRnE (predicted)');
     const [, ...rest] = arm.windows;
-    const wrong = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null } }, ...rest] });
-    expect(renderMachines(named(arm, wrong), plain)).toMatch(/^≠ stage 2 +Device-nGnRE +Normal-NC ✗ not Device-nGnRE$/m);
+    const wrong = sampleReport({
+      windows: [
+        {
+          ...sampleWindow('device', 0, 0x1_0000),
+          stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: null },
+        },
+        ...rest,
+      ],
+    });
+    expect(renderMachines(named(arm, wrong), plain)).toMatch(
+      /^≠ stage 2 +Device-nGnRE +Normal-NC ✗ not Device-nGnRE$/m,
+    );
   });
 
   it('puts measurements side by side, and says of which none is of hardware', () => {

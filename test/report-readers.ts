@@ -49,7 +49,9 @@ export function readTap(tap: string): readonly (Point & { readonly subtests: rea
   for (const line of lines) {
     const inner = line.startsWith('    ');
     if (inner && /^ {4}1\.\.\d+$/.test(line)) planned = line.trim();
-    const point = /^ *(?<not>not )?ok (?<number>\d+) - (?:[^#\\]|\\.)*(?:# (?<directive>SKIP|TODO) .*)?$/.exec(line)?.groups;
+    const point = /^ *(?<not>not )?ok (?<number>\d+) - (?:[^#\\]|\\.)*(?:# (?<directive>SKIP|TODO) .*)?$/.exec(
+      line,
+    )?.groups;
     if (point === undefined) {
       if (/^ *(not )?ok/.test(line)) throw new Error(`no test point: ${line}`);
       continue;
@@ -65,6 +67,7 @@ export function readTap(tap: string): readonly (Point & { readonly subtests: rea
     found.push({ ...read, subtests });
     subtests = [];
   }
-  if (plan?.replace(/ # SKIP .*$/, '') !== `1..${found.length}`) throw new Error(`planned ${plan ?? ''}, ran ${found.length}`);
+  if (plan?.replace(/ # SKIP .*$/, '') !== `1..${found.length}`)
+    throw new Error(`planned ${plan ?? ''}, ran ${found.length}`);
   return found;
 }

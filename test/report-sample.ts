@@ -1,5 +1,13 @@
 import { type Attribute, type Outcome, type Platform, type ProbeName, arm64, x86 } from '../memattr/index.ts';
-import { type Bench, type Check, type Figure, type Predicted, type Report, type ReportWindow, summarise } from '../tool/report/report.ts';
+import {
+  type Bench,
+  type Check,
+  type Figure,
+  type Predicted,
+  type Report,
+  type ReportWindow,
+  summarise,
+} from '../tool/report/report.ts';
 
 /** A report as a run on the arm64 testbed gives it. The rules below are only rough enough to make it look real. */
 
@@ -15,12 +23,20 @@ export function sampleWindow(attribute: Attribute, offset: number, length: numbe
     length,
     attribute,
     hostVma: { predicted: attribute === 'wc' ? 'Normal-NC' : 'Device-nGnRnE', programmed: null },
-    stage2: { predicted: STAGE2[attribute], programmed: STAGE2[attribute], blockSize: length >= 0x20_0000 ? 0x20_0000 : 4096 },
+    stage2: {
+      predicted: STAGE2[attribute],
+      programmed: STAGE2[attribute],
+      blockSize: length >= 0x20_0000 ? 0x20_0000 : 4096,
+    },
   };
 }
 
 function combine(stage1: string, stage2: string): string {
-  return ORDER[Math.min(ORDER.indexOf(stage1 as (typeof STAGE1)[number]), ORDER.indexOf(stage2 as (typeof STAGE1)[number]))] ?? stage1;
+  return (
+    ORDER[
+      Math.min(ORDER.indexOf(stage1 as (typeof STAGE1)[number]), ORDER.indexOf(stage2 as (typeof STAGE1)[number]))
+    ] ?? stage1
+  );
 }
 
 function predict(probe: ProbeName, effective: string): Predicted {
@@ -35,30 +51,41 @@ function predict(probe: ProbeName, effective: string): Predicted {
 const NOTES: Readonly<Partial<Record<ProbeName, string>>> = {
   exclusive: 'whether Device memory supports exclusives is up to the implementation (Arm ARM B2.17.5)',
   atomic: 'whether Device memory supports single-copy atomics beyond the interconnect is up to the implementation',
-  'tag-retention': 'the guest\'s CPU lacks allocation tags (MTE)',
-  'store-bandwidth': 'an emulator models neither gathering nor write buffers: its timing says nothing about the memory type',
-  'load-latency': 'an emulator models neither gathering nor write buffers: its timing says nothing about the memory type',
+  'tag-retention': "the guest's CPU lacks allocation tags (MTE)",
+  'store-bandwidth':
+    'an emulator models neither gathering nor write buffers: its timing says nothing about the memory type',
+  'load-latency':
+    'an emulator models neither gathering nor write buffers: its timing says nothing about the memory type',
 };
 
 const ERRATA: Readonly<Partial<Record<ProbeName, string>>> = {
   'zero-block': 'qemu-dczva-device: DC ZVA to Device memory completes; the architecture requires an alignment fault',
-  'simd-half-aligned': 'qemu-simd-8: a 128-bit load aligned to 8 bytes completes in Device memory; the architecture requires 16',
+  'simd-half-aligned':
+    'qemu-simd-8: a 128-bit load aligned to 8 bytes completes in Device memory; the architecture requires 16',
 };
 
 function checkOf(window: number, stage1: string, probe: ProbeName, stage2: string): Check {
   const effective = combine(stage1, stage2);
   const predicted = predict(probe, effective);
   const base = { window, stage1, probe, effective, predicted };
-  if (predicted === 'any' || predicted === 'measurement') return { ...base, observed: 'ok', verdict: 'unobservable', note: NOTES[probe] ?? '' };
-  if (predicted === 'not-present') return { ...base, observed: 'not-present', verdict: 'unobservable', note: NOTES[probe] ?? '' };
+  if (predicted === 'any' || predicted === 'measurement')
+    return { ...base, observed: 'ok', verdict: 'unobservable', note: NOTES[probe] ?? '' };
+  if (predicted === 'not-present')
+    return { ...base, observed: 'not-present', verdict: 'unobservable', note: NOTES[probe] ?? '' };
   const erratum = predicted === 'alignment-fault' ? ERRATA[probe] : undefined;
   if (erratum !== undefined) return { ...base, observed: 'ok', verdict: 'erratum', note: erratum };
   return { ...base, observed: predicted as Outcome, verdict: 'match', note: null };
 }
 
 export function sampleReport(change: Partial<Report> = {}): Report {
-  const windows = [sampleWindow('device', 0, 0x1_0000), sampleWindow('wc', 0x1_0000, 0x1f_0000), sampleWindow('default', 0x20_0000, 0x20_0000)];
-  const checks = windows.flatMap(({ stage2 }, window) => STAGE1.flatMap((stage1) => arm64.probes.map((probe) => checkOf(window, stage1, probe, stage2.predicted))));
+  const windows = [
+    sampleWindow('device', 0, 0x1_0000),
+    sampleWindow('wc', 0x1_0000, 0x1f_0000),
+    sampleWindow('default', 0x20_0000, 0x20_0000),
+  ];
+  const checks = windows.flatMap(({ stage2 }, window) =>
+    STAGE1.flatMap((stage1) => arm64.probes.map((probe) => checkOf(window, stage1, probe, stage2.predicted))),
+  );
   const report: Report = {
     schema: 'wcvmm.report/1',
     command: 'verify',
@@ -89,7 +116,11 @@ export function x86Report(nestedPaging: 'ept' | 'npt', emulator: string | null =
     length: 0x10_0000,
     attribute,
     hostVma: { predicted: x86.hostVma(attribute, 'cookie'), programmed: x86.hostVma(attribute, 'cookie') },
-    stage2: { predicted: x86.stage2(attribute, 'cookie', platform), programmed: x86.stage2(attribute, 'cookie', platform), blockSize: 4096 },
+    stage2: {
+      predicted: x86.stage2(attribute, 'cookie', platform),
+      programmed: x86.stage2(attribute, 'cookie', platform),
+      blockSize: 4096,
+    },
     strictness: x86.strictness(attribute, 'cookie', platform),
   }));
   const checks = windows.flatMap(({ stage2 }, window) =>
@@ -114,7 +145,14 @@ export function x86Report(nestedPaging: 'ept' | 'npt', emulator: string | null =
     schema: 'wcvmm.report/1',
     command: 'verify',
     arch: 'x86',
-    platform: { kind: emulator === null ? 'native' : 'testbed', emulator, kernel: '7.3.4-wcvmm', cookies: true, fwb: null, nestedPaging },
+    platform: {
+      kind: emulator === null ? 'native' : 'testbed',
+      emulator,
+      kernel: '7.3.4-wcvmm',
+      cookies: true,
+      fwb: null,
+      nestedPaging,
+    },
     device: { address: '0000:01:00.0', id: '1af4:1110', source: 'cookie' },
     windows,
     checks,
@@ -124,20 +162,47 @@ export function x86Report(nestedPaging: 'ept' | 'npt', emulator: string | null =
 
 /** As bench gives it: the wc window's Normal-NC combines, and device's does not. */
 export function benchReport(meaningless: Bench['meaningless'] = null): Report {
-  const report = sampleReport({ command: 'bench', checks: [], ...(meaningless === null && { platform: { kind: 'native', emulator: null, kernel: '7.3.4', cookies: true, fwb: true } }) });
+  const report = sampleReport({
+    command: 'bench',
+    checks: [],
+    ...(meaningless === null && {
+      platform: { kind: 'native', emulator: null, kernel: '7.3.4', cookies: true, fwb: true },
+    }),
+  });
   const points: readonly Pick<Figure, 'quantity' | 'size' | 'stride'>[] = [
     ...[64, 256, 1024, 4096].map((size) => ({ quantity: 'store-bandwidth', size, stride: 8 }) as const),
     ...[64, 256].map((stride) => ({ quantity: 'store-bandwidth', size: 4096, stride }) as const),
     { quantity: 'load-latency', size: 4096, stride: 64 },
     { quantity: 'write-to-visible', size: 4096, stride: 64 },
   ];
-  const figures = report.windows.flatMap(({ stage2 }, window) => STAGE1.flatMap((stage1) => points.map((point) => figureAt(point, window, stage1, combine(stage1, stage2.predicted)))));
+  const figures = report.windows.flatMap(({ stage2 }, window) =>
+    STAGE1.flatMap((stage1) =>
+      points.map((point) => figureAt(point, window, stage1, combine(stage1, stage2.predicted))),
+    ),
+  );
   return { ...report, bench: { meaningless, runs: 9, figures } };
 }
 
-function figureAt({ quantity, size, stride }: Pick<Figure, 'quantity' | 'size' | 'stride'>, window: number, stage1: string, effective: string): Figure {
+function figureAt(
+  { quantity, size, stride }: Pick<Figure, 'quantity' | 'size' | 'stride'>,
+  window: number,
+  stage1: string,
+  effective: string,
+): Figure {
   const speed = effective.startsWith('Normal') ? 40 : 1;
   const rate = stride === 8 ? speed * Math.sqrt(size) * 10 : speed * (5000 / stride);
   const median = quantity === 'store-bandwidth' ? rate : quantity === 'load-latency' ? 900 : 1200 + speed;
-  return { window, stage1, effective, quantity, size, stride, unit: quantity === 'store-bandwidth' ? 'MB/s' : 'ns', median, low: median * 0.95, high: median * 1.1, repetitions: 100 };
+  return {
+    window,
+    stage1,
+    effective,
+    quantity,
+    size,
+    stride,
+    unit: quantity === 'store-bandwidth' ? 'MB/s' : 'ns',
+    median,
+    low: median * 0.95,
+    high: median * 1.1,
+    repetitions: 100,
+  };
 }

@@ -13,7 +13,8 @@ describe('the published JSON Schema', () => {
     const published = {
       $schema,
       title: 'A report of wcvmm',
-      description: 'Beyond this schema, each check names one of the windows, and the summary is that of the checks. Fields may be added; none changes its meaning.',
+      description:
+        'Beyond this schema, each check names one of the windows, and the summary is that of the checks. Fields may be added; none changes its meaning.',
       ...schema,
     };
     expect($schema).toBe('https://json-schema.org/draft/2020-12/schema');
@@ -24,7 +25,10 @@ describe('the published JSON Schema', () => {
     ['arm64', sampleReport()],
     ['x86 with NPT', x86Report('npt')],
     ['x86 with EPT', x86Report('ept', 'bochs-2.7')],
-    ['no device', sampleReport({ device: { address: null, id: null, source: 'memory' }, limits: ['nothing of a device'] })],
+    [
+      'no device',
+      sampleReport({ device: { address: null, id: null, source: 'memory' }, limits: ['nothing of a device'] }),
+    ],
     ['measurements', benchReport('an emulator')],
     ['skipped checks', changeChecks(sampleReport(), () => ({ observed: null, verdict: 'skipped', note: 'why' }))],
   ])('allows a report of %s', (_, report) => {
@@ -44,7 +48,7 @@ describe('the published JSON Schema', () => {
         const changed = replaced(sample, at, value);
         // What a schema cannot say is the reader's alone: those changes are left out.
         fc.pre(at[0] !== 'checks' || (at.length > 1 && at.at(-1) !== 'verdict' && at.at(-1) !== 'window'));
-        fc.pre(at.length > 0 && at[0] !== 'windows' || at.length > 1);
+        fc.pre((at.length > 0 && at[0] !== 'windows') || at.length > 1);
         expect(publishedFaults(changed) === null).toBe(isRead(changed));
       }),
       { numRuns: 500 },
@@ -56,7 +60,12 @@ type Path = readonly (string | number)[];
 
 function pathsOf(value: unknown, at: Path): readonly Path[] {
   if (typeof value !== 'object' || value === null) return [at];
-  return [at, ...Object.entries(value).flatMap(([key, inner]) => pathsOf(inner, [...at, Array.isArray(value) ? Number(key) : key]))];
+  return [
+    at,
+    ...Object.entries(value).flatMap(([key, inner]) =>
+      pathsOf(inner, [...at, Array.isArray(value) ? Number(key) : key]),
+    ),
+  ];
 }
 
 function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {

@@ -14,11 +14,15 @@ const widest = (text: string): number => Math.max(...text.split('\n').map((line)
 const withoutColour = (text: string): string => stripVTControlCharacters(text);
 /** A driver's unaligned store to the device window, with what else is known of it. */
 const store = (change: Partial<Check>): Check[] =>
-  changeChecks(sample, () => change).checks.filter(({ window, stage1, probe }) => window === 0 && stage1 === 'Normal-NC' && probe === 'unaligned-store');
+  changeChecks(sample, () => change).checks.filter(
+    ({ window, stage1, probe }) => window === 0 && stage1 === 'Normal-NC' && probe === 'unaligned-store',
+  );
 
 /** A device window that does not hold: its guest stores unaligned as if it were Normal-NC. */
 const broken = changeChecks(sample, ({ probe, window, stage1 }) =>
-  probe.startsWith('unaligned-store') && window === 0 && stage1 === 'Normal-NC' ? { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' } : undefined,
+  probe.startsWith('unaligned-store') && window === 0 && stage1 === 'Normal-NC'
+    ? { observed: 'ok', verdict: 'mismatch', note: 'Device memory requires alignment' }
+    : undefined,
 );
 
 /** The answers that a report gives once for all cells. */
@@ -43,7 +47,11 @@ describe('terminal', () => {
   });
 
   it('wraps under the text, and leaves a word that is too long whole', () => {
-    expect(wrap('ab ', `one two ${'x'.repeat(30)} three`, 23)).toEqual(['ab one two', `   ${'x'.repeat(30)}`, '   three']);
+    expect(wrap('ab ', `one two ${'x'.repeat(30)} three`, 23)).toEqual([
+      'ab one two',
+      `   ${'x'.repeat(30)}`,
+      '   three',
+    ]);
   });
 });
 
@@ -59,7 +67,8 @@ describe('renderReport', () => {
   it('shows every stage-1 type with every probe, in every window', () => {
     const rows = text.split('\n').filter((line) => STAGE1.some((stage1) => line.startsWith(`  ${stage1} `)));
     expect(rows).toHaveLength(3 * STAGE1.length);
-    for (const row of rows) expect(row.trim().split(/\s+/)).toHaveLength(1 + arm64.probes.length - alikeIn(text).length);
+    for (const row of rows)
+      expect(row.trim().split(/\s+/)).toHaveLength(1 + arm64.probes.length - alikeIn(text).length);
   });
 
   it('says once what is the same everywhere, and gives it no column', () => {
@@ -70,7 +79,10 @@ describe('renderReport', () => {
   });
 
   it('shows what guests get where every answer is the same', () => {
-    const shown = renderReport(changeChecks(sample, () => ({ predicted: 'ok', observed: 'ok', verdict: 'match', note: null })), plain);
+    const shown = renderReport(
+      changeChecks(sample, () => ({ predicted: 'ok', observed: 'ok', verdict: 'match', note: null })),
+      plain,
+    );
     expect(alikeIn(shown)).toHaveLength(arm64.probes.length);
     expect(shown).toMatch(/^ {2}a guest that asks for +Device-nGnRnE +Device-nGnRE /m);
     expect(shown).toMatch(/^0 device, stage 2 Device-nGnRE, gets +Device-nGnRnE +Device-nGnRE +Device-nGnRE/m);
@@ -78,7 +90,10 @@ describe('renderReport', () => {
 
   it('loses no cell where the matrix does not fit', () => {
     const narrow = renderReport(sample, { columns: 60, color: false });
-    const cells = narrow.split('\n').filter((line) => line.startsWith('  Normal-NC ')).flatMap((line) => line.trim().split(/\s+/).slice(1));
+    const cells = narrow
+      .split('\n')
+      .filter((line) => line.startsWith('  Normal-NC '))
+      .flatMap((line) => line.trim().split(/\s+/).slice(1));
     expect(cells).toHaveLength(3 * (arm64.probes.length - alikeIn(narrow).length));
   });
 
@@ -94,15 +109,27 @@ describe('renderReport', () => {
   });
 
   it('tells one reason about several types once, and of all of them', () => {
-    const shown = renderReport(changeChecks(sample, ({ probe, effective }) => (probe === 'exclusive' ? { verdict: 'unobservable', note: `who knows ${effective}` } : undefined)), plain);
+    const shown = renderReport(
+      changeChecks(sample, ({ probe, effective }) =>
+        probe === 'exclusive' ? { verdict: 'unobservable', note: `who knows ${effective}` } : undefined,
+      ),
+      plain,
+    );
     expect(shown).toMatch(/who knows Device-nGnRnE, Device-nGnRE, Device-GRE or Normal-NC\n/);
     const forced = { probe: 'fetch', effective: 'Normal-WB', verdict: 'unobservable' } as const;
-    const ofStage1 = renderReport(changeChecks(sample, ({ probe, stage1 }) => (probe === 'fetch' ? { ...forced, note: `a fetch from ${stage1}` } : undefined)), plain);
+    const ofStage1 = renderReport(
+      changeChecks(sample, ({ probe, stage1 }) =>
+        probe === 'fetch' ? { ...forced, note: `a fetch from ${stage1}` } : undefined,
+      ),
+      plain,
+    );
     expect(ofStage1).toMatch(/a fetch from Device-nGnRnE, Device-nGnRE, Device-GRE or Normal-NC\n/);
   });
 
   it('ends with the sum', () => {
-    expect(text.trimEnd().split('\n').at(-1)).toBe('✓ 166 of 255 checks match, 0 mismatches, 22 errata of qemu-10.0.2, 67 not observable');
+    expect(text.trimEnd().split('\n').at(-1)).toBe(
+      '✓ 166 of 255 checks match, 0 mismatches, 22 errata of qemu-10.0.2, 67 not observable',
+    );
   });
 
   it('lists a mismatch in full and marks it', () => {
@@ -122,7 +149,15 @@ describe('renderReport', () => {
 
   it('shows a window that the kernel made otherwise', () => {
     const [device, ...rest] = sample.windows;
-    const wrong = sampleReport({ windows: [{ ...sampleWindow('device', 0, 0x1_0000), stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: 4096 } }, ...rest] });
+    const wrong = sampleReport({
+      windows: [
+        {
+          ...sampleWindow('device', 0, 0x1_0000),
+          stage2: { predicted: 'Device-nGnRE', programmed: 'Normal-NC', blockSize: 4096 },
+        },
+        ...rest,
+      ],
+    });
     expect(device?.stage2.programmed).toBe('Device-nGnRE');
     const shown = renderReport(wrong, plain);
     expect(shown).toContain('Normal-NC ✗ not Device-nGnRE');
@@ -130,17 +165,30 @@ describe('renderReport', () => {
   });
 
   it('says what could not be read back, and tells a control from a BAR', () => {
-    const windows = sample.windows.map((window) => ({ ...window, stage2: { ...window.stage2, programmed: null, blockSize: null } }));
+    const windows = sample.windows.map((window) => ({
+      ...window,
+      stage2: { ...window.stage2, programmed: null, blockSize: null },
+    }));
     const stock = renderReport(sampleReport({ windows, platform: { ...sample.platform, cookies: false } }), plain);
     expect(stock).toContain('stage 2 (predicted)');
     expect(stock).toContain('no mmap cookies');
-    const control = renderReport(sampleReport({ windows: [...sample.windows.slice(0, 2), { ...sampleWindow('default', 0, 0x20_0000), source: 'memory' }] }), plain);
+    const control = renderReport(
+      sampleReport({
+        windows: [...sample.windows.slice(0, 2), { ...sampleWindow('default', 0, 0x20_0000), source: 'memory' }],
+      }),
+      plain,
+    );
     expect(control).toContain('memory, 2M');
     expect(control).toContain('2 control, ordinary memory, stage 2 Normal-NC');
   });
 
   it('shows a report without checks', () => {
-    expect(renderReport(sampleReport({ checks: [], command: 'run', device: { address: null, id: null, source: 'memory' } }), plain)).toContain('no device: memory stands in for a BAR');
+    expect(
+      renderReport(
+        sampleReport({ checks: [], command: 'run', device: { address: null, id: null, source: 'memory' } }),
+        plain,
+      ),
+    ).toContain('no device: memory stands in for a BAR');
   });
 });
 
@@ -161,19 +209,27 @@ describe('renderCompare', () => {
 
   it('says in one line what a driver would notice', () => {
     const lines = text.split('\n');
-    expect(lines).toContain("wc:      a driver's Normal-NC stays Normal-NC: unaligned accesses work, write combining possible*");
-    expect(lines).toContain("device:  a driver's Normal-NC becomes Device-nGnRE: unaligned accesses fault, no write combining*");
+    expect(lines).toContain(
+      "wc:      a driver's Normal-NC stays Normal-NC: unaligned accesses work, write combining possible*",
+    );
+    expect(lines).toContain(
+      "device:  a driver's Normal-NC becomes Device-nGnRE: unaligned accesses fault, no write combining*",
+    );
     expect(text).toContain('* predicted only: qemu-10.0.2 does not model it');
   });
 
   it('takes the line from the checks, not from what the attribute should do', () => {
     const wrong = renderCompare({ ...broken, command: 'compare' }, plain);
-    expect(wrong).toMatch(/unaligned stores work \(the model says they\s+fault\), unaligned loads fault, no write combining/);
+    expect(wrong).toMatch(
+      /unaligned stores work \(the model says they\s+fault\), unaligned loads fault, no write combining/,
+    );
     expect(wrong).toContain('✗ mismatch');
   });
 
   it('leaves out an attribute that was not mapped, and a control', () => {
-    const windows = sample.windows.map((window, index) => (index === 2 ? Object.assign({}, window, { source: 'memory' as const }) : window));
+    const windows = sample.windows.map((window, index) =>
+      index === 2 ? Object.assign({}, window, { source: 'memory' as const }) : window,
+    );
     expect(renderCompare({ ...compared, windows }, plain)).not.toMatch(/^default:/m);
     expect(renderCompare({ ...compared, windows: [], checks: [] }, plain)).toContain('no window to compare');
   });
@@ -189,7 +245,11 @@ describe('noticed', () => {
   it.each<[string, Partial<Check>, string]>([
     ['the end of the VM', { observed: 'vm-killed', predicted: 'vm-killed' }, 'unaligned stores end the whole VM,'],
     ['a check that was skipped', { observed: null, verdict: 'skipped' }, 'unaligned stores fault*,'],
-    ['an erratum', { observed: 'ok', verdict: 'erratum' }, 'unaligned stores fault* (here they work, a known deviation),'],
+    [
+      'an erratum',
+      { observed: 'ok', verdict: 'erratum' },
+      'unaligned stores fault* (here they work, a known deviation),',
+    ],
   ])('tells %s', (_, change, words) => {
     expect(noticed('Normal-NC', store(change))).toContain(words);
   });
@@ -200,6 +260,12 @@ describe('noticed', () => {
 
   it('knows which types may be combined', () => {
     expect(['Normal-NC', 'Normal-WB', 'Device-GRE', 'WC', 'WB'].map(mayGather)).toEqual([true, true, true, true, true]);
-    expect(['Device-nGnRnE', 'Device-nGnRE', 'Device-nGRE', 'UC', 'UC-'].map(mayGather)).toEqual([false, false, false, false, false]);
+    expect(['Device-nGnRnE', 'Device-nGnRE', 'Device-nGRE', 'UC', 'UC-'].map(mayGather)).toEqual([
+      false,
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 });

@@ -4,7 +4,10 @@ import type { Erratum, Outcome, Prediction } from '../memattr/index.ts';
 import { OUTCOME_NUMBER } from '../tool/verify/guest/abi.ts';
 import { type Evidence, judge } from '../tool/verify/judge.ts';
 
-const OUTCOMES = [...(Object.keys(OUTCOME_NUMBER) as (keyof typeof OUTCOME_NUMBER)[]).filter((name) => name !== 'bad-cell'), 'vm-killed'] as Outcome[];
+const OUTCOMES = [
+  ...(Object.keys(OUTCOME_NUMBER) as (keyof typeof OUTCOME_NUMBER)[]).filter((name) => name !== 'bad-cell'),
+  'vm-killed',
+] as Outcome[];
 const expects = (outcome: Outcome): Prediction => ({ kind: 'outcome', outcome, why: 'because of the table' });
 
 const dczva: Erratum = {
@@ -33,7 +36,11 @@ function evidence(observed: Outcome | 'bad-cell' | null, change: Partial<Evidenc
 
 describe('a predicted outcome', () => {
   it('matches when it is observed, and needs no note', () => {
-    expect(judge(evidence('alignment-fault'), [dczva])).toEqual({ observed: 'alignment-fault', verdict: 'match', note: null });
+    expect(judge(evidence('alignment-fault'), [dczva])).toEqual({
+      observed: 'alignment-fault',
+      verdict: 'match',
+      note: null,
+    });
   });
 
   it('is a mismatch for every other outcome, whatever it is', () => {
@@ -50,12 +57,18 @@ describe('a predicted outcome', () => {
   });
 
   it('may be the end of the VM', () => {
-    expect(judge(evidence('vm-killed', { prediction: expects('vm-killed') }), [])).toMatchObject({ observed: 'vm-killed', verdict: 'match' });
+    expect(judge(evidence('vm-killed', { prediction: expects('vm-killed') }), [])).toMatchObject({
+      observed: 'vm-killed',
+      verdict: 'match',
+    });
     expect(judge(evidence('vm-killed'), [])).toMatchObject({ observed: 'vm-killed', verdict: 'mismatch' });
   });
 
   it('counts as observed what killed the VM, not what was in the log before', () => {
-    expect(judge(evidence('alignment-fault', { vmKilled: true }), [])).toMatchObject({ observed: 'vm-killed', verdict: 'mismatch' });
+    expect(judge(evidence('alignment-fault', { vmKilled: true }), [])).toMatchObject({
+      observed: 'vm-killed',
+      verdict: 'mismatch',
+    });
   });
 });
 
@@ -69,7 +82,9 @@ describe('a stage 2 that is not the predicted one', () => {
   it('is not excused by an erratum, and not hidden by a measurement', () => {
     const wrong = { probe: 'zero-block', stage2Programmed: 'Normal-NC' } as const;
     expect(judge(evidence('ok', wrong), [dczva]).verdict).toBe('mismatch');
-    expect(judge(evidence('ok', { ...wrong, prediction: { kind: 'measurement', why: '' } }), [dczva]).verdict).toBe('mismatch');
+    expect(judge(evidence('ok', { ...wrong, prediction: { kind: 'measurement', why: '' } }), [dczva]).verdict).toBe(
+      'mismatch',
+    );
     expect(judge(evidence('ok', { ...wrong, prediction: { kind: 'any', why: '' } }), [dczva]).verdict).toBe('mismatch');
   });
 
@@ -82,7 +97,11 @@ describe('an erratum', () => {
   const zva = { probe: 'zero-block' } as const;
 
   it('names itself and is no match', () => {
-    expect(judge(evidence('ok', zva), [dczva])).toEqual({ observed: 'ok', verdict: 'erratum', note: 'qemu-dczva: DC ZVA never faults on Device memory' });
+    expect(judge(evidence('ok', zva), [dczva])).toEqual({
+      observed: 'ok',
+      verdict: 'erratum',
+      note: 'qemu-dczva: DC ZVA never faults on Device memory',
+    });
   });
 
   it('does not turn a right outcome into a deviation', () => {
@@ -106,20 +125,37 @@ describe('an erratum', () => {
     const seen: unknown[] = [];
     const spy: Erratum = { ...dczva, emulator: /./, matches: (check) => seen.push(check) === 0 };
     judge(evidence('ok'), [spy]);
-    expect(seen).toEqual([{ probe: 'unaligned-store', stage1: 'Normal-NC', stage2: 'Device-nGnRE', effective: 'Device-nGnRE', predicted: 'alignment-fault', observed: 'ok' }]);
+    expect(seen).toEqual([
+      {
+        probe: 'unaligned-store',
+        stage1: 'Normal-NC',
+        stage2: 'Device-nGnRE',
+        effective: 'Device-nGnRE',
+        predicted: 'alignment-fault',
+        observed: 'ok',
+      },
+    ]);
   });
 });
 
 describe('what cannot be observed', () => {
   it('is unobservable whatever the architecture leaves open turned out to be', () => {
     for (const observed of ['ok', 'alignment-fault', 'atomic-fault', 'external-abort'] as const) {
-      expect(judge(evidence(observed, { prediction: { kind: 'any', why: 'up to the implementation' } }), [])).toEqual({ observed, verdict: 'unobservable', note: 'up to the implementation' });
+      expect(judge(evidence(observed, { prediction: { kind: 'any', why: 'up to the implementation' } }), [])).toEqual({
+        observed,
+        verdict: 'unobservable',
+        note: 'up to the implementation',
+      });
     }
   });
 
   it('is unobservable for a measurement, which must still complete', () => {
     const prediction: Prediction = { kind: 'measurement', why: 'timing says nothing here' };
-    expect(judge(evidence('ok', { probe: 'store-bandwidth', prediction }), [])).toEqual({ observed: 'ok', verdict: 'unobservable', note: 'timing says nothing here' });
+    expect(judge(evidence('ok', { probe: 'store-bandwidth', prediction }), [])).toEqual({
+      observed: 'ok',
+      verdict: 'unobservable',
+      note: 'timing says nothing here',
+    });
     expect(judge(evidence('external-abort', { probe: 'store-bandwidth', prediction }), []).verdict).toBe('mismatch');
     expect(judge(evidence('not-present', { probe: 'store-bandwidth', prediction }), []).verdict).toBe('mismatch');
   });
@@ -129,7 +165,7 @@ describe('what cannot be observed', () => {
       expect(judge(evidence('not-present', { probe: 'tag-retention', prediction }), [])).toEqual({
         observed: 'not-present',
         verdict: 'unobservable',
-        note: 'the guest\'s CPU lacks allocation tags (MTE)',
+        note: "the guest's CPU lacks allocation tags (MTE)",
       });
     }
   });
@@ -139,18 +175,29 @@ describe('what cannot be observed', () => {
   });
 
   it('is not a feature that is there although it was predicted absent', () => {
-    expect(judge(evidence('ok', { probe: 'tag-retention', prediction: expects('not-present') }), []).verdict).toBe('mismatch');
+    expect(judge(evidence('ok', { probe: 'tag-retention', prediction: expects('not-present') }), []).verdict).toBe(
+      'mismatch',
+    );
   });
 });
 
 describe('a check that was not carried out', () => {
   it('is skipped with the reason, even where stage 2 is wrong', () => {
-    expect(judge(evidence(null), [])).toEqual({ observed: null, verdict: 'skipped', note: 'the guest ended before this check' });
-    expect(judge(evidence(null, { skipReason: 'no time left' }), [])).toMatchObject({ verdict: 'skipped', note: 'no time left' });
+    expect(judge(evidence(null), [])).toEqual({
+      observed: null,
+      verdict: 'skipped',
+      note: 'the guest ended before this check',
+    });
+    expect(judge(evidence(null, { skipReason: 'no time left' }), [])).toMatchObject({
+      verdict: 'skipped',
+      note: 'no time left',
+    });
     expect(judge(evidence(null, { stage2Programmed: 'Normal-NC' }), []).verdict).toBe('skipped');
   });
 
   it('is no verdict at all when the guest was asked nonsense', () => {
-    expect(() => judge(evidence('bad-cell'), [])).toThrow(expect.objectContaining({ code: 'E_GUEST_RECORDS', message: expect.stringContaining('cell 3') }));
+    expect(() => judge(evidence('bad-cell'), [])).toThrow(
+      expect.objectContaining({ code: 'E_GUEST_RECORDS', message: expect.stringContaining('cell 3') }),
+    );
   });
 });

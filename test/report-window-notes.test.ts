@@ -31,8 +31,12 @@ describe('under the table of windows', () => {
 
   test('stands how a guest relaxes a device window, and the way out', () => {
     const [line = ''] = notesOf(withFirst({ strictness: { strict: false, why: 'a guest that asks for WC gets WC' } }));
-    expect(line).toBe('  0  not strict: a guest that asks for WC gets WC. With --enforce it is, at the cost of an exit per access');
-    expect(renderReport(withFirst({ strictness: { strict: false, why: 'a guest that asks for WC gets WC' } }), style)).toContain(line);
+    expect(line).toBe(
+      '  0  not strict: a guest that asks for WC gets WC. With --enforce it is, at the cost of an exit per access',
+    );
+    expect(
+      renderReport(withFirst({ strictness: { strict: false, why: 'a guest that asks for WC gets WC' } }), style),
+    ).toContain(line);
   });
 
   test('stands nothing of windows that nobody wanted strict', () => {
@@ -51,7 +55,12 @@ describe('bus locks', () => {
     const told = changeChecks(sampleReport(), ({ probe, window }) => ({ busLocks: probe === 'atomic' ? window : 0 }));
     const perWindow = told.checks.filter(({ probe, window }) => probe === 'atomic' && window === 0).length;
     expect(busLockLines(told, style)).toEqual([`  bus locks  as KVM told: ${3 * perWindow} in atomic`]);
-    expect(busLockLines(changeChecks(sampleReport(), () => ({ busLocks: 0 })), style)).toEqual(['  bus locks  KVM told of none']);
+    expect(
+      busLockLines(
+        changeChecks(sampleReport(), () => ({ busLocks: 0 })),
+        style,
+      ),
+    ).toEqual(['  bus locks  KVM told of none']);
     expect(renderReport(told, style)).toContain('as KVM told');
   });
 });

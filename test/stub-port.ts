@@ -29,7 +29,13 @@ function fail(call: string, name: ErrnoName): never {
 }
 
 /** A kernel that knows only what it is told, and counts what it has given out. */
-export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: Map<bigint, bigint>; written: Map<string, string>; folders: Set<string> } {
+export function stubPort(stub: Stub): {
+  port: Port;
+  open: Set<number>;
+  mapped: Map<bigint, bigint>;
+  written: Map<string, string>;
+  folders: Set<string>;
+} {
   const open = new Set<number>();
   const mapped = new Map<bigint, bigint>();
   const written = new Map<string, string>();
@@ -72,7 +78,8 @@ export function stubPort(stub: Stub): { port: Port; open: Set<number>; mapped: M
     linkName: (path) => stub.links?.[path] ?? null,
     linkTarget: (path) => stub.links?.[path] ?? null,
     removeFile: (path) => void written.delete(path),
-    exists: (path) => [stub.nodes, stub.texts, stub.links, stub.folders].some((known) => known !== undefined && path in known),
+    exists: (path) =>
+      [stub.nodes, stub.texts, stub.links, stub.folders].some((known) => known !== undefined && path in known),
   };
   return { port, open, mapped, written, folders };
 }
@@ -86,9 +93,19 @@ export function stubDevice(driver: string | null, group: string | null): Pick<St
       [`${folder}/vendor`]: '0x1af4\n',
       [`${folder}/device`]: '0x1110\n',
       [`${folder}/class`]: '0x050000\n',
-      [`${folder}/resource`]: [absent, absent, '0x0000008000000000 0x00000080003fffff 0x000000000014220c', absent, absent, absent].join('\n'),
+      [`${folder}/resource`]: [
+        absent,
+        absent,
+        '0x0000008000000000 0x00000080003fffff 0x000000000014220c',
+        absent,
+        absent,
+        absent,
+      ].join('\n'),
     },
-    links: { ...(driver !== null && { [`${folder}/driver`]: driver }), ...(group !== null && { [`${folder}/iommu_group`]: group }) },
+    links: {
+      ...(driver !== null && { [`${folder}/driver`]: driver }),
+      ...(group !== null && { [`${folder}/iommu_group`]: group }),
+    },
     folders: { [`${folder}/vfio-dev`]: ['vfio0'] },
   };
 }

@@ -8,10 +8,17 @@ export interface Finished {
 }
 
 /** Runs a command in a testbed, by default arm64's, and keeps what it says. */
-export async function inTestbed(request: Omit<TestbedRequest, 'arch' | 'stdout' | 'stderr'> & Partial<Pick<TestbedRequest, 'arch'>>): Promise<Finished> {
+export async function inTestbed(
+  request: Omit<TestbedRequest, 'arch' | 'stdout' | 'stderr'> & Partial<Pick<TestbedRequest, 'arch'>>,
+): Promise<Finished> {
   const stdout: Uint8Array[] = [];
   const stderr: Uint8Array[] = [];
-  const code = await runInTestbed({ arch: 'arm64', ...request, stdout: (chunk) => void stdout.push(chunk), stderr: (chunk) => void stderr.push(chunk) });
+  const code = await runInTestbed({
+    arch: 'arm64',
+    ...request,
+    stdout: (chunk) => void stdout.push(chunk),
+    stderr: (chunk) => void stderr.push(chunk),
+  });
   return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
 }
 
@@ -27,14 +34,25 @@ export function findings(stdout: string): ReadonlyMap<string, unknown> {
 }
 
 /** Runs compiled TypeScript of test/inside in a testbed. */
-export function insideScript(name: string, args: readonly string[], request: Omit<Parameters<typeof inTestbed>[0], 'run'> = {}): Promise<Finished> {
-  return inTestbed({ ...request, run: { kind: 'program', args: ['node', `/wcvmm/dist/test/inside/${name}.js`, ...args] } });
+export function insideScript(
+  name: string,
+  args: readonly string[],
+  request: Omit<Parameters<typeof inTestbed>[0], 'run'> = {},
+): Promise<Finished> {
+  return inTestbed({
+    ...request,
+    run: { kind: 'program', args: ['node', `/wcvmm/dist/test/inside/${name}.js`, ...args] },
+  });
 }
 
 /** Many wcvmm command lines in one boot; results in their order. */
-export async function inOneBoot(commands: readonly (readonly string[])[], request: Omit<Parameters<typeof inTestbed>[0], 'run'> = {}): Promise<readonly Finished[]> {
+export async function inOneBoot(
+  commands: readonly (readonly string[])[],
+  request: Omit<Parameters<typeof inTestbed>[0], 'run'> = {},
+): Promise<readonly Finished[]> {
   const { stdout, stderr } = await insideScript('batch', [JSON.stringify(commands)], request);
   const found = [...findings(stdout).values()] as readonly Finished[];
-  if (found.length !== commands.length) throw new Error(`${found.length} of ${commands.length} commands ended:\n${stdout}\n${stderr}`);
+  if (found.length !== commands.length)
+    throw new Error(`${found.length} of ${commands.length} commands ended:\n${stdout}\n${stderr}`);
   return found;
 }

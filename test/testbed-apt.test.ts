@@ -35,7 +35,9 @@ const targets = [
   'Packages https://security.example/debian/ CODENAME-security',
 ].join('\n');
 
-const codename = spawnSync('sh', ['-c', '. /etc/os-release; printf %s "$VERSION_CODENAME"'], { encoding: 'utf8' }).stdout;
+const codename = spawnSync('sh', ['-c', '. /etc/os-release; printf %s "$VERSION_CODENAME"'], {
+  encoding: 'utf8',
+}).stdout;
 
 describe.skipIf(codename === '')('the private source list', () => {
   it("uses the machine's own mirror for every suite and nobody else's archive", () => {

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
@@ -42,7 +51,8 @@ frame 3 7 'exit 5
   chmodSync(join(folder, 'bochs-bin'), 0o755);
 }
 
-const goodSave = 'touch "$path/memory.ram" "$path/hard_drive.1.drive0.image"; echo "com1: enabled=true, mode=file" >"$path/config"; echo state saved';
+const goodSave =
+  'touch "$path/memory.ram" "$path/hard_drive.1.drive0.image"; echo "com1: enabled=true, mode=file" >"$path/config"; echo state saved';
 
 async function session(): Promise<{ ended: Ended; output: string; starts: string[] }> {
   const share = mkdtempSync(join(folder, 'session-'));
@@ -53,7 +63,12 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
   const emulator = await startBochs(
     { cpu: 'model', append: 'quiet', version: '2.7', args: [] },
     {
-      files: { kernel: join(folder, 'kernel'), initramfs: join(folder, 'initramfs'), disk: join(folder, 'disk'), share },
+      files: {
+        kernel: join(folder, 'kernel'),
+        initramfs: join(folder, 'initramfs'),
+        disk: join(folder, 'disk'),
+        share,
+      },
       command: { args: ['true'], env: {}, interactive: false },
       options: { cpu: null, iommu: true, memory: 64 },
       listeners: { stdout: (chunk) => (output += Buffer.from(chunk).toString()), stderr: () => {}, control: () => {} },
@@ -86,5 +101,7 @@ it('boots when the state does not work, and replaces it', async () => {
 it('does its work where no state can be kept', async () => {
   fakeBochs('exit 1', 'echo state not saved');
   for (let time = 0; time < 2; time += 1) expect(await session()).toMatchObject({ ...done, starts: ['-q -f bochsrc'] });
-  expect(existsSync(join(folder, 'wcvmm/bochs-state')) ? readdirSync(join(folder, 'wcvmm/bochs-state')) : []).toEqual([]);
+  expect(existsSync(join(folder, 'wcvmm/bochs-state')) ? readdirSync(join(folder, 'wcvmm/bochs-state')) : []).toEqual(
+    [],
+  );
 });

@@ -32,17 +32,29 @@ function answering(answers: Readonly<Record<string, string>>): BochsDebugger {
 
 describe("Bochs' standard output", () => {
   const part = fc.oneof(
-    fc.record({ kind: fc.constant('text' as const), text: fc.string({ unit: fc.constantFrom('<', 'b', ':', '1', '>', ' ', '\n', '\xff') }) }),
-    fc.record({ kind: fc.constant('frame' as const), stream: fc.nat({ max: streams.length }), bytes: fc.uint8Array({ maxLength: 40 }) }),
+    fc.record({
+      kind: fc.constant('text' as const),
+      text: fc.string({ unit: fc.constantFrom('<', 'b', ':', '1', '>', ' ', '\n', '\xff') }),
+    }),
+    fc.record({
+      kind: fc.constant('frame' as const),
+      stream: fc.nat({ max: streams.length }),
+      bytes: fc.uint8Array({ maxLength: 40 }),
+    }),
   );
 
   it('is taken apart into text and streams, in whatever pieces it comes', () => {
     fc.assert(
       fc.property(fc.array(part), fc.infiniteStream(fc.integer({ min: 1, max: 9 })), (parts, sizes) => {
-        const whole = Buffer.concat(parts.map((one) => (one.kind === 'text' ? Buffer.from(one.text, 'latin1') : frame(one.stream, one.bytes))));
+        const whole = Buffer.concat(
+          parts.map((one) => (one.kind === 'text' ? Buffer.from(one.text, 'latin1') : frame(one.stream, one.bytes))),
+        );
         const got = { text: '', data: new Map<Stream, number[]>() };
-        const reader = new FrameReader({ text: (text) => (got.text += text), data: (stream, bytes) => got.data.set(stream, [...(got.data.get(stream) ?? []), ...bytes]) });
-        for (let at = 0; at < whole.length; ) {
+        const reader = new FrameReader({
+          text: (text) => (got.text += text),
+          data: (stream, bytes) => got.data.set(stream, [...(got.data.get(stream) ?? []), ...bytes]),
+        });
+        for (let at = 0; at < whole.length;) {
           const size = sizes.next().value;
           reader.push(whole.subarray(at, at + size));
           at += size;
@@ -50,7 +62,9 @@ describe("Bochs' standard output", () => {
         expect(got.text).toBe(parts.map((one) => (one.kind === 'text' ? one.text : '')).join(''));
         // A stream of a later program, which this one does not know, is dropped and disturbs nothing.
         for (const [index, stream] of streams.entries()) {
-          expect(got.data.get(stream) ?? []).toEqual(parts.flatMap((one) => (one.kind === 'frame' && one.stream === index ? [...one.bytes] : [])));
+          expect(got.data.get(stream) ?? []).toEqual(
+            parts.flatMap((one) => (one.kind === 'frame' && one.stream === index ? [...one.bytes] : [])),
+          );
         }
       }),
     );
@@ -85,14 +99,27 @@ const WALK = `PML4: 0x0000000040007067    A pcd pwt U W P
 
 describe('the debugger as a reader of EPT', () => {
   it.each([
-    ['    EPT  PTE: 0x80a00000c0011f0f    E W R ignore_pat WC', { level: 1, memoryType: 'WC', ignorePat: false, entry: 0x80a0_0000_c001_1f0fn }],
-    ['    EPT  PTE: 0x80a00000c0022f47    E W R IGNORE_PAT UC', { level: 1, memoryType: 'UC', ignorePat: true, entry: 0x80a0_0000_c002_2f47n }],
-    ['    EPT  PDE: 0x80a00000c0400fcf    PS E W R IGNORE_PAT WC', { level: 2, memoryType: 'WC', ignorePat: true, entry: 0x80a0_0000_c040_0fcfn }],
+    [
+      '    EPT  PTE: 0x80a00000c0011f0f    E W R ignore_pat WC',
+      { level: 1, memoryType: 'WC', ignorePat: false, entry: 0x80a0_0000_c001_1f0fn },
+    ],
+    [
+      '    EPT  PTE: 0x80a00000c0022f47    E W R IGNORE_PAT UC',
+      { level: 1, memoryType: 'UC', ignorePat: true, entry: 0x80a0_0000_c002_2f47n },
+    ],
+    [
+      '    EPT  PDE: 0x80a00000c0400fcf    PS E W R IGNORE_PAT WC',
+      { level: 2, memoryType: 'WC', ignorePat: true, entry: 0x80a0_0000_c040_0fcfn },
+    ],
   ])('%s', (line, leaf) => {
     expect(parseEptWalk(`${WALK}${line}\nphysical address: 0x0000c0011000\n`)).toEqual(leaf);
   });
 
-  it.each([['a page that is not mapped', WALK], ['nothing', ''], ['anything else', 'EPT  PTE: what?\n<bochs:3> ']])('has no leaf of %s', (_what, text) => {
+  it.each([
+    ['a page that is not mapped', WALK],
+    ['nothing', ''],
+    ['anything else', 'EPT  PTE: what?\n<bochs:3> '],
+  ])('has no leaf of %s', (_what, text) => {
     expect(parseEptWalk(text)).toBeNull();
   });
 
@@ -102,7 +129,11 @@ describe('the debugger as a reader of EPT', () => {
       'page 0x80000000': `${WALK}    EPT  PTE: 0x80a00000c0011f0f    E W R ignore_pat WC\n`,
     };
     expect(await readEptLeaf(answering(answers))).toMatchObject({ gpa: 0x1_0020_0000n, memoryType: 'WC', level: 1 });
-    expect(await readEptLeaf(answering({ ...answers, r: 'rax: 00000000_80000000\nrcx: 00000001_00200000\nrdx: 00000000_00000000\n' }))).toBeNull();
+    expect(
+      await readEptLeaf(
+        answering({ ...answers, r: 'rax: 00000000_80000000\nrcx: 00000001_00200000\nrdx: 00000000_00000000\n' }),
+      ),
+    ).toBeNull();
   });
 });
 
@@ -118,7 +149,14 @@ it('an order is an archive on a disk of one of few sizes', async () => {
   // As the instance does: from a disk, of which the archive is the beginning.
   writeFileSync(join(folder, 'disk'), order);
   execFileSync('sh', ['-c', 'cpio -idm --quiet <../disk'], { cwd: out });
-  expect(readdirSync(out, { recursive: true }).sort()).toEqual(['command', 'now', 'seed', 'wcvmm', 'work', 'work/in.txt']);
+  expect(readdirSync(out, { recursive: true }).sort()).toEqual([
+    'command',
+    'now',
+    'seed',
+    'wcvmm',
+    'work',
+    'work/in.txt',
+  ]);
   expect(JSON.parse(readFileSync(join(out, 'wcvmm'), 'utf8'))).toEqual({ args: ['run', 'x'], env: { A: 'b' } });
   writeFileSync(join(folder, 'work/large'), Buffer.alloc(5 << 20));
   expect((await packOrder(folder, { ...command, args: ['true'] })).length).toBe(8 << 20);
@@ -137,5 +175,7 @@ it('a kept state is opened with another order and another console, and is itself
   expect(readFileSync(join(kept, 'config'), 'utf8')).toContain('mode=file, dev="console.log"');
   expect(statSync(join(kept, 'config')).isFile()).toBe(true);
   expect(await openState(join(folder, 'absent'), join(folder, 'other'), Buffer.from(''), { kind: 'file' })).toBe(false);
-  expect(withSerial('com1: enabled=true, mode=file, dev="console.log"\n', { kind: 'file' })).toBe('com1: enabled=1, mode=file, dev="console.log"\n');
+  expect(withSerial('com1: enabled=true, mode=file, dev="console.log"\n', { kind: 'file' })).toBe(
+    'com1: enabled=1, mode=file, dev="console.log"\n',
+  );
 });

@@ -31,8 +31,18 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 function build(): ChildProcessByStdio<null, Readable, Readable> {
-  const args = [join(projectRoot, 'dist/tool/cli/cli.js'), 'kernel', 'build', '--stock', '--linux-source', join(folder, 'linux')];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, XDG_CACHE_HOME: join(folder, 'cache'), FOLDER: folder } });
+  const args = [
+    join(projectRoot, 'dist/tool/cli/cli.js'),
+    'kernel',
+    'build',
+    '--stock',
+    '--linux-source',
+    join(folder, 'linux'),
+  ];
+  return spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, XDG_CACHE_HOME: join(folder, 'cache'), FOLDER: folder },
+  });
 }
 
 /** Ends when the kernel is being compiled. */
@@ -73,7 +83,11 @@ it('leaves no image, nothing half-written and no process when it is interrupted,
   expect(await closed).toEqual([2, null]);
   expect(await errors).toContain('E_INTERRUPTED');
   expect(filesBelow(join(folder, 'cache')).filter((path) => /Image|\.tmp\./.test(path))).toEqual([]);
-  expect(execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n').filter((line) => line.includes(folder))).toEqual([]);
+  expect(
+    execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' })
+      .split('\n')
+      .filter((line) => line.includes(folder)),
+  ).toEqual([]);
 
   const next = build();
   const printed = text(next.stdout);

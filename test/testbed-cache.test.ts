@@ -56,7 +56,11 @@ it('sweeps what dead processes left half written and what is oldest', async () =
   await once(dead, 'exit');
   await writeFile(join(folder, `.tmp.${dead.pid}.abc.file`), '');
   await writeFile(join(folder, `.tmp.${process.pid}.abc.file`), '');
-  for (const [name, time] of [['old', 1], ['middle', 2], ['new', 3]] as const) {
+  for (const [name, time] of [
+    ['old', 1],
+    ['middle', 2],
+    ['new', 3],
+  ] as const) {
     await writeFile(join(folder, name), '');
     await utimes(join(folder, name), time, time);
   }
@@ -97,7 +101,10 @@ describe('withLock', () => {
     const path = join(folder, 'lock');
     const controller = new AbortController();
     await withLock(path, async () => {
-      const waiting = withLock(path, async () => 'mine', { signal: controller.signal, onWait: () => controller.abort(new Error('enough')) });
+      const waiting = withLock(path, async () => 'mine', {
+        signal: controller.signal,
+        onWait: () => controller.abort(new Error('enough')),
+      });
       await expect(waiting).rejects.toThrow('enough');
     });
   });

@@ -13,14 +13,20 @@ interface Unpacked {
 /** A reader of its own, by the format's description: 13 fields of 8 hexadecimal digits behind the magic. */
 function unpack(archive: Buffer): Unpacked[] {
   const entries: Unpacked[] = [];
-  for (let at = 0; at < archive.length; ) {
-    const field = (index: number): number => Number.parseInt(archive.toString('latin1', at + 6 + index * 8, at + 14 + index * 8), 16);
+  for (let at = 0; at < archive.length;) {
+    const field = (index: number): number =>
+      Number.parseInt(archive.toString('latin1', at + 6 + index * 8, at + 14 + index * 8), 16);
     expect(archive.toString('latin1', at, at + 6)).toBe('070701');
     expect(at % 4).toBe(0);
     const [mode, size, nameSize] = [field(1), field(6), field(11)];
     const name = archive.toString('utf8', at + 110, at + 110 + nameSize - 1);
     const data = (at + 110 + nameSize + 3) & ~3;
-    entries.push({ name, mode, device: `${field(9)}:${field(10)}`, data: archive.toString('latin1', data, data + size) });
+    entries.push({
+      name,
+      mode,
+      device: `${field(9)}:${field(10)}`,
+      data: archive.toString('latin1', data, data + size),
+    });
     at = (data + size + 3) & ~3;
   }
   return entries;
@@ -53,7 +59,9 @@ it('keeps any name and any data, whatever their lengths', () => {
       const archive = pack(files.map((entry) => ({ kind: 'file', mode: 0o644, ...entry })));
       const found = unpack(archive).slice(0, -1);
       expect(found.map((entry) => entry.name)).toEqual(files.map((entry) => entry.path));
-      expect(found.map((entry) => entry.data)).toEqual(files.map((entry) => Buffer.from(entry.data).toString('latin1')));
+      expect(found.map((entry) => entry.data)).toEqual(
+        files.map((entry) => Buffer.from(entry.data).toString('latin1')),
+      );
     }),
   );
 });

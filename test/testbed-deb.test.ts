@@ -16,22 +16,31 @@ const arm64 = packageTarget('arm64');
 
 function adapt(text: string, target = x86): { text: string; changes: Record<string, string> } {
   const adapted = adaptConfig(`${target.mark}=y\nCONFIG_LOCALVERSION="-wcvmm"\n${text}`, target, 'config');
-  return { text: adapted.text, changes: Object.fromEntries(adapted.changes.map(({ option, from, to }) => [option, `${from} -> ${to}`])) };
+  return {
+    text: adapted.text,
+    changes: Object.fromEntries(adapted.changes.map(({ option, from, to }) => [option, `${from} -> ${to}`])),
+  };
 }
 
 describe("the instance's configuration", () => {
   it('keeps what suffices, as a module or built in', () => {
     const { changes } = adapt('CONFIG_MODULES=y\nCONFIG_VFIO=m\nCONFIG_KVM=y\nCONFIG_VFIO_DEVICE_CDEV=y\n');
-    for (const option of ['CONFIG_VFIO', 'CONFIG_KVM', 'CONFIG_VFIO_DEVICE_CDEV']) expect(changes).not.toHaveProperty(option);
+    for (const option of ['CONFIG_VFIO', 'CONFIG_KVM', 'CONFIG_VFIO_DEVICE_CDEV'])
+      expect(changes).not.toHaveProperty(option);
   });
 
   it('gets what is missing as a module, and built in where there are no modules', () => {
-    expect(adapt('CONFIG_MODULES=y\n# CONFIG_VFIO_PCI is not set\n').changes).toMatchObject({ CONFIG_VFIO_PCI: 'n -> m', CONFIG_VFIO_DEVICE_CDEV: 'n -> y' });
+    expect(adapt('CONFIG_MODULES=y\n# CONFIG_VFIO_PCI is not set\n').changes).toMatchObject({
+      CONFIG_VFIO_PCI: 'n -> m',
+      CONFIG_VFIO_DEVICE_CDEV: 'n -> y',
+    });
     expect(adapt('# CONFIG_VFIO_PCI is not set\n').changes).toMatchObject({ CONFIG_VFIO_PCI: 'n -> y' });
   });
 
   it('has every option once, as it is wanted', () => {
-    const { text } = adapt('CONFIG_MODULES=y\n# CONFIG_VFIO_PCI is not set\nCONFIG_VFIO_PCI_CORE=m\nCONFIG_DEBUG_INFO_DWARF5=y\n');
+    const { text } = adapt(
+      'CONFIG_MODULES=y\n# CONFIG_VFIO_PCI is not set\nCONFIG_VFIO_PCI_CORE=m\nCONFIG_DEBUG_INFO_DWARF5=y\n',
+    );
     expect(text.match(/CONFIG_VFIO_PCI\b.*/g)).toEqual(['CONFIG_VFIO_PCI=m']);
     expect(text).toContain('CONFIG_VFIO_PCI_CORE=m\n');
     expect(text).toContain('# CONFIG_DEBUG_INFO_DWARF5 is not set\n');
@@ -49,7 +58,9 @@ describe("the instance's configuration", () => {
   });
 
   it('loses debug information, and the files of whoever built that kernel', () => {
-    const { changes } = adapt('CONFIG_DEBUG_INFO_DWARF5=y\nCONFIG_DEBUG_INFO_BTF=y\nCONFIG_SYSTEM_TRUSTED_KEYS="debian/certs.pem"\nCONFIG_SYSTEM_REVOCATION_KEYS=""\nCONFIG_MODULE_SIG_KEY="/keys/a.pem"\n');
+    const { changes } = adapt(
+      'CONFIG_DEBUG_INFO_DWARF5=y\nCONFIG_DEBUG_INFO_BTF=y\nCONFIG_SYSTEM_TRUSTED_KEYS="debian/certs.pem"\nCONFIG_SYSTEM_REVOCATION_KEYS=""\nCONFIG_MODULE_SIG_KEY="/keys/a.pem"\n',
+    );
     expect(changes).toMatchObject({
       CONFIG_DEBUG_INFO_NONE: 'n -> y',
       CONFIG_DEBUG_INFO_BTF: 'y -> n',
@@ -60,12 +71,18 @@ describe("the instance's configuration", () => {
   });
 
   it('is a kernel of another name than the old one', () => {
-    expect(adaptConfig('CONFIG_ARM64=y\nCONFIG_LOCALVERSION="-cloud"\n', arm64, 'c').text).toContain('CONFIG_LOCALVERSION="-cloud-wcvmm"\n');
+    expect(adaptConfig('CONFIG_ARM64=y\nCONFIG_LOCALVERSION="-cloud"\n', arm64, 'c').text).toContain(
+      'CONFIG_LOCALVERSION="-cloud-wcvmm"\n',
+    );
   });
 
   it('that has been adapted once is not changed again', () => {
     for (const target of [x86, arm64]) {
-      const adapted = adaptConfig(`${target.mark}=y\nCONFIG_MODULES=y\nCONFIG_EVENT_TRACING=y\nCONFIG_DEBUG_INFO_DWARF4=y\n`, target, 'c');
+      const adapted = adaptConfig(
+        `${target.mark}=y\nCONFIG_MODULES=y\nCONFIG_EVENT_TRACING=y\nCONFIG_DEBUG_INFO_DWARF4=y\n`,
+        target,
+        'c',
+      );
       expect(adaptConfig(adapted.text, target, 'c').changes).toEqual([]);
       expect(unmetNeeds(adapted.text, target)).toEqual([]);
     }
@@ -80,7 +97,9 @@ describe("the instance's configuration", () => {
 test.each(packageArchitectures)('what %s needs is what its testbed is built with', (arch) => {
   const config = readFileSync(join(projectRoot, `kernel-patches/configs/${arch}.config`), 'utf8');
   // Tracepoints come with any tracer.
-  expect(unmetNeeds(config, packageTarget(arch)).filter((text) => !text.startsWith('CONFIG_EVENT_TRACING'))).toEqual([]);
+  expect(unmetNeeds(config, packageTarget(arch)).filter((text) => !text.startsWith('CONFIG_EVENT_TRACING'))).toEqual(
+    [],
+  );
 });
 
 test('an architecture without a series is refused', () => {
@@ -89,12 +108,17 @@ test('an architecture without a series is refused', () => {
 
 test('what is not installed is named by its Debian package, all of it at once', () => {
   const cross = packageTarget(process.arch === 'x64' ? 'arm64' : 'x86');
-  expect(() => checkTools(cross, (name) => !['rsync', `${cross.crossCompile}gcc`, '/usr/include/gelf.h'].includes(name))).toThrow(`apt-get install ${cross.crossPackage} rsync libelf-dev`);
+  expect(() =>
+    checkTools(cross, (name) => !['rsync', `${cross.crossCompile}gcc`, '/usr/include/gelf.h'].includes(name)),
+  ).toThrow(`apt-get install ${cross.crossPackage} rsync libelf-dev`);
   expect(() => checkTools(cross, () => true)).not.toThrow();
 });
 
 test('the page for cloud instances installs all of it', () => {
-  const listed = /apt-get install (build-essential .*)/.exec(readFileSync(join(projectRoot, 'docs/cloud.md'), 'utf8'))?.[1]?.split(' ') ?? [];
+  const listed =
+    /apt-get install (build-essential .*)/
+      .exec(readFileSync(join(projectRoot, 'docs/cloud.md'), 'utf8'))?.[1]
+      ?.split(' ') ?? [];
   const native = packageTarget(process.arch === 'x64' ? 'x86' : 'arm64');
   expect(() => checkTools(native, () => false)).toThrow(`apt-get install ${listed.join(' ')}`);
 });
@@ -129,7 +153,14 @@ describe('the packages', () => {
     writeFileSync(join(folder, 'config'), 'CONFIG_X86_64=y\n');
     vi.stubEnv('XDG_CACHE_HOME', join(folder, 'cache'));
     seen.length = 0;
-    request = { arch: 'x86', config: join(folder, 'config'), linuxSource: join(folder, 'linux'), outputDir: join(folder, 'out'), patches: [], onChanges: (changes) => seen.push(...changes) };
+    request = {
+      arch: 'x86',
+      config: join(folder, 'config'),
+      linuxSource: join(folder, 'linux'),
+      outputDir: join(folder, 'out'),
+      patches: [],
+      onChanges: (changes) => seen.push(...changes),
+    };
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   });
   afterEach(() => {
@@ -137,11 +168,14 @@ describe('the packages', () => {
     vi.restoreAllMocks();
     rmSync(folder, { recursive: true, force: true });
   });
-  const left = (): string[] => readdirSync(join(folder, 'cache/wcvmm/kernel-deb/x86')).filter((name) => name.startsWith('linux-'));
+  const left = (): string[] =>
+    readdirSync(join(folder, 'cache/wcvmm/kernel-deb/x86')).filter((name) => name.startsWith('linux-'));
 
   describe.skipIf(!buildable())("of a make that is not Linux' (needs what `wcvmm kernel deb` needs)", () => {
     it('are the image and the headers; what is not for the instance does not stay', async () => {
-      expect(await buildPackages(request)).toEqual(['linux-image-7.3.0_1.deb', 'linux-headers-7.3.0_1.deb'].map((name) => join(folder, 'out', name)));
+      expect(await buildPackages(request)).toEqual(
+        ['linux-image-7.3.0_1.deb', 'linux-headers-7.3.0_1.deb'].map((name) => join(folder, 'out', name)),
+      );
       expect(readdirSync(join(folder, 'out')).sort()).toEqual(['linux-headers-7.3.0_1.deb', 'linux-image-7.3.0_1.deb']);
       expect(left()).toEqual([]);
       expect(seen.map(({ option }) => option)).toContain('CONFIG_VFIO_DEVICE_CDEV');
@@ -149,7 +183,10 @@ describe('the packages', () => {
 
     it('are not built when Linux drops what wcvmm needs', async () => {
       vi.stubEnv('DROP', 'CONFIG_VFIO_PCI');
-      await expect(buildPackages(request)).rejects.toMatchObject({ code: 'E_KERNEL_BUILD', message: expect.stringContaining('CONFIG_VFIO_PCI is n.') as string });
+      await expect(buildPackages(request)).rejects.toMatchObject({
+        code: 'E_KERNEL_BUILD',
+        message: expect.stringContaining('CONFIG_VFIO_PCI is n.') as string,
+      });
       expect(existsSync(join(folder, 'out'))).toBe(false);
     });
 
@@ -157,7 +194,10 @@ describe('the packages', () => {
       const mark = join(folder, 'mark');
       const code = `import { buildPackages } from ${JSON.stringify(join(projectRoot, 'dist/kernel-patches/tools/deb/index.js'))};
         await buildPackages({ ...${JSON.stringify(request)}, onChanges: () => {} }).catch((error) => { console.log(error.code); });`;
-      const child = spawn(process.execPath, ['--input-type=module', '-e', code], { env: { ...process.env, HANG: mark }, stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+        env: { ...process.env, HANG: mark },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       const said: string[] = [];
       child.stdout.on('data', (chunk: Buffer) => said.push(chunk.toString()));
       const closed = once(child, 'close');
@@ -171,6 +211,8 @@ describe('the packages', () => {
   });
 
   it('of a configuration that is not there', async () => {
-    await expect(buildPackages({ ...request, config: join(folder, 'none') })).rejects.toMatchObject({ code: 'E_USAGE' });
+    await expect(buildPackages({ ...request, config: join(folder, 'none') })).rejects.toMatchObject({
+      code: 'E_USAGE',
+    });
   });
 });

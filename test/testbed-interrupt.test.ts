@@ -31,13 +31,17 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Of all processes that were started, directly or not, with this test's folder in their environment; zombies have none. */
 function started(): readonly string[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(folder) ? [readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')] : [];
-    } catch {
-      return [];
-    }
-  });
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(folder)
+          ? [readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')]
+          : [];
+      } catch {
+        return [];
+      }
+    });
 }
 
 interface Interrupted {
@@ -46,8 +50,19 @@ interface Interrupted {
 }
 
 /** Runs wcvmm until `ready`, then interrupts it: alone, or with everything in its process group, as Ctrl-C in a terminal does. */
-async function interrupt(args: readonly string[], env: NodeJS.ProcessEnv, ready: () => boolean, whom: 'process' | 'group', signal: NodeJS.Signals = 'SIGINT'): Promise<Interrupted> {
-  const child = spawn(process.execPath, [cli, ...args], { cwd: folder, detached: true, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TMPDIR: join(folder, 'tmp'), ...env } });
+async function interrupt(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv,
+  ready: () => boolean,
+  whom: 'process' | 'group',
+  signal: NodeJS.Signals = 'SIGINT',
+): Promise<Interrupted> {
+  const child = spawn(process.execPath, [cli, ...args], {
+    cwd: folder,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, TMPDIR: join(folder, 'tmp'), ...env },
+  });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
@@ -60,13 +75,19 @@ async function interrupt(args: readonly string[], env: NodeJS.ProcessEnv, ready:
 }
 
 function halfWritten(): readonly string[] {
-  return readdirSync(join(folder, 'cache'), { recursive: true, encoding: 'utf8' }).filter((name) => name.includes('.tmp.'));
+  return readdirSync(join(folder, 'cache'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.includes('.tmp.'),
+  );
 }
 
 describe.each(['mrproper', 'allnoconfig', 'Image'])('a kernel build that is interrupted in %s', (stage) => {
   const build = ['kernel', 'build', '--stock', '--linux-source', 'linux'];
 
-  test.each([['process', 'SIGINT'], ['group', 'SIGINT'], ['process', 'SIGTERM']] as const)('(the %s, by %s) leaves nothing, and the next one succeeds', async (whom, signal) => {
+  test.each([
+    ['process', 'SIGINT'],
+    ['group', 'SIGINT'],
+    ['process', 'SIGTERM'],
+  ] as const)('(the %s, by %s) leaves nothing, and the next one succeeds', async (whom, signal) => {
     const env = { XDG_CACHE_HOME: join(folder, 'cache'), MARK: join(folder, 'mark'), HANG: stage };
     const { code, stderr } = await interrupt(build, env, () => existsSync(env.MARK), whom, signal);
     expect(stderr).toMatch(new RegExp(`wcvmm: E_INTERRUPTED: Stopped by ${signal}`));
@@ -74,7 +95,11 @@ describe.each(['mrproper', 'allnoconfig', 'Image'])('a kernel build that is inte
     expect(started()).toEqual([]);
     expect(halfWritten()).toEqual([]);
     expect(readdirSync(join(folder, 'tmp'))).toEqual([]);
-    const next = spawnSync(process.execPath, [cli, ...build], { cwd: folder, encoding: 'utf8', env: { ...process.env, ...env, HANG: '' } });
+    const next = spawnSync(process.execPath, [cli, ...build], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, ...env, HANG: '' },
+    });
     expect(readFileSync(next.stdout.trim(), 'utf8')).toBe('image\n');
   });
 });
@@ -84,7 +109,12 @@ describe.each([
   ['while it boots', '-kernel'],
 ])('an instance that is interrupted %s', (_when, option) => {
   test.each(['process', 'group'] as const)('is gone (the %s)', async (whom) => {
-    const { code, stderr } = await interrupt(['testbed', 'exec', '--stock', '--', 'sleep', '1000'], {}, () => started().some((line) => line.startsWith('qemu-system') && line.includes(option)), whom);
+    const { code, stderr } = await interrupt(
+      ['testbed', 'exec', '--stock', '--', 'sleep', '1000'],
+      {},
+      () => started().some((line) => line.startsWith('qemu-system') && line.includes(option)),
+      whom,
+    );
     expect(stderr).toContain('wcvmm: E_INTERRUPTED: Stopped by SIGINT');
     expect(code).toBe(2);
     expect(started()).toEqual([]);

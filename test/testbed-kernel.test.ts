@@ -6,7 +6,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { unmetOptions } from '../testbed/kernel/config.ts';
 import { ensureKernel } from '../testbed/kernel/index.ts';
-import { diffOf, parseSeries, patchesOf, readSeries, touchedFiles, variantConfig, type Patch } from '../testbed/kernel/series.ts';
+import {
+  diffOf,
+  parseSeries,
+  patchesOf,
+  readSeries,
+  touchedFiles,
+  variantConfig,
+  type Patch,
+} from '../testbed/kernel/series.ts';
 import { sourceAtHand, type KernelSource } from '../testbed/kernel/source.ts';
 import { KernelTree } from '../testbed/kernel/tree.ts';
 import { kernelOf, kernelVariants, machineOf } from '../testbed/machine/index.ts';
@@ -31,14 +39,18 @@ async function refusal(promise: Promise<unknown>): Promise<WcvmmError> {
 
 describe('the configuration', () => {
   it('names every option that kconfig dropped or changed', () => {
-    const fragment = '# a comment\nCONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\nCONFIG_NAME="-x"\n';
+    const fragment =
+      '# a comment\nCONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n# CONFIG_D is not set\nCONFIG_NAME="-x"\n';
     const dotConfig = 'CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_D=y\nCONFIG_NAME="-x"\n';
     expect(unmetOptions(fragment, dotConfig)).toEqual(['CONFIG_B is n instead of y', 'CONFIG_D is y instead of n']);
   });
 });
 
 function mail(number: string): Patch {
-  return { name: 'p', text: `Date: ${number}\nSubject: [PATCH ${number}] a\n\n---\n a.c | 2\n\ndiff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n` };
+  return {
+    name: 'p',
+    text: `Date: ${number}\nSubject: [PATCH ${number}] a\n\n---\n a.c | 2\n\ndiff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n`,
+  };
 }
 
 describe('the series', () => {
@@ -73,7 +85,11 @@ describe('the series', () => {
     const series = await readSeries();
     for (const variant of ['debug', '16k', '64k'] as const) expect(await patchesOf(variant, arm64)).toEqual(series);
     expect(await patchesOf('debug-stock', x86)).toEqual([]);
-    expect([variantConfig('64k', arm64), variantConfig('debug-stock', x86), variantConfig('patched', x86)]).toEqual(['configs/64k.config', 'configs/debug.config', null]);
+    expect([variantConfig('64k', arm64), variantConfig('debug-stock', x86), variantConfig('patched', x86)]).toEqual([
+      'configs/64k.config',
+      'configs/debug.config',
+      null,
+    ]);
     expect(() => variantConfig('16k', x86)).toThrow('There is no 16k kernel for x86');
   });
 });
@@ -86,7 +102,10 @@ describe('the source', () => {
   it('must be a Linux tree', async () => {
     writeFileSync(join(folder, 'Makefile'), 'all:\n');
     const error = await refusal(sourceAtHand(folder));
-    expect([error.code, error.message]).toEqual(['E_KERNEL_SOURCE', expect.stringContaining('is no Linux source tree')]);
+    expect([error.code, error.message]).toEqual([
+      'E_KERNEL_SOURCE',
+      expect.stringContaining('is no Linux source tree'),
+    ]);
   });
 
   it('is another one when a file of a given tree changes', async () => {
@@ -135,16 +154,26 @@ describe('the tree', () => {
     await bringTo(first, second);
     for (const file of ['a.c', 'b.c']) utimesSync(join(tree.path, file), 1000, 1000);
     await bringTo(first, other);
-    expect([statSync(join(tree.path, 'a.c')).mtimeMs, statSync(join(tree.path, 'b.c')).mtimeMs > 1_000_000]).toEqual([1_000_000, true]);
+    expect([statSync(join(tree.path, 'a.c')).mtimeMs, statSync(join(tree.path, 'b.c')).mtimeMs > 1_000_000]).toEqual([
+      1_000_000,
+      true,
+    ]);
   });
 
   it('refuses a patch that does not apply, names it, and is good for the next series without unpacking again', async () => {
     await bringTo();
     writeFileSync(join(tree.path, 'object.o'), '');
     const error = await refusal(bringTo(first, wrong));
-    expect([error.code, error.message]).toEqual(['E_KERNEL_SOURCE', expect.stringContaining('0002-wrong.patch does not apply')]);
+    expect([error.code, error.message]).toEqual([
+      'E_KERNEL_SOURCE',
+      expect.stringContaining('0002-wrong.patch does not apply'),
+    ]);
     await bringTo(first, second);
-    expect([text('a.c'), text('b.c'), existsSync(join(tree.path, 'object.o'))]).toEqual(['int a = 1;\n', 'int b = 1;\n', true]);
+    expect([text('a.c'), text('b.c'), existsSync(join(tree.path, 'object.o'))]).toEqual([
+      'int a = 1;\n',
+      'int b = 1;\n',
+      true,
+    ]);
   });
 
   it('starts over after an interruption in the middle of a change, and for another source', async () => {
@@ -163,12 +192,26 @@ describe('the tree', () => {
 it('reports a build that fails with what the compiler said', async () => {
   const broken = join(folder, 'linux-7.3');
   mkdirSync(broken);
-  writeFileSync(join(broken, 'Makefile'), 'VERSION = 7\nPATCHLEVEL = 3\nmrproper:\nallnoconfig:\n\t@echo "a.c:1: error: it is broken" >&2; exit 1\n');
+  writeFileSync(
+    join(broken, 'Makefile'),
+    'VERSION = 7\nPATCHLEVEL = 3\nmrproper:\nallnoconfig:\n\t@echo "a.c:1: error: it is broken" >&2; exit 1\n',
+  );
   const cache = process.env['XDG_CACHE_HOME'];
   process.env['XDG_CACHE_HOME'] = join(folder, 'cache');
   try {
-    const error = await refusal(ensureKernel({ target: machineOf('arm64').kernel, variant: 'stock', source: broken, progress: silent, signal: never }));
-    expect([error.code, error.message]).toEqual(['E_KERNEL_BUILD', expect.stringContaining('a.c:1: error: it is broken')]);
+    const error = await refusal(
+      ensureKernel({
+        target: machineOf('arm64').kernel,
+        variant: 'stock',
+        source: broken,
+        progress: silent,
+        signal: never,
+      }),
+    );
+    expect([error.code, error.message]).toEqual([
+      'E_KERNEL_BUILD',
+      expect.stringContaining('a.c:1: error: it is broken'),
+    ]);
   } finally {
     if (cache === undefined) delete process.env['XDG_CACHE_HOME'];
     else process.env['XDG_CACHE_HOME'] = cache;

@@ -23,7 +23,11 @@ function program(...args: string[]): { kind: 'program'; args: string[] } {
 
 /** `wcvmm testbed ...` whose temporary files stand in `folder`. */
 function start(...args: string[]): ChildProcessByStdio<null, Readable, Readable> {
-  return spawn(process.execPath, [cli, 'testbed', ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder, env: { ...process.env, TMPDIR: folder } });
+  return spawn(process.execPath, [cli, 'testbed', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: folder,
+    env: { ...process.env, TMPDIR: folder },
+  });
 }
 
 /** Command lines of the processes whose own mentions `word`. */
@@ -43,7 +47,11 @@ function processesWith(word: string): string[] {
 describe('a session', () => {
   it('passes standard output, standard error and the exit code through', async () => {
     const run = program('sh', '-c', 'echo "to output: it\'s $0"; echo "to error" >&2; exit 7', 'a b');
-    expect(await inTestbed({ kernel: 'stock', run })).toEqual({ code: 7, stdout: "to output: it's a b\n", stderr: 'to error\n' });
+    expect(await inTestbed({ kernel: 'stock', run })).toEqual({
+      code: 7,
+      stdout: "to output: it's a b\n",
+      stderr: 'to error\n',
+    });
   });
 
   it('loses nothing of a long output', async () => {
@@ -57,7 +65,10 @@ describe('a session', () => {
     const outputDir = join(folder, 'out');
     mkdirSync(outputDir);
     const run = program('sh', '-c', 'cat in.txt; mkdir sub; echo made inside >sub/out.txt');
-    expect(await inTestbed({ kernel: 'stock', run, inputs: [join(folder, 'in.txt')], outputDir })).toMatchObject({ code: 0, stdout: 'from the host\n' });
+    expect(await inTestbed({ kernel: 'stock', run, inputs: [join(folder, 'in.txt')], outputDir })).toMatchObject({
+      code: 0,
+      stdout: 'from the host\n',
+    });
     expect(readdirSync(outputDir, { recursive: true }).sort()).toEqual(['sub', 'sub/out.txt']);
     expect(readFileSync(join(outputDir, 'sub/out.txt'), 'utf8')).toBe('made inside\n');
   });
@@ -73,7 +84,12 @@ describe('a session', () => {
       echo $WCVMM_TESTBED`;
     const { stdout } = await inTestbed({ kernel: 'stock', run: program('sh', '-c', script) });
     const lines = stdout.trimEnd().split('\n');
-    expect(lines.slice(0, 4)).toEqual(['0x1af4 0x1110 vfio-pci iommu', '0x1b36 0x0010 vfio-pci iommu', '0x1af4 0x1110 vfio-pci iommu', '0x1b36 0x0010 nvme iommu']);
+    expect(lines.slice(0, 4)).toEqual([
+      '0x1af4 0x1110 vfio-pci iommu',
+      '0x1b36 0x0010 vfio-pci iommu',
+      '0x1af4 0x1110 vfio-pci iommu',
+      '0x1b36 0x0010 nvme iommu',
+    ]);
     const [start, end] = (lines[4] ?? '').split(' ').map(BigInt);
     expect((end ?? 0n) - (start ?? 0n) + 1n).toBe(8n << 30n);
     expect(lines.slice(5)).toEqual(['3', '/dev/iommu', '/dev/kvm', expect.stringMatching(/^qemu-1\d\./)]);
@@ -81,7 +97,12 @@ describe('a session', () => {
 
   it('can have no IOMMU, and another CPU', async () => {
     const script = 'ls /dev/vfio; node -p process.arch; grep -m1 "CPU part" /proc/cpuinfo';
-    const { stdout } = await inTestbed({ kernel: 'stock', run: program('sh', '-c', script), iommu: false, cpu: 'neoverse-n1' });
+    const { stdout } = await inTestbed({
+      kernel: 'stock',
+      run: program('sh', '-c', script),
+      iommu: false,
+      cpu: 'neoverse-n1',
+    });
     expect(stdout).toMatch(/^vfio\narm64\nCPU part\s*: 0xd0c\n$/);
   });
 
@@ -91,25 +112,40 @@ describe('a session', () => {
   });
 
   it('stands beside another one', async () => {
-    const codes = [3, 4].map(async (code) => (await inTestbed({ kernel: 'stock', run: program('sh', '-c', `exit ${code}`) })).code);
+    const codes = [3, 4].map(
+      async (code) => (await inTestbed({ kernel: 'stock', run: program('sh', '-c', `exit ${code}`) })).code,
+    );
     expect(await Promise.all(codes)).toEqual([3, 4]);
   });
 });
 
 describe('what goes wrong inside', () => {
   it('a command that is not there', async () => {
-    expect(await inTestbed({ kernel: 'stock', run: program('no-such-program') })).toMatchObject({ code: 127, stderr: expect.stringContaining('no-such-program: not found') });
+    expect(await inTestbed({ kernel: 'stock', run: program('no-such-program') })).toMatchObject({
+      code: 127,
+      stderr: expect.stringContaining('no-such-program: not found'),
+    });
   });
 
   it('a command that takes too long: the kernel log is shown and kept', async () => {
-    await expect(inTestbed({ kernel: 'stock', timeout: 8, run: program('sh', '-c', 'echo the last words >/dev/kmsg; sleep 1000') })).rejects.toMatchObject({
+    await expect(
+      inTestbed({
+        kernel: 'stock',
+        timeout: 8,
+        run: program('sh', '-c', 'echo the last words >/dev/kmsg; sleep 1000'),
+      }),
+    ).rejects.toMatchObject({
       code: 'E_TESTBED',
-      message: expect.stringMatching(/within 8 s: the command was still running[^]*the last words[^]*whole kernel log: \S+\.log$/),
+      message: expect.stringMatching(
+        /within 8 s: the command was still running[^]*the last words[^]*whole kernel log: \S+\.log$/,
+      ),
     });
   });
 
   it('a kernel that panics', async () => {
-    await expect(inTestbed({ kernel: 'stock', run: program('sh', '-c', 'echo c >/proc/sysrq-trigger; sleep 1000') })).rejects.toMatchObject({
+    await expect(
+      inTestbed({ kernel: 'stock', run: program('sh', '-c', 'echo c >/proc/sysrq-trigger; sleep 1000') }),
+    ).rejects.toMatchObject({
       code: 'E_TESTBED',
       message: expect.stringContaining('The kernel of the emulated instance panicked'),
     });
@@ -140,7 +176,11 @@ describe('the command line', () => {
   it.each([
     ['an architecture without a testbed', ['exec', '--arch', 'mips', '--', 'true'], 'Allowed choices are arm64'],
     ['a timeout of no time', ['exec', '--timeout', '0', '--', 'true'], 'whole number above 0'],
-    ['an input that is not there', ['exec', '--stock', '--input', 'absent', '--', 'true'], 'E_USAGE: The input absent could not be copied'],
+    [
+      'an input that is not there',
+      ['exec', '--stock', '--input', 'absent', '--', 'true'],
+      'E_USAGE: The input absent could not be copied',
+    ],
     ['no command', ['exec'], "missing required argument 'program'"],
   ])('%s is refused with exit code 2', async (_what, args, message) => {
     const child = start(...args);

@@ -20,7 +20,9 @@ it('quotes any word so that a shell gives it back', () => {
   const word = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((text) => !text.includes('\0'));
   fc.assert(
     fc.property(fc.array(word, { minLength: 1, maxLength: 4 }), (words) => {
-      const given = execFileSync('sh', ['-c', `printf '%s\\0' ${words.map(shellQuote).join(' ')}`], { encoding: 'utf8' });
+      const given = execFileSync('sh', ['-c', `printf '%s\\0' ${words.map(shellQuote).join(' ')}`], {
+        encoding: 'utf8',
+      });
       expect(given).toBe(words.map((text) => `${text}\0`).join(''));
     }),
     { numRuns: 30 },
@@ -28,7 +30,11 @@ it('quotes any word so that a shell gives it back', () => {
 });
 
 it('sets the environment before it runs the command', () => {
-  expect(execFileSync('sh', ['-c', commandScript({ ...command, args: ['printenv', 'X'], env: { X: "it's" } })], { encoding: 'utf8' })).toBe("it's\n");
+  expect(
+    execFileSync('sh', ['-c', commandScript({ ...command, args: ['printenv', 'X'], env: { X: "it's" } })], {
+      encoding: 'utf8',
+    }),
+  ).toBe("it's\n");
 });
 
 it('brings back new and changed files and folders, and neither untouched inputs nor links', async () => {
@@ -56,7 +62,12 @@ it.each([
   mkdirSync(join(folder, 'sub'));
   writeFileSync(join(folder, 'one'), '');
   writeFileSync(join(folder, 'sub/one'), '');
-  await expect(prepareShare(command, names.map((name) => join(folder, name)))).rejects.toMatchObject({ code: 'E_USAGE' });
+  await expect(
+    prepareShare(
+      command,
+      names.map((name) => join(folder, name)),
+    ),
+  ).rejects.toMatchObject({ code: 'E_USAGE' });
 });
 
 it('shows the end of a console log without control sequences', () => {
@@ -81,6 +92,15 @@ it('says now and then how far it is, without a terminal, and nothing of what is 
 });
 
 it('rewrites one line on a terminal and takes it away at the end', () => {
-  const updates = [1, 11, 21, 31, 41, 51].map((seconds) => `wcvmm: building: ${seconds} files, 0:${String(seconds).padStart(2, '0')}`);
-  expect(saidOn(true).split('\r\u001B[K')).toEqual(['', 'wcvmm: booting', 'wcvmm: building', ...updates, 'wcvmm: building: 61 files, 1:01', '']);
+  const updates = [1, 11, 21, 31, 41, 51].map(
+    (seconds) => `wcvmm: building: ${seconds} files, 0:${String(seconds).padStart(2, '0')}`,
+  );
+  expect(saidOn(true).split('\r\u001B[K')).toEqual([
+    '',
+    'wcvmm: booting',
+    'wcvmm: building',
+    ...updates,
+    'wcvmm: building: 61 files, 1:01',
+    '',
+  ]);
 });

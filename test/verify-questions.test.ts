@@ -12,7 +12,13 @@ import type { BarSource } from '../vmm/vfio/source.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
-const windows = (['device', 'wc', 'default'] as const).map((attribute, index) => ({ bar: 2, offset: BigInt(index) << 20n, length: 1n << 20n, attribute, access: 'mapped' as const }));
+const windows = (['device', 'wc', 'default'] as const).map((attribute, index) => ({
+  bar: 2,
+  offset: BigInt(index) << 20n,
+  length: 1n << 20n,
+  attribute,
+  access: 'mapped' as const,
+}));
 
 describe('questions', () => {
   test('are every window, stage-1 type and probe, once', () => {
@@ -46,7 +52,11 @@ describe('questions', () => {
   test('become cells with the seed for data and repetitions for the rest', () => {
     const [question] = questionsFor(arm64, patched, 'cookie', windows);
     if (question === undefined) throw new Error('no question');
-    expect(cellOf({ ...question, probe: 'data-read' }, arm64.stage1Types, 7n)).toMatchObject({ window: 0, stage1: 0, argument: 7n });
+    expect(cellOf({ ...question, probe: 'data-read' }, arm64.stage1Types, 7n)).toMatchObject({
+      window: 0,
+      stage1: 0,
+      argument: 7n,
+    });
     expect(cellOf({ ...question, probe: 'load-latency' }, arm64.stage1Types, 7n).argument).toBeGreaterThan(0n);
   });
 });
@@ -56,11 +66,20 @@ describe('--predict', () => {
     const questions = questionsFor(arm64, patched, 'cookie', windows);
     const replaced = replacePredictions(questions, [parseOverride('unaligned-load@Device-nGnRnE=ok')]);
     const changed = replaced.filter((question, index) => question !== questions[index]);
-    expect(changed.map(({ window, stage1, probe }) => [window, stage1.name, probe])).toEqual([0, 1, 2].map((window) => [window, 'Device-nGnRnE', 'unaligned-load']));
+    expect(changed.map(({ window, stage1, probe }) => [window, stage1.name, probe])).toEqual(
+      [0, 1, 2].map((window) => [window, 'Device-nGnRnE', 'unaligned-load']),
+    );
     for (const { prediction } of changed) expect(prediction).toMatchObject({ kind: 'outcome', outcome: 'ok' });
   });
 
-  test.each(['', 'unaligned-load', 'unaligned-load@Device-nGnRnE', 'nothing@Device-nGnRnE=ok', 'unaligned-load@Device-nGnRnE=fine', 'unaligned-load@Device-nGnRnE=bad-cell'])('"%s" is refused', (text) => {
+  test.each([
+    '',
+    'unaligned-load',
+    'unaligned-load@Device-nGnRnE',
+    'nothing@Device-nGnRnE=ok',
+    'unaligned-load@Device-nGnRnE=fine',
+    'unaligned-load@Device-nGnRnE=bad-cell',
+  ])('"%s" is refused', (text) => {
     expect(() => parseOverride(text)).toThrow(WcvmmError);
   });
 });
@@ -68,7 +87,10 @@ describe('--predict', () => {
 function sourceOf(id: string | null): BarSource {
   return {
     kind: 'cookie',
-    pci: id === null ? null : { address: '0000:01:00.0', id, classCode: 0, driver: 'vfio-pci', iommuGroup: null, vfioCdev: null, bars: [] },
+    pci:
+      id === null
+        ? null
+        : { address: '0000:01:00.0', id, classCode: 0, driver: 'vfio-pci', iommuGroup: null, vfioCdev: null, bars: [] },
     regions: [],
     device: null,
     map: () => {
@@ -86,7 +108,9 @@ describe('stores', () => {
   });
 
   test('to another BAR of a known device are not vouched for', () => {
-    expect(() => requireHarmless(sourceOf('1af4:1110'), [{ bar: 0, offset: 0n, length: 4096n, attribute: 'wc' }], false)).toThrow(/--allow-writes/);
+    expect(() =>
+      requireHarmless(sourceOf('1af4:1110'), [{ bar: 0, offset: 0n, length: 4096n, attribute: 'wc' }], false),
+    ).toThrow(/--allow-writes/);
   });
 });
 
@@ -110,6 +134,8 @@ describe('default maps', () => {
   });
 
   test('a device without a BAR that can be mapped is refused', () => {
-    expect(() => defaultMaps('cookie', [{ bar: 0, kind: 'io', size: 64n, mmappable: [] }], 4096n)).toThrow(/no memory BAR/);
+    expect(() => defaultMaps('cookie', [{ bar: 0, kind: 'io', size: 64n, mmappable: [] }], 4096n)).toThrow(
+      /no memory BAR/,
+    );
   });
 });

@@ -41,7 +41,9 @@ describe('a PCI address', () => {
 });
 
 test('resource lines become BARs: memory, I/O, absent', () => {
-  const bars = parseResources('0x000000000000c000 0x000000000000c03f 0x0000000000040101\n0x00000000fe000000 0x00000000fe000fff 0x0000000000040200\ngarbage');
+  const bars = parseResources(
+    '0x000000000000c000 0x000000000000c03f 0x0000000000040101\n0x00000000fe000000 0x00000000fe000fff 0x0000000000040200\ngarbage',
+  );
   expect(bars.map(({ kind, size }) => [kind, size])).toEqual([
     ['io', 64n],
     ['memory', 4096n],
@@ -55,11 +57,27 @@ describe('a device that cannot be opened', () => {
     ['no IOMMU group', { ...stubDevice('vfio-pci', null), folders: {}, nodes }, 'E_NO_IOMMU'],
     ['another driver', { ...stubDevice('nvme', '5'), nodes }, 'E_DEVICE_DRIVER'],
     ['no driver', { ...stubDevice(null, '5'), nodes }, 'E_DEVICE_DRIVER'],
-    ['no permission', { ...stubDevice('vfio-pci', '5'), nodes: { ...nodes, '/dev/vfio/devices/vfio0': 'EACCES' } }, 'E_PERMISSION'],
-    ['no permission for the iommufd', { ...stubDevice('vfio-pci', '5'), nodes: { ...nodes, '/dev/iommu': 'EPERM' } }, 'E_PERMISSION'],
+    [
+      'no permission',
+      { ...stubDevice('vfio-pci', '5'), nodes: { ...nodes, '/dev/vfio/devices/vfio0': 'EACCES' } },
+      'E_PERMISSION',
+    ],
+    [
+      'no permission for the iommufd',
+      { ...stubDevice('vfio-pci', '5'), nodes: { ...nodes, '/dev/iommu': 'EPERM' } },
+      'E_PERMISSION',
+    ],
     ['no iommufd', { ...stubDevice('vfio-pci', '5'), nodes: { '/dev/vfio/devices/vfio0': 'ok' } }, 'E_NO_IOMMU'],
-    ['used by another process', { ...stubDevice('vfio-pci', '5'), nodes, ioctls: { [BIND]: 'EBUSY' } }, 'E_DEVICE_DRIVER'],
-    ['bound to an iommufd of another process', { ...stubDevice('vfio-pci', '5'), nodes, ioctls: { [BIND]: 'EINVAL' } }, 'E_DEVICE_DRIVER'],
+    [
+      'used by another process',
+      { ...stubDevice('vfio-pci', '5'), nodes, ioctls: { [BIND]: 'EBUSY' } },
+      'E_DEVICE_DRIVER',
+    ],
+    [
+      'bound to an iommufd of another process',
+      { ...stubDevice('vfio-pci', '5'), nodes, ioctls: { [BIND]: 'EINVAL' } },
+      'E_DEVICE_DRIVER',
+    ],
   ])('%s: %s', (_name, stub, code) => {
     expect(openDevice(stub)).toEqual({ code, open: 0 });
   });
@@ -67,7 +85,10 @@ describe('a device that cannot be opened', () => {
   test('a group that is not viable', () => {
     const container = { '/dev/vfio/vfio': 'ok', '/dev/vfio/5': 'ok' } as const;
     const ioctls = { [VERSION]: () => 0, [EXTENSION]: () => 1, [GROUP_STATUS]: () => 0 };
-    expect(openDevice({ ...stubDevice('vfio-pci', '5'), nodes: container, ioctls }, 'container')).toEqual({ code: 'E_DEVICE_DRIVER', open: 0 });
+    expect(openDevice({ ...stubDevice('vfio-pci', '5'), nodes: container, ioctls }, 'container')).toEqual({
+      code: 'E_DEVICE_DRIVER',
+      open: 0,
+    });
   });
 });
 
@@ -108,12 +129,18 @@ describe('sysfs', () => {
 
   test('leaves a device that a driver uses alone', () => {
     const { port, written } = stubPort(stubDevice('nvme', '5'));
-    expect(codeOf(() => openSource(port, new Scope(), { kind: 'sysfs', pci: findDevice(port, '0000:01:00.0') }))).toBe('E_DEVICE_DRIVER');
+    expect(codeOf(() => openSource(port, new Scope(), { kind: 'sysfs', pci: findDevice(port, '0000:01:00.0') }))).toBe(
+      'E_DEVICE_DRIVER',
+    );
     expect(written.size).toBe(0);
   });
 
   test('a mapping that the kernel refuses leaves nothing mapped', () => {
-    const { port, mapped, open } = stubPort({ ...stubDevice(null, null), nodes: { [`${folder}/resource2`]: 'ok' }, mmap: 'EPERM' });
+    const { port, mapped, open } = stubPort({
+      ...stubDevice(null, null),
+      nodes: { [`${folder}/resource2`]: 'ok' },
+      mmap: 'EPERM',
+    });
     const scope = new Scope();
     const source = openSource(port, scope, { kind: 'sysfs', pci: findDevice(port, '0000:01:00.0') });
     expect(() => source.map({ ...window, attribute: 'device' }, placement)).toThrow(/EPERM/);

@@ -39,13 +39,19 @@ describe('the PAT memtype list', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(address, address, fc.constantFrom(...names))), (all) => {
         const text = all.map(([start, end, [name]]) => `PAT: [mem 0x${hex(start)}-0x${hex(end)}] ${name}\n`).join('');
-        expect(parseMemtypeList(`PAT memtype list:\n${text}`)).toEqual(all.map(([start, end, [, type]]) => ({ start, end, type })));
+        expect(parseMemtypeList(`PAT memtype list:\n${text}`)).toEqual(
+          all.map(([start, end, [, type]]) => ({ start, end, type })),
+        );
       }),
     );
     expect(parseMemtypeList('')).toEqual([]);
   });
 
-  test.each(['PAT: [mem 0x00000000fd000000-0x00000000fd400000] broken', 'PAT: [mem 0xfd000000-0xfd400000] uncached', 'uncached'])('refuses the line "%s"', (line) => {
+  test.each([
+    'PAT: [mem 0x00000000fd000000-0x00000000fd400000] broken',
+    'PAT: [mem 0xfd000000-0xfd400000] uncached',
+    'uncached',
+  ])('refuses the line "%s"', (line) => {
     expect(() => parseMemtypeList(`${LIST}${line}\n`)).toThrow(RangeError);
   });
 });
@@ -74,10 +80,29 @@ describe('the host’s page tables', () => {
     expect(parseHostPtdump(DUMP)).toEqual([
       { start: 0x40_0000n, end: 0x40_1000n, entrySize: 4096, user: true, writable: false, cache: none },
       { start: 0x7f1c_3fe0_0000n, end: 0x7f1c_4000_0000n, entrySize: 2 << 20, ...ENTRY, cache: { ...none, pwt: true } },
-      { start: 0x7f1c_4000_0000n, end: 0x7f1c_4000_2000n, entrySize: 4096, ...ENTRY, cache: { pwt: true, pcd: true, pat: false } },
+      {
+        start: 0x7f1c_4000_0000n,
+        end: 0x7f1c_4000_2000n,
+        entrySize: 4096,
+        ...ENTRY,
+        cache: { pwt: true, pcd: true, pat: false },
+      },
       { start: 0x7f1c_4000_2000n, end: 0x7f1c_4000_3000n, entrySize: 4096, ...ENTRY, cache: { ...none, pcd: true } },
-      { start: 0x7f1c_4000_3000n, end: 0x7f1c_4000_4000n, entrySize: 4096, ...ENTRY, cache: { ...none, pwt: true, pat: true } },
-      { start: 0xffff_8880_0000_0000n, end: 0xffff_8880_4000_0000n, entrySize: 2 ** 30, user: false, writable: true, cache: none },
+      {
+        start: 0x7f1c_4000_3000n,
+        end: 0x7f1c_4000_4000n,
+        entrySize: 4096,
+        ...ENTRY,
+        cache: { ...none, pwt: true, pat: true },
+      },
+      {
+        start: 0xffff_8880_0000_0000n,
+        end: 0xffff_8880_4000_0000n,
+        entrySize: 2 ** 30,
+        user: false,
+        writable: true,
+        cache: none,
+      },
     ]);
   });
 
@@ -91,16 +116,44 @@ describe('the host’s page tables', () => {
     expect(read(0x7f1c_4000_3000n, 4096n)).toEqual({ memoryType: 'WP', blockSize: 4096, mixed: false });
     expect(read(0x7f1c_3fe0_0000n, 0x20_1000n)).toEqual({ memoryType: null, blockSize: 2 << 20, mixed: true });
     expect(read(0x60_0000n, 4096n)).toEqual({ memoryType: null, blockSize: null, mixed: false });
-    expect(readHostRange(ranges, 0x7f1c_3fe0_0000n, 4096n, decodePatMsr(0x0007_0406_0007_0206n)).memoryType).toBe('reserved');
+    expect(readHostRange(ranges, 0x7f1c_3fe0_0000n, 4096n, decodePatMsr(0x0007_0406_0007_0206n)).memoryType).toBe(
+      'reserved',
+    );
   });
 
   test('come back from every row that the kernel can print', () => {
     fc.assert(
-      fc.property(address, address, fc.boolean(), fc.boolean(), fc.boolean(), fc.boolean(), fc.boolean(), fc.constantFrom('pte', 'pmd', 'pud'), (start, end, user, writable, pwt, pcd, pat, level) => {
-        const flags = [flag('USR', user), writable ? 'RW ' : 'ro ', flag('PWT', pwt), flag('PCD', pcd), flag('PSE', level !== 'pte'), flag('PAT', pat), flag('GLB', !user), user ? 'NX ' : 'x  '].join('');
-        const [range] = parseHostPtdump(`0x${hex(start)}-0x${hex(end)}   ${'4K'.padStart(10)} ${flags}${level}\n`);
-        expect(range).toEqual({ start, end, entrySize: { pte: 4096, pmd: 2 << 20, pud: 2 ** 30 }[level], user, writable, cache: { pwt, pcd, pat } });
-      }),
+      fc.property(
+        address,
+        address,
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        fc.constantFrom('pte', 'pmd', 'pud'),
+        (start, end, user, writable, pwt, pcd, pat, level) => {
+          const flags = [
+            flag('USR', user),
+            writable ? 'RW ' : 'ro ',
+            flag('PWT', pwt),
+            flag('PCD', pcd),
+            flag('PSE', level !== 'pte'),
+            flag('PAT', pat),
+            flag('GLB', !user),
+            user ? 'NX ' : 'x  ',
+          ].join('');
+          const [range] = parseHostPtdump(`0x${hex(start)}-0x${hex(end)}   ${'4K'.padStart(10)} ${flags}${level}\n`);
+          expect(range).toEqual({
+            start,
+            end,
+            entrySize: { pte: 4096, pmd: 2 << 20, pud: 2 ** 30 }[level],
+            user,
+            writable,
+            cache: { pwt, pcd, pat },
+          });
+        },
+      ),
     );
   });
 
@@ -108,7 +161,9 @@ describe('the host’s page tables', () => {
     fc.assert(
       fc.property(fc.nat(DUMP.length - 1), fc.string({ minLength: 1, maxLength: 3 }), (at, garbage) => {
         expect(parseHostPtdump(garbage)).toEqual([]);
-        expect(parseHostPtdump(DUMP.slice(0, at) + garbage + DUMP.slice(at + garbage.length)).length).toBeLessThanOrEqual(6);
+        expect(
+          parseHostPtdump(DUMP.slice(0, at) + garbage + DUMP.slice(at + garbage.length)).length,
+        ).toBeLessThanOrEqual(6);
       }),
     );
   });

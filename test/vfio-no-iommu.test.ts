@@ -6,7 +6,9 @@ import { attachForDma, ramForDevices } from '../vmm/vfio/share.ts';
 import { codeOf, stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 
-const [VERSION, EXTENSION, SET_IOMMU, GROUP_STATUS, SET_CONTAINER, DEVICE_FD] = [0x3b64, 0x3b65, 0x3b66, 0x3b67, 0x3b68, 0x3b6a];
+const [VERSION, EXTENSION, SET_IOMMU, GROUP_STATUS, SET_CONTAINER, DEVICE_FD] = [
+  0x3b64, 0x3b65, 0x3b66, 0x3b67, 0x3b68, 0x3b6a,
+];
 const [REGION_INFO, BIND, ATTACH, IOAS_ALLOC] = [0x3b6c, 0x3b76, 0x3b77, 0x3b81];
 
 const folder = '/sys/bus/pci/devices/0000:01:00.0';
@@ -15,15 +17,22 @@ const address = '0000:01:00.0';
 /** What the kernel has of such a device: no IOMMU that it could attach to, and the containers' type 8 alone. */
 function stub(asked: [number, Uint8Array | number][], more: Stub = {}): Stub {
   const device = stubDevice('vfio-pci', '0');
-  const record = (request: number, answer: number) => (argument: Uint8Array | number): number => {
-    asked.push([request, argument]);
-    return answer;
-  };
+  const record =
+    (request: number, answer: number) =>
+    (argument: Uint8Array | number): number => {
+      asked.push([request, argument]);
+      return answer;
+    };
   return {
     ...device,
     texts: { ...device.texts, [`${folder}/iommu_group/name`]: 'vfio-noiommu\n' },
     folders: { ...device.folders, [`${folder}/vfio-dev`]: ['noiommu-vfio0'] },
-    nodes: { '/dev/vfio/devices/noiommu-vfio0': 'ok', '/dev/iommu': 'ok', '/dev/vfio/vfio': 'ok', '/dev/vfio/noiommu-0': 'ok' },
+    nodes: {
+      '/dev/vfio/devices/noiommu-vfio0': 'ok',
+      '/dev/iommu': 'ok',
+      '/dev/vfio/vfio': 'ok',
+      '/dev/vfio/noiommu-0': 'ok',
+    },
     ioctls: {
       [VERSION]: () => 0,
       [EXTENSION]: () => 0,
@@ -40,7 +49,11 @@ function stub(asked: [number, Uint8Array | number][], more: Stub = {}): Stub {
 
 /** A port whose device has all bits of its command register set; `written`: what became of it. */
 function withCommand(port: Port, written: number[]): Port {
-  return { ...port, pread: (_fd, into) => into.fill(0xff).byteLength, pwrite: (_fd, from) => written.push(from[0] ?? 0) };
+  return {
+    ...port,
+    pread: (_fd, into) => into.fill(0xff).byteLength,
+    pwrite: (_fd, from) => written.push(from[0] ?? 0),
+  };
 }
 
 describe.each(['iommufd', 'container'] as const)("a device in VFIO's no-IOMMU mode, by %s", (iommu) => {
@@ -61,7 +74,16 @@ describe.each(['iommufd', 'container'] as const)("a device in VFIO's no-IOMMU mo
   });
 
   test('wants a capability that is named when it is missing', () => {
-    const { port, open } = stubPort(stub([], { nodes: { '/dev/vfio/devices/noiommu-vfio0': 'EPERM', '/dev/vfio/noiommu-0': 'EPERM', '/dev/iommu': 'ok', '/dev/vfio/vfio': 'ok' } }));
+    const { port, open } = stubPort(
+      stub([], {
+        nodes: {
+          '/dev/vfio/devices/noiommu-vfio0': 'EPERM',
+          '/dev/vfio/noiommu-0': 'EPERM',
+          '/dev/iommu': 'ok',
+          '/dev/vfio/vfio': 'ok',
+        },
+      }),
+    );
     const scope = new Scope();
     expect(() => openVfioDevice(port, scope, findDevice(port, address), { iommu })).toThrow(/CAP_SYS_RAWIO/);
     expect(open.size).toBe(0);
@@ -80,8 +102,15 @@ test('guest RAM is not for a device without an IOMMU', () => {
 test('a device with an IOMMU is not taken for one without', () => {
   const device = stubDevice('vfio-pci', '0');
   const ioctls = { [BIND]: () => 0, [IOAS_ALLOC]: () => 0, [ATTACH]: () => 0, [REGION_INFO]: () => 0 };
-  const { port } = stubPort({ ...device, texts: { ...device.texts, [`${folder}/iommu_group/name`]: 'other\n' }, nodes: { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok' }, ioctls });
+  const { port } = stubPort({
+    ...device,
+    texts: { ...device.texts, [`${folder}/iommu_group/name`]: 'other\n' },
+    nodes: { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok' },
+    ioctls,
+  });
   const written: number[] = [];
-  const { dma } = openVfioDevice(withCommand(port, written), new Scope(), findDevice(port, address), { iommu: 'iommufd' });
+  const { dma } = openVfioDevice(withCommand(port, written), new Scope(), findDevice(port, address), {
+    iommu: 'iommufd',
+  });
   expect([dma.kind, written.map((command) => command & 6)]).toEqual(['ioas', [6]]);
 });

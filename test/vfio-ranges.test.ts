@@ -81,14 +81,26 @@ describe('placing guest RAM in IOVA space', () => {
   test('agrees with a bitmap of pages', () => {
     const range = fc.tuple(fc.nat(63), fc.nat(63)).map(([a, b]) => ({ start: Math.min(a, b), last: Math.max(a, b) }));
     fc.assert(
-      fc.property(fc.array(range, { maxLength: 4 }), fc.nat(63), fc.integer({ min: 1, max: 16 }), fc.constantFrom(1, 2, 4, 8), (ranges, wanted, length, alignment) => {
-        const holds = (at: number): boolean => ranges.some(({ start, last }) => start <= at && at + length - 1 <= last);
-        const pages = Array.from({ length: 64 }, (_, page) => page);
-        const lowest = pages.find((page) => page % alignment === 0 && holds(page));
-        const expected = holds(wanted) ? wanted : lowest;
-        const placed = placeIova(ranges.map(({ start, last }) => ({ start: BigInt(start), last: BigInt(last) })), BigInt(wanted), BigInt(length), BigInt(alignment));
-        expect(placed).toBe(expected === undefined ? null : BigInt(expected));
-      }),
+      fc.property(
+        fc.array(range, { maxLength: 4 }),
+        fc.nat(63),
+        fc.integer({ min: 1, max: 16 }),
+        fc.constantFrom(1, 2, 4, 8),
+        (ranges, wanted, length, alignment) => {
+          const holds = (at: number): boolean =>
+            ranges.some(({ start, last }) => start <= at && at + length - 1 <= last);
+          const pages = Array.from({ length: 64 }, (_, page) => page);
+          const lowest = pages.find((page) => page % alignment === 0 && holds(page));
+          const expected = holds(wanted) ? wanted : lowest;
+          const placed = placeIova(
+            ranges.map(({ start, last }) => ({ start: BigInt(start), last: BigInt(last) })),
+            BigInt(wanted),
+            BigInt(length),
+            BigInt(alignment),
+          );
+          expect(placed).toBe(expected === undefined ? null : BigInt(expected));
+        },
+      ),
     );
   });
 });

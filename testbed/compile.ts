@@ -22,7 +22,8 @@ export async function compileC({ compiler, source, flags, signal }: Compilation)
   await publish(made, (temporary) =>
     runProgram(compiler, [...options, '-o', temporary, source], {
       signal,
-      failure: (tail, cause) => new WcvmmError('E_TESTBED', `${compiler} could not compile ${source}.\n${tail}`, { cause }),
+      failure: (tail, cause) =>
+        new WcvmmError('E_TESTBED', `${compiler} could not compile ${source}.\n${tail}`, { cause }),
     }),
   );
   await sweepCache(folder, 20);

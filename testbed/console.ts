@@ -9,16 +9,18 @@ export function isPanic(log: string): boolean {
 
 /** The last lines of a serial console, indented, without carriage returns and escape sequences. */
 export function consoleTail(log: string, lines = 20): string {
-  return log
-    .replaceAll('\r', '')
-    // oxlint-disable-next-line no-control-regex
-    .replaceAll(/\u001B\[[0-9;?]*[A-Za-z]/g, '')
-    .trimEnd()
-    .split('\n')
-    .slice(-lines)
-    .filter((line) => line !== '')
-    .map((line) => `    ${line}`)
-    .join('\n');
+  return (
+    log
+      .replaceAll('\r', '')
+      // oxlint-disable-next-line no-control-regex
+      .replaceAll(/\u001B\[[0-9;?]*[A-Za-z]/g, '')
+      .trimEnd()
+      .split('\n')
+      .slice(-lines)
+      .filter((line) => line !== '')
+      .map((line) => `    ${line}`)
+      .join('\n')
+  );
 }
 
 /** Keeps the log of a session that failed, and returns where. The youngest ten are kept. */

@@ -39,7 +39,11 @@ export function isUp(control: string): boolean {
  */
 export function confined(program: string, network: 'none' | 'best-effort'): [string, ...string[]] {
   const isRoot = process.getuid?.() === 0;
-  const unshare = isRoot ? ['unshare', '--net', '--'] : network === 'none' ? ['unshare', '--user', '--map-current-user', '--net', '--'] : [];
+  const unshare = isRoot
+    ? ['unshare', '--net', '--']
+    : network === 'none'
+      ? ['unshare', '--user', '--map-current-user', '--net', '--']
+      : [];
   return ['setpriv', '--pdeathsig', 'KILL', '--', ...unshare, program];
 }
 

@@ -42,7 +42,6 @@ export interface TestbedRequest {
   eptLeaf?: ((leaf: EptLeaf) => void) | undefined;
 }
 
-
 /**
  * Makes sure of a kernel and a root file system, boots an emulated instance and runs one command in it.
  * Returns the command's exit code. Throws E_KERNEL_SOURCE, E_KERNEL_BUILD, E_TESTBED, E_INTERRUPTED.
@@ -53,7 +52,13 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
   return interruptible(async (signal) => {
     try {
       const emulator = `${machine.emulator.name}-${emulatorVersion(machine.emulator)}`;
-      const kernel = await ensureKernel({ target: machine.kernel, variant: request.kernel ?? 'patched', source: request.linuxSource, progress, signal });
+      const kernel = await ensureKernel({
+        target: machine.kernel,
+        variant: request.kernel ?? 'patched',
+        source: request.linuxSource,
+        progress,
+        signal,
+      });
       const rootfs = await ensureRootfs(machine, progress, signal);
       progress.moment(`booting an emulated ${machine.arch} instance on ${emulator}`);
       // The command's first output takes the progress line away.
@@ -63,7 +68,12 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
       };
       return await runSession({
         machine,
-        options: { cpu: request.cpu ?? null, iommu: request.iommu ?? true, memory: request.memory ?? machine.defaultMemory, extra: request.emulatorOptions ?? [] },
+        options: {
+          cpu: request.cpu ?? null,
+          iommu: request.iommu ?? true,
+          memory: request.memory ?? machine.defaultMemory,
+          extra: request.emulatorOptions ?? [],
+        },
         files: { kernel, ...rootfs },
         command: {
           args: commandLine(request.run),
@@ -110,7 +120,11 @@ export async function buildKernels(request: {
       const images: string[] = [];
       for (const variant of request.variants ?? kernelVariants(target)) {
         const image = await ensureKernel({ target, variant, source: request.linuxSource, progress, signal });
-        images.push(request.outputDir === undefined ? image : await copyTo(request.outputDir, `${request.arch}-${variant}.Image`, image));
+        images.push(
+          request.outputDir === undefined
+            ? image
+            : await copyTo(request.outputDir, `${request.arch}-${variant}.Image`, image),
+        );
       }
       return images;
     } finally {

@@ -87,6 +87,10 @@ async function failure(what: string, ended: Ended): Promise<WcvmmError> {
   const parts = [what];
   const said = ended.complaints.trim();
   if (said !== '') parts.push(`The emulator said: ${said}`);
-  if (ended.console !== '') parts.push(`The end of its kernel log:\n${consoleTail(ended.console)}`, `The whole kernel log: ${await keepConsole(ended.console)}`);
+  if (ended.console !== '')
+    parts.push(
+      `The end of its kernel log:\n${consoleTail(ended.console)}`,
+      `The whole kernel log: ${await keepConsole(ended.console)}`,
+    );
   return new WcvmmError('E_TESTBED', parts.join('\n'));
 }

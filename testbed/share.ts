@@ -57,7 +57,11 @@ async function addInput(input: string, copy: string): Promise<bigint> {
     await copyFile(input, copy, constants.COPYFILE_EXCL);
     return (await lstat(copy, { bigint: true })).mtimeNs;
   } catch (error) {
-    throw new WcvmmError('E_USAGE', `The input ${input} could not be copied: it must be a readable file, and no two inputs may have the same name.`, { cause: error });
+    throw new WcvmmError(
+      'E_USAGE',
+      `The input ${input} could not be copied: it must be a readable file, and no two inputs may have the same name.`,
+      { cause: error },
+    );
   }
 }
 

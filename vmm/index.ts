@@ -9,7 +9,17 @@ export { libcPort, pageSize } from './sys/libc.ts';
 export { ERRNO, SysError, isErrno } from './sys/port.ts';
 export type { MmapRequest, Port } from './sys/port.ts';
 
-export { ATTRIBUTES, addressIn, formatSize, parseAttribute, parseMap, parseSize, placeWindows, planWindows, reservationSize } from './memory/index.ts';
+export {
+  ATTRIBUTES,
+  addressIn,
+  formatSize,
+  parseAttribute,
+  parseMap,
+  parseSize,
+  placeWindows,
+  planWindows,
+  reservationSize,
+} from './memory/index.ts';
 export type { MapRequest, Placement, Region, Window } from './memory/index.ts';
 
 export type { PciBar, PciDevice } from './sys/pci.ts';

@@ -20,7 +20,8 @@ const IGNORE_PAT = 1n << 6n;
 export function decodeEpt(leaf: bigint): EptEntry {
   const value = Number((leaf >> TYPE_SHIFT) & 7n);
   const entry = decodePat(value);
-  if (entry.kind === 'reserved' || !isMtrrType(entry.type)) return { kind: 'reserved', why: `EPT memory type ${value} is reserved: an access ends in an EPT misconfiguration` };
+  if (entry.kind === 'reserved' || !isMtrrType(entry.type))
+    return { kind: 'reserved', why: `EPT memory type ${value} is reserved: an access ends in an EPT misconfiguration` };
   return { kind: 'type', type: entry.type, ignorePat: (leaf & IGNORE_PAT) !== 0n };
 }
 

@@ -34,7 +34,10 @@ const MAPPINGS: Readonly<Record<Source, Readonly<Partial<Record<Attribute, Linux
 /** @throws RangeError when this source cannot give the attribute */
 export function linuxX86Mapping(attribute: Attribute, source: Source): LinuxMapping {
   const mapping = MAPPINGS[source][attribute];
-  if (mapping === undefined) throw new RangeError(`the source ${source} gives no ${attribute} mapping; expected ${Object.keys(MAPPINGS[source]).join(', ')}.`);
+  if (mapping === undefined)
+    throw new RangeError(
+      `the source ${source} gives no ${attribute} mapping; expected ${Object.keys(MAPPINGS[source]).join(', ')}.`,
+    );
   return mapping;
 }
 
@@ -44,12 +47,17 @@ export function linuxX86Mapping(attribute: Attribute, source: Source): LinuxMapp
  * guest's PAT, and NPT to the MTRRs. RAM is WB; on Intel without the guest's PAT, as long as nobody switches
  * KVM_X86_QUIRK_IGNORE_GUEST_PAT off and no device does non-coherent DMA.
  */
-export function kvmX86Stage2({ hostVma, ram, anyUncached }: LinuxMapping, nestedPaging: Platform['nestedPaging']): X86Stage2 {
+export function kvmX86Stage2(
+  { hostVma, ram, anyUncached }: LinuxMapping,
+  nestedPaging: Platform['nestedPaging'],
+): X86Stage2 {
   if (nestedPaging === undefined || nestedPaging === null) return { paging: 'unknown' };
   const ept = nestedPaging === 'ept';
   if (ram) return ept ? { paging: 'ept', type: 'WB', ignorePat: true } : { paging: 'npt', type: 'WB' };
-  if (hostVma === 'UC' && !anyUncached) return ept ? { paging: 'ept', type: 'UC', ignorePat: true } : { paging: 'npt', type: 'UC' };
-  if (hostVma === 'WC' && anyUncached) return ept ? { paging: 'ept', type: 'WC', ignorePat: false } : { paging: 'npt', type: 'WC' };
+  if (hostVma === 'UC' && !anyUncached)
+    return ept ? { paging: 'ept', type: 'UC', ignorePat: true } : { paging: 'npt', type: 'UC' };
+  if (hostVma === 'WC' && anyUncached)
+    return ept ? { paging: 'ept', type: 'WC', ignorePat: false } : { paging: 'npt', type: 'WC' };
   return ept ? { paging: 'ept', type: 'UC', ignorePat: false } : { paging: 'npt', type: 'WB' };
 }
 

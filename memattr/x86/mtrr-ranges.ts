@@ -38,7 +38,10 @@ export function mtrrTypeOf({ defaultType, variable }: Mtrrs, start: bigint, leng
   const valid = variable.filter(({ mask }) => (mask & VALID) !== 0n).map(rangeOf);
   const ranges = valid.filter((range): range is Range => range !== null && range.start < end && range.end > start);
   if (valid.includes(null)) return null;
-  const cuts = [start, ...ranges.flatMap((range) => [range.start, range.end]).filter((cut) => cut > start && cut < end)];
+  const cuts = [
+    start,
+    ...ranges.flatMap((range) => [range.start, range.end]).filter((cut) => cut > start && cut < end),
+  ];
   const types = new Set(cuts.map((cut) => typeAt(cut, ranges, typeOf(defaultType))));
   const [only = null] = types;
   return types.size === 1 ? only : null;
@@ -61,7 +64,9 @@ function typeOf(register: bigint): MtrrType | null {
 
 /** UC wins over everything, WT over WB, and whatever is alike is that. */
 function typeAt(address: bigint, ranges: readonly Range[], otherwise: MtrrType | null): MtrrType | null {
-  const types = new Set(ranges.filter((range) => range.start <= address && range.end > address).map(({ type }) => type));
+  const types = new Set(
+    ranges.filter((range) => range.start <= address && range.end > address).map(({ type }) => type),
+  );
   if (types.size === 0) return otherwise;
   if (types.has('UC')) return 'UC';
   const [only = null] = types;

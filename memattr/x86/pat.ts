@@ -15,13 +15,17 @@ export const MTRR_TYPES: readonly MtrrType[] = ['UC', 'WC', 'WP', 'WT', 'WB'];
 export const STAGE1_TYPES: readonly Stage1Type[] = PAT_TYPES.map((name) => ({ name, encoding: ENCODING[name] }));
 
 /** An entry of the table, or a value that no table can hold: writing it to the MSR raises #GP. */
-export type PatEntry = { readonly kind: 'type'; readonly type: PatType } | { readonly kind: 'reserved'; readonly why: string };
+export type PatEntry =
+  { readonly kind: 'type'; readonly type: PatType } | { readonly kind: 'reserved'; readonly why: string };
 
 /** @param byte 0 to 255; throws RangeError for anything else */
 export function decodePat(byte: number): PatEntry {
-  if (!Number.isInteger(byte) || byte < 0 || byte > 0xff) throw new RangeError(`${byte} is no entry of a PAT; expected a byte.`);
+  if (!Number.isInteger(byte) || byte < 0 || byte > 0xff)
+    throw new RangeError(`${byte} is no entry of a PAT; expected a byte.`);
   const type = PAT_TYPES.find((candidate) => ENCODING[candidate] === byte);
-  return type === undefined ? { kind: 'reserved', why: `PAT type ${byte} is reserved: a PAT with it raises #GP` } : { kind: 'type', type };
+  return type === undefined
+    ? { kind: 'reserved', why: `PAT type ${byte} is reserved: a PAT with it raises #GP` }
+    : { kind: 'type', type };
 }
 
 export function encodePat(type: PatType): number {

@@ -16,7 +16,15 @@ type Rule = (cell: X86Cell) => Prediction;
 
 type X86Probe = Exclude<
   ProbeName,
-  'unaligned-load-simd' | 'unaligned-store-simd' | 'unaligned-load-pair' | 'unaligned-store-pair' | 'simd-half-aligned' | 'zero-block' | 'exclusive' | 'fetch' | 'tag-retention'
+  | 'unaligned-load-simd'
+  | 'unaligned-store-simd'
+  | 'unaligned-load-pair'
+  | 'unaligned-store-pair'
+  | 'simd-half-aligned'
+  | 'zero-block'
+  | 'exclusive'
+  | 'fetch'
+  | 'tag-retention'
 >;
 
 /** SDM vol. 1 4.1.1: no memory type asks for alignment. Alignment checks (#AC) are a matter of CPL 3, and the guest is at 0. */
@@ -38,7 +46,10 @@ const RULES: Readonly<Record<X86Probe, Rule>> = {
   'cache-flush': coherent('CLFLUSH works on every memory type, and loses nothing'),
   'fence-visibility': coherent('SFENCE empties the buffers that combine stores, and caches are coherent'),
   'locked-access': locked,
-  'timing-class': () => ({ kind: 'measurement', why: 'the guest names a type only if its own write-back and uncached memory differ in timing, which they do on hardware' }),
+  'timing-class': () => ({
+    kind: 'measurement',
+    why: 'the guest names a type only if its own write-back and uncached memory differ in timing, which they do on hardware',
+  }),
 };
 
 function isX86Probe(probe: ProbeName): probe is X86Probe {
@@ -65,28 +76,49 @@ function isIncoherent({ stage2, effective }: X86Cell): boolean {
 }
 
 function coherent(why: string): Rule {
-  return (cell) => (isIncoherent(cell) ? { kind: 'any', why: 'WC does not look into caches, and the host may have cached this memory' } : works(why));
+  return (cell) =>
+    isIncoherent(cell)
+      ? { kind: 'any', why: 'WC does not look into caches, and the host may have cached this memory' }
+      : works(why);
 }
 
 /** x86_decode_insn() (arch/x86/kvm/emulate.c) knows no MOVDIR64B, and MOVNTDQA on new kernels only. */
 function mayBeEmulated(instruction: string, otherwise: Rule): Rule {
-  return (cell) => (cell.stage2.paging === 'unknown' ? { kind: 'any', why: `a KVM without nested paging may carry out a guest's instructions itself, and may not know ${instruction}: it ends the VM then` } : otherwise(cell));
+  return (cell) =>
+    cell.stage2.paging === 'unknown'
+      ? {
+          kind: 'any',
+          why: `a KVM without nested paging may carry out a guest's instructions itself, and may not know ${instruction}: it ends the VM then`,
+        }
+      : otherwise(cell);
 }
 
 /** SDM vol. 3 10.1.2, APM vol. 2 7.3.2. A CPU may be set to refuse a bus lock; KVM sets none so. */
 function locked({ effective }: X86Cell): Prediction {
   const cached = effective.every((type) => type === 'WB');
-  return works(cached ? 'a locked access to write-back memory locks a cache line' : 'a locked access works on every memory type; what is not write-back costs a bus lock');
+  return works(
+    cached
+      ? 'a locked access to write-back memory locks a cache line'
+      : 'a locked access works on every memory type; what is not write-back costs a bus lock',
+  );
 }
 
 /** SDM vol. 1 10.4.6.2: the hint is void on UC and WP. */
 function nonTemporalStore(cell: X86Cell): Prediction {
   const ignored = cell.effective.every((type) => type === 'UC' || type === 'CD' || type === 'WP');
-  return coherent(ignored ? 'MOVNTI is an ordinary store here: UC and WP overrule its hint' : 'MOVNTI stores through the buffers that combine stores')(cell);
+  return coherent(
+    ignored
+      ? 'MOVNTI is an ordinary store here: UC and WP overrule its hint'
+      : 'MOVNTI stores through the buffers that combine stores',
+  )(cell);
 }
 
 /** SDM vol. 2, MOVNTDQA. */
 function nonTemporalLoad(cell: X86Cell): Prediction {
   const streams = cell.effective.some((type) => type.startsWith('WC'));
-  return coherent(streams ? 'MOVNTDQA may read a whole line of write-combining memory ahead' : 'MOVNTDQA is an ordinary load of what is not write-combining')(cell);
+  return coherent(
+    streams
+      ? 'MOVNTDQA may read a whole line of write-combining memory ahead'
+      : 'MOVNTDQA is an ordinary load of what is not write-combining',
+  )(cell);
 }

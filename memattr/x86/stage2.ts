@@ -9,7 +9,10 @@ import { combineNpt } from './npt.ts';
 import { LINUX_PAT, MTRR_TYPES, PAT_TYPES, lookUpPat, patBitsOf } from './pat.ts';
 import type { Pat, PatType } from './pat.ts';
 
-export type X86Stage2 = ({ readonly paging: 'ept' } & EptType) | { readonly paging: 'npt'; readonly type: PatType } | { readonly paging: 'unknown' };
+export type X86Stage2 =
+  | ({ readonly paging: 'ept' } & EptType)
+  | { readonly paging: 'npt'; readonly type: PatType }
+  | { readonly paging: 'unknown' };
 
 export function nameOfX86Stage2(stage2: X86Stage2): string {
   switch (stage2.paging) {
@@ -34,7 +37,8 @@ const BY_NAME = new Map(X86_STAGE2.map((stage2) => [nameOfX86Stage2(stage2), sta
 /** Throws RangeError for a name that `nameOfX86Stage2` does not give. */
 export function x86Stage2Of(name: string): X86Stage2 {
   const stage2 = BY_NAME.get(name);
-  if (stage2 === undefined) throw new RangeError(`x86 has no stage-2 type ${name}; expected ${[...BY_NAME.keys()].join(', ')}.`);
+  if (stage2 === undefined)
+    throw new RangeError(`x86 has no stage-2 type ${name}; expected ${[...BY_NAME.keys()].join(', ')}.`);
   return stage2;
 }
 
@@ -47,7 +51,9 @@ export function x86Stage2Of(name: string): X86Stage2 {
 export function nameOfLeaf(paging: 'ept' | 'npt', leaf: bigint, large: boolean, hostPat: Pat = LINUX_PAT): string {
   if (paging === 'ept') {
     const entry = decodeEpt(leaf);
-    return entry.kind === 'reserved' ? 'reserved' : nameOfX86Stage2({ paging, type: entry.type, ignorePat: entry.ignorePat });
+    return entry.kind === 'reserved'
+      ? 'reserved'
+      : nameOfX86Stage2({ paging, type: entry.type, ignorePat: entry.ignorePat });
   }
   const entry = lookUpPat(patBitsOf(leaf, large), hostPat);
   return entry.kind === 'reserved' ? 'reserved' : nameOfX86Stage2({ paging, type: entry.type });

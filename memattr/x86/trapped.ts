@@ -18,7 +18,10 @@ export const TRAPPED_PROBES: readonly ProbeName[] = X86_PROBES.filter((probe) =>
 const EXIT = 'KVM carries the instruction out, and the VMM makes its accesses';
 
 export function predictTrappedX86(probe: ProbeName): Prediction {
-  if (!TRAPPED_PROBES.includes(probe)) throw new RangeError(`x86 has no probe ${probe} where accesses are trapped; expected ${TRAPPED_PROBES.join(', ')}.`);
+  if (!TRAPPED_PROBES.includes(probe))
+    throw new RangeError(
+      `x86 has no probe ${probe} where accesses are trapped; expected ${TRAPPED_PROBES.join(', ')}.`,
+    );
   switch (probe) {
     case 'stage1-self-check':
       return works("the guest's own PAT and page tables say what the guest wrote there");

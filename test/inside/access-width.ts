@@ -15,18 +15,32 @@ const PAGE = 4096n;
 const scope = new Scope();
 const { fd } = openVfioDevice(port, scope, findDevice(port, '0000:02:00.0'));
 const { offset } = getRegionInfo(port, fd, 0);
-const { address } = mapPlaced(port, scope, { fd, offset, length: PAGE }, { gpa: 0n, length: PAGE, alignment: PAGE, phase: 0n });
+const { address } = mapPlaced(
+  port,
+  scope,
+  { fd, offset, length: PAGE },
+  { gpa: 0n, length: PAGE, alignment: PAGE, phase: 0n },
+);
 const trapped = new TrappedWindows(port, [{ gpa: 0n, length: PAGE, address }]);
 const data = new DataView(new ArrayBuffer(8));
 
 /** CAP and VS, which are read-only; ASQ and AQA, which a disabled controller only keeps. */
-const LOADS = [[0x00n, 8], [0x08n, 4], [0x02n, 2]] as const;
-const STORES = [[0x28n, 8], [0x24n, 4], [0x26n, 2]] as const;
+const LOADS = [
+  [0x00n, 8],
+  [0x08n, 4],
+  [0x02n, 2],
+] as const;
+const STORES = [
+  [0x28n, 8],
+  [0x24n, 4],
+  [0x26n, 2],
+] as const;
 
 // The kernel has used this controller itself before VFIO got it: what counts in the trace comes after this mark.
 port.pwrite(fd, new Uint8Array([0x6d, 0x6d, 0x63, 0x77]), offset + 0x24n);
 
-for (const [at, length] of LOADS) for (let round = 0; round < rounds; round++) trapped.serve({ address: at, length, isWrite: false, data });
+for (const [at, length] of LOADS)
+  for (let round = 0; round < rounds; round++) trapped.serve({ address: at, length, isWrite: false, data });
 for (const [at, length] of STORES) {
   for (let round = 0; round < rounds; round++) {
     data.setBigUint64(0, 0x0123_4567_89ab_cdefn, true);

@@ -10,7 +10,6 @@ export interface Holdings {
   readonly memslots: readonly string[];
 }
 
-
 /**
  * A port over a real one that makes call number `failing` fail with `errno`, and keeps account of what is held.
  * `calls` tells how many fallible calls there were.
@@ -90,4 +89,3 @@ export class FaultyPort {
     };
   }
 }
-

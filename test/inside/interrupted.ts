@@ -44,13 +44,20 @@ for (let write = 1; write <= 4; write += 1) {
   tell(`bind ${write}`, `${code} ${boundTo(libcPort, used)} ${override} ${left}`);
 }
 
-const virtualMachines = (): readonly string[] => readdirSync('/sys/kernel/debug/kvm').filter((name) => /^\d+-\d+$/.test(name));
-const traces = (): readonly string[] => (existsSync('/sys/kernel/tracing/instances') ? readdirSync('/sys/kernel/tracing/instances') : []);
+const virtualMachines = (): readonly string[] =>
+  readdirSync('/sys/kernel/debug/kvm').filter((name) => /^\d+-\d+$/.test(name));
+const traces = (): readonly string[] =>
+  existsSync('/sys/kernel/tracing/instances') ? readdirSync('/sys/kernel/tracing/instances') : [];
 
-const child = spawn(process.execPath, [cli, 'verify', '-d', free, '--json', 'report.json'], { stdio: ['ignore', 'ignore', 'inherit'] });
+const child = spawn(process.execPath, [cli, 'verify', '-d', free, '--json', 'report.json'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
 const ended = once(child, 'exit');
 while (virtualMachines().length === 0 && child.exitCode === null) await setImmediate();
 child.kill('SIGINT');
 await ended;
-tell('verify', `${child.exitCode} ${virtualMachines().length} ${traces().length} ${readdirSync('.').filter((name) => name.startsWith('report')).length}`);
+tell(
+  'verify',
+  `${child.exitCode} ${virtualMachines().length} ${traces().length} ${readdirSync('.').filter((name) => name.startsWith('report')).length}`,
+);
 tell('verify again', spawnSync(process.execPath, [cli, 'doctor', '-d', free]).status ?? -1);

@@ -30,7 +30,13 @@ async function life(port: Port): Promise<void> {
   readingBack = false;
   const scope = new Scope();
   try {
-    const { source: opened, windows } = openWindows(port, scope, arch, { source, device, iommu, maps: [], enforce: false }, 4096n);
+    const { source: opened, windows } = openWindows(
+      port,
+      scope,
+      arch,
+      { source, device, iommu, maps: [], enforce: false },
+      4096n,
+    );
     const devices = attachForDma(port, scope, opened.device, more);
     const ram = allocateRam(port, scope);
     ramForDevices(port, devices, ram.mapping, arch.ramBase);
@@ -79,4 +85,6 @@ for (;;) {
   if (faulty.failed === null) break;
 }
 const after = processHas().join('\n');
-process.stdout.write(`${JSON.stringify({ rounds: round - 1, leaks, unnoticed, same: before === after, before, after })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ rounds: round - 1, leaks, unnoticed, same: before === after, before, after })}\n`,
+);

@@ -22,18 +22,38 @@ function open(sample: string, type: string, uuid: string): number {
 
 function look(sample: string, device: number): void {
   const { offset, size } = getRegionInfo(port, device, 0);
-  const map = (at: bigint, length: bigint, flags = SHARED): bigint => port.mmap({ length, protection: 3, flags, fd: device, offset: at });
-  const words = (at: bigint, length: bigint): Uint32Array => new Uint32Array(port.view(map(at, length), Number(length)));
+  const map = (at: bigint, length: bigint, flags = SHARED): bigint =>
+    port.mmap({ length, protection: 3, flags, fd: device, offset: at });
+  const words = (at: bigint, length: bigint): Uint32Array =>
+    new Uint32Array(port.view(map(at, length), Number(length)));
 
   const whole = words(offset, size);
   whole[0] = 0x1234;
   whole[whole.length - 1] = 0x5678;
-  tell(`${sample}: a slice is the same memory`, words(offset + size - PAGE, PAGE).at(-1) === 0x5678 && words(offset, PAGE)[0] === 0x1234);
-  tell(`${sample}: one page too many`, errnoOf(() => map(offset, size + PAGE)));
-  tell(`${sample}: over the end`, errnoOf(() => map(offset + size - PAGE, 2n * PAGE)));
-  tell(`${sample}: in front of it`, errnoOf(() => map(offset - PAGE, PAGE)));
-  tell(`${sample}: private`, errnoOf(() => map(offset, PAGE, PRIVATE)));
-  tell(`${sample}: cookie`, errnoOf(() => getMmapCookie(port, device, 0, MMAP_ATTRIBUTE.default)));
+  tell(
+    `${sample}: a slice is the same memory`,
+    words(offset + size - PAGE, PAGE).at(-1) === 0x5678 && words(offset, PAGE)[0] === 0x1234,
+  );
+  tell(
+    `${sample}: one page too many`,
+    errnoOf(() => map(offset, size + PAGE)),
+  );
+  tell(
+    `${sample}: over the end`,
+    errnoOf(() => map(offset + size - PAGE, 2n * PAGE)),
+  );
+  tell(
+    `${sample}: in front of it`,
+    errnoOf(() => map(offset - PAGE, PAGE)),
+  );
+  tell(
+    `${sample}: private`,
+    errnoOf(() => map(offset, PAGE, PRIVATE)),
+  );
+  tell(
+    `${sample}: cookie`,
+    errnoOf(() => getMmapCookie(port, device, 0, MMAP_ATTRIBUTE.default)),
+  );
 }
 
 look('mdpy', open('mdpy', 'vga', 'd3dd4f0a-6a4b-4c6e-9d7c-000000000001'));

@@ -34,17 +34,31 @@ interface Piece {
 }
 
 function map(within: Scope, { kind, at, length }: Piece): HostMapping {
-  return mapPlaced(port, within, { fd: device.fd, offset: OFFSET[kind] + at, length }, { gpa: 0n, length, alignment: GIB, phase: at % GIB });
+  return mapPlaced(
+    port,
+    within,
+    { fd: device.fd, offset: OFFSET[kind] + at, length },
+    { gpa: 0n, length, alignment: GIB, phase: at % GIB },
+  );
 }
 
 const memtypes = (): string => port.readText('/sys/kernel/debug/x86/pat_memtype_list');
-const reserved = ({ at, length }: Piece): string => memtypesOf(parseMemtypeList(memtypes()), start + at, length).toSorted().join(' ');
+const reserved = ({ at, length }: Piece): string =>
+  memtypesOf(parseMemtypeList(memtypes()), start + at, length)
+    .toSorted()
+    .join(' ');
 
 /** Touched at its first and last page, so that there are entries to read. */
 function entryOf({ address: at, length }: HostMapping): string {
   const ends = [at, at + length - 4096n].map((page) => new Uint32Array(port.view(page, 4096))[0]);
-  const { memoryType, mixed, blockSize } = readHostRange(parseHostPtdump(port.readText('/sys/kernel/debug/page_tables/current_kernel')), at, length);
-  return ends.includes(undefined) ? 'not touched' : `${mixed ? 'mixed' : memoryType} ${blockSize === null ? '?' : blockSize / 1024}K`;
+  const { memoryType, mixed, blockSize } = readHostRange(
+    parseHostPtdump(port.readText('/sys/kernel/debug/page_tables/current_kernel')),
+    at,
+    length,
+  );
+  return ends.includes(undefined)
+    ? 'not touched'
+    : `${mixed ? 'mixed' : memoryType} ${blockSize === null ? '?' : blockSize / 1024}K`;
 }
 
 function permutations<T>(items: readonly T[]): readonly (readonly T[])[] {
@@ -82,7 +96,10 @@ for (const [name, pieces] of Object.entries(LAYOUTS)) {
   const orders = permutations(pieces).map((order) => {
     const one = new Scope();
     const mapped = order.map((piece) => ({ piece, mapping: map(one, piece) }));
-    const found = mapped.map(({ piece, mapping }) => `${piece.kind}: ${entryOf(mapping)}, on record ${reserved(piece)}`).toSorted().join('; ');
+    const found = mapped
+      .map(({ piece, mapping }) => `${piece.kind}: ${entryOf(mapping)}, on record ${reserved(piece)}`)
+      .toSorted()
+      .join('; ');
     one.close();
     return `${found}; afterwards ${memtypes() === before ? 'as before' : memtypes()}`;
   });
@@ -101,7 +118,15 @@ function together(one: Kind, other: Kind): string {
   }
 }
 
-for (const [one, other] of [['wc', 'device'], ['device', 'wc'], ['wc', 'legacy'], ['legacy', 'wc'], ['device', 'legacy'], ['legacy', 'device'], ['wc', 'wc']] as const) {
+for (const [one, other] of [
+  ['wc', 'device'],
+  ['device', 'wc'],
+  ['wc', 'legacy'],
+  ['legacy', 'wc'],
+  ['device', 'legacy'],
+  ['legacy', 'device'],
+  ['wc', 'wc'],
+] as const) {
   tell(`${other} over ${one}`, together(one, other));
 }
 tell('afterwards', memtypes() === before);

@@ -3,7 +3,16 @@
  * machine's real-time clock: one page of registers, the last of which tell what it is.
  */
 import { libcPort as port } from '../../vmm/sys/libc.ts';
-import { MMAP_ATTRIBUTE, REGION_FLAG, VFIO_NOIOMMU_IOMMU, getMmapCookie, getRegionInfo, groupDeviceFd, groupSetContainer, setIommu } from '../../vmm/sys/vfio.ts';
+import {
+  MMAP_ATTRIBUTE,
+  REGION_FLAG,
+  VFIO_NOIOMMU_IOMMU,
+  getMmapCookie,
+  getRegionInfo,
+  groupDeviceFd,
+  groupSetContainer,
+  setIommu,
+} from '../../vmm/sys/vfio.ts';
 import { decodeCapabilities, mmapAttributes } from '../../vmm/vfio/capabilities.ts';
 import { errnoOf, tell } from './report.ts';
 
@@ -23,8 +32,10 @@ groupSetContainer(port, groupFile, container);
 setIommu(port, container, VFIO_NOIOMMU_IOMMU);
 const device = groupDeviceFd(port, groupFile, DEVICE);
 
-const cookie = (region: number, attribute: number): { offset: bigint; size: bigint } => getMmapCookie(port, device, region, attribute);
-const map = (offset: bigint, length: bigint, flags = 1): bigint => port.mmap({ length, protection: 3, flags, fd: device, offset });
+const cookie = (region: number, attribute: number): { offset: bigint; size: bigint } =>
+  getMmapCookie(port, device, region, attribute);
+const map = (offset: bigint, length: bigint, flags = 1): bigint =>
+  port.mmap({ length, protection: 3, flags, fd: device, offset });
 /** The PrimeCell identification of what is mapped there: the part number, one byte a register. */
 function part(offset: bigint): number {
   const words = new Uint32Array(port.view(map(offset, PAGE), Number(PAGE)));
@@ -39,9 +50,27 @@ tell('legacy offset', part(info.offset));
 tell('default', part(cookie(0, MMAP_ATTRIBUTE.default).offset));
 tell('device', part(strict.offset));
 tell('asking twice gives the same offset', cookie(0, MMAP_ATTRIBUTE.device).offset === strict.offset);
-tell('wc', errnoOf(() => cookie(0, MMAP_ATTRIBUTE.wc)));
-tell('cacheable', errnoOf(() => cookie(0, MMAP_ATTRIBUTE.cacheable)));
-tell('unknown region', errnoOf(() => cookie(1, MMAP_ATTRIBUTE.device)));
-tell('over the end', errnoOf(() => map(strict.offset, 2n * PAGE)));
-tell("nobody's offset", errnoOf(() => map(1n << 40n, PAGE)));
-tell('private', errnoOf(() => map(strict.offset, PAGE, 2)));
+tell(
+  'wc',
+  errnoOf(() => cookie(0, MMAP_ATTRIBUTE.wc)),
+);
+tell(
+  'cacheable',
+  errnoOf(() => cookie(0, MMAP_ATTRIBUTE.cacheable)),
+);
+tell(
+  'unknown region',
+  errnoOf(() => cookie(1, MMAP_ATTRIBUTE.device)),
+);
+tell(
+  'over the end',
+  errnoOf(() => map(strict.offset, 2n * PAGE)),
+);
+tell(
+  "nobody's offset",
+  errnoOf(() => map(1n << 40n, PAGE)),
+);
+tell(
+  'private',
+  errnoOf(() => map(strict.offset, PAGE, 2)),
+);

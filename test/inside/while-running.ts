@@ -13,7 +13,8 @@ const cli = fileURLToPath(new URL('../../tool/cli/cli.js', import.meta.url));
 
 const running = spawn(process.execPath, [cli, 'run', '-d', device, '--timeout', '600', guest], { stdio: 'ignore' });
 const ended = once(running, 'exit');
-while (!readdirSync('/sys/kernel/debug/kvm').some((name) => /^\d+-\d+$/.test(name)) && running.exitCode === null) await setImmediate();
+while (!readdirSync('/sys/kernel/debug/kvm').some((name) => /^\d+-\d+$/.test(name)) && running.exitCode === null)
+  await setImmediate();
 for (const args of JSON.parse(commands) as readonly (readonly string[])[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8' });
   process.stdout.write(`${JSON.stringify({ name: args.join(' '), found: { code: status, stdout, stderr } })}\n`);

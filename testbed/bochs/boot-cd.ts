@@ -27,12 +27,27 @@ export async function ensureBootCd({ kernel, initramfs, append }: BootCd, signal
     for (const file of loader) await copyFile(file, join(boot, file.slice(file.lastIndexOf('/') + 1)));
     await copyFile(kernel, join(root, 'kernel'));
     await copyFile(initramfs, join(root, 'initrd'));
-    await writeFile(join(boot, 'isolinux.cfg'), `DEFAULT linux\nPROMPT 0\nTIMEOUT 0\nLABEL linux\nKERNEL /kernel\nAPPEND initrd=/initrd ${append}\n`);
-    const isolinux = ['-b', 'isolinux/isolinux.bin', '-c', 'isolinux/boot.cat', '-no-emul-boot', '-boot-load-size', '4', '-boot-info-table'];
+    await writeFile(
+      join(boot, 'isolinux.cfg'),
+      `DEFAULT linux\nPROMPT 0\nTIMEOUT 0\nLABEL linux\nKERNEL /kernel\nAPPEND initrd=/initrd ${append}\n`,
+    );
+    const isolinux = [
+      '-b',
+      'isolinux/isolinux.bin',
+      '-c',
+      'isolinux/boot.cat',
+      '-no-emul-boot',
+      '-boot-load-size',
+      '4',
+      '-boot-info-table',
+    ];
     await publish(image, (temporary) =>
       runProgram('xorriso', ['-as', 'mkisofs', '-quiet', '-o', temporary, ...isolinux, root], {
         signal,
-        failure: (tail, cause) => new WcvmmError('E_TESTBED', `xorriso could not make the boot CD; testbed/setup installs it.\n${tail}`, { cause }),
+        failure: (tail, cause) =>
+          new WcvmmError('E_TESTBED', `xorriso could not make the boot CD; testbed/setup installs it.\n${tail}`, {
+            cause,
+          }),
       }),
     );
     await sweepCache(folder, 6);

@@ -1,5 +1,11 @@
 /** Files of a session, in the folder that Bochs runs in. A kept state names them too, so that any session can go on from it. */
-export const sessionFiles = { cd: 'boot.iso', disk: 'usr.ext4', order: 'order.img', console: 'console.log', log: 'bochs.log' } as const;
+export const sessionFiles = {
+  cd: 'boot.iso',
+  disk: 'usr.ext4',
+  order: 'order.img',
+  console: 'console.log',
+  log: 'bochs.log',
+} as const;
 
 export interface BochsOptions {
   /** One of `bochs --help cpu`. */

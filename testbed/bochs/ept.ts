@@ -44,7 +44,8 @@ function register(text: string, name: string): bigint | null {
  */
 export function parseEptWalk(text: string): Omit<EptLeaf, 'gpa'> | null {
   const last = text.split('\n').findLast((line) => /^\s*EPT +P/.test(line)) ?? '';
-  const [, table = '', entry, ignorePat, memoryType] = /EPT +(PTE|PDE|PDPE): 0x([0-9a-f]{1,16})\s.*\b(IGNORE_PAT|ignore_pat) +(UC|WC|WT|WP|WB)\b/.exec(last) ?? [];
+  const [, table = '', entry, ignorePat, memoryType] =
+    /EPT +(PTE|PDE|PDPE): 0x([0-9a-f]{1,16})\s.*\b(IGNORE_PAT|ignore_pat) +(UC|WC|WT|WP|WB)\b/.exec(last) ?? [];
   const leafLevel = level[table];
   if (leafLevel === undefined || entry === undefined || memoryType === undefined) return null;
   return { entry: BigInt(`0x${entry}`), level: leafLevel, memoryType, ignorePat: ignorePat === 'IGNORE_PAT' };

@@ -16,7 +16,8 @@ export async function packOrder(share: string, command: Command): Promise<Uint8A
     file('command', await readFile(join(share, 'command'))),
     { kind: 'directory', path: 'work', mode: 0o755 },
   ];
-  for (const name of await readdir(join(share, 'work'))) entries.push(file(`work/${name}`, await readFile(join(share, 'work', name))));
+  for (const name of await readdir(join(share, 'work')))
+    entries.push(file(`work/${name}`, await readFile(join(share, 'work', name))));
   if (command.interactive) entries.push(file('interactive', ''));
   const ready = orderForReady(command);
   if (ready !== null) entries.push(file('wcvmm', ready));

@@ -38,7 +38,11 @@ export function runBochs({ args, folder, saver, listeners, drive }: BochsRun): B
   const program = 'bochs-bin';
   const [command, ...prefix] = confined(program, 'none');
   const input = openInput(folder);
-  const child = spawn(command, [...prefix, '-q', ...args], { cwd: folder, stdio: [input, 'pipe', 'pipe'], env: { ...process.env, LD_PRELOAD: saver } });
+  const child = spawn(command, [...prefix, '-q', ...args], {
+    cwd: folder,
+    stdio: [input, 'pipe', 'pipe'],
+    env: { ...process.env, LD_PRELOAD: saver },
+  });
   const files: Uint8Array[] = [];
   const left: Ended = { control: '', console: '', complaints: '' };
   let said = '';
@@ -60,10 +64,12 @@ export function runBochs({ args, folder, saver, listeners, drive }: BochsRun): B
   child.stdout?.on('data', (chunk: Buffer) => frames.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => (left.complaints += chunk.toString('latin1')));
   const closed = once(child, 'close');
-  void closed.catch(() => {}).finally(() => {
-    debug.end();
-    closeSync(input);
-  });
+  void closed
+    .catch(() => {})
+    .finally(() => {
+      debug.end();
+      closeSync(input);
+    });
   const driven = drive(debug);
   const finish = async (): Promise<BochsEnded> => {
     await closed.catch((cause: unknown) => {

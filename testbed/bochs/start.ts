@@ -36,24 +36,48 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
   const { files, command, options, signal, listeners } = boot;
   const folder = join(files.share, 'bochs');
   await mkdir(folder);
-  const saver = await compileC({ compiler: 'gcc', source: join(sources, 'save-state.c'), flags: ['-shared', '-fPIC'], signal });
+  const saver = await compileC({
+    compiler: 'gcc',
+    source: join(sources, 'save-state.c'),
+    flags: ['-shared', '-fPIC'],
+    signal,
+  });
   const cd = await ensureBootCd({ kernel: files.kernel, initramfs: files.initramfs, append: machine.append }, signal);
   await symlink(cd, join(folder, sessionFiles.cd));
   await symlink(files.disk, join(folder, sessionFiles.disk));
   const order = await packOrder(files.share, command);
-  const serial: SerialPort = command.interactive ? { kind: 'terminal', path: readlinkSync('/proc/self/fd/0') } : { kind: 'file' };
+  const serial: SerialPort = command.interactive
+    ? { kind: 'terminal', path: readlinkSync('/proc/self/fd/0') }
+    : { kind: 'file' };
   const bochsOptions = { cpu: options.cpu ?? machine.cpu, memory: options.memory };
   // Every file of the cache has its content in its name.
-  const kept = stateFolder(machine.version, configuration({ ...bochsOptions, serial: { kind: 'file' } }), cd, files.disk, `${order.length}`, await readFile(saver));
+  const kept = stateFolder(
+    machine.version,
+    configuration({ ...bochsOptions, serial: { kind: 'file' } }),
+    cd,
+    files.disk,
+    `${order.length}`,
+    await readFile(saver),
+  );
 
   let current: BochsProcess | null = null;
   let killed = false;
-  const run = (args: readonly string[], drive: (debug: BochsDebugger) => Promise<void>, onControl?: () => void): Promise<BochsEnded> => {
+  const run = (
+    args: readonly string[],
+    drive: (debug: BochsDebugger) => Promise<void>,
+    onControl?: () => void,
+  ): Promise<BochsEnded> => {
     const control = (text: string): void => {
       onControl?.();
       listeners.control(text);
     };
-    current = runBochs({ args: [...machine.args, ...args, ...(options.extra ?? [])], folder, saver, listeners: { ...listeners, control }, drive });
+    current = runBochs({
+      args: [...machine.args, ...args, ...(options.extra ?? [])],
+      folder,
+      saver,
+      listeners: { ...listeners, control },
+      drive,
+    });
     // Told to end while there was nothing to kill yet.
     if (killed) current.kill();
     return current.ended;
@@ -131,6 +155,7 @@ async function unpackFiles(share: string, archive: Uint8Array): Promise<void> {
   await rm(work, { recursive: true });
   await mkdir(work);
   await runProgram('tar', ['-x', '-f', path, '-C', work, '--no-same-owner'], {
-    failure: (tail, cause) => new WcvmmError('E_TESTBED', `The files that the command wrote could not be brought back.\n${tail}`, { cause }),
+    failure: (tail, cause) =>
+      new WcvmmError('E_TESTBED', `The files that the command wrote could not be brought back.\n${tail}`, { cause }),
   });
 }

@@ -40,11 +40,19 @@ async function configure(build: Build): Promise<void> {
   await make(order(build), [`KCONFIG_ALLCONFIG=${fragmentCopy}`, 'allnoconfig']);
   const unmet = unmetOptions(text, await readFile(dotConfig, 'utf8'));
   if (unmet.length > 0)
-    throw new WcvmmError('E_KERNEL_BUILD', `This Linux source does not give what ${build.target.config} asks for: ${unmet.join(', ')}. Name their dependencies in that file too.`);
+    throw new WcvmmError(
+      'E_KERNEL_BUILD',
+      `This Linux source does not give what ${build.target.config} asks for: ${unmet.join(', ')}. Name their dependencies in that file too.`,
+    );
 }
 
 function order({ tree, target: { arch, crossCompile }, signal }: Build): Make {
   // The same source gives the same image, whoever builds it and when.
-  const env = { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'wcvmm', KBUILD_BUILD_HOST: 'testbed', KBUILD_BUILD_VERSION: '1' };
+  const env = {
+    KBUILD_BUILD_TIMESTAMP: '@0',
+    KBUILD_BUILD_USER: 'wcvmm',
+    KBUILD_BUILD_HOST: 'testbed',
+    KBUILD_BUILD_VERSION: '1',
+  };
   return { tree, arch, crossCompile, env, signal };
 }

@@ -29,7 +29,9 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   const { target, variant } = request;
   const config = variantConfig(variant, target);
   const fragments = config === null ? [target.config] : [target.config, config];
-  const fragment = (await Promise.all(fragments.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join('\n');
+  const fragment = (await Promise.all(fragments.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join(
+    '\n',
+  );
   const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
   const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
@@ -63,10 +65,14 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
       // tree never has to go back.
       const order = config === null ? kernelVariants(target) : [variant];
       let image = '';
-      for (const kind of order.slice(0, order.indexOf(variant) + 1)) image = await make(kind, await patchesOf(kind, target));
+      for (const kind of order.slice(0, order.indexOf(variant) + 1))
+        image = await make(kind, await patchesOf(kind, target));
       return image;
     },
-    { signal: request.signal, onWait: () => request.progress.phase('waiting for another wcvmm that is building a kernel') },
+    {
+      signal: request.signal,
+      onWait: () => request.progress.phase('waiting for another wcvmm that is building a kernel'),
+    },
   );
 }
 
@@ -88,6 +94,7 @@ export function toolchain(target: KernelTarget): string {
   const compiler = `${target.crossCompile}gcc`;
   const { stdout } = spawnSync(compiler, ['--version'], { encoding: 'utf8' });
   const version = stdout?.split('\n')[0];
-  if (version === undefined || version === '') throw new WcvmmError('E_SETUP', `${compiler} is not installed; testbed/setup installs it.`);
+  if (version === undefined || version === '')
+    throw new WcvmmError('E_SETUP', `${compiler} is not installed; testbed/setup installs it.`);
   return version;
 }

@@ -11,7 +11,11 @@ export interface Make {
 }
 
 /** Runs make in a kernel tree. Throws E_KERNEL_BUILD with the compiler's errors, E_INTERRUPTED. */
-export async function make({ tree, arch, crossCompile, env, signal }: Make, targets: readonly string[], onLine: (line: string) => void = () => {}): Promise<void> {
+export async function make(
+  { tree, arch, crossCompile, env, signal }: Make,
+  targets: readonly string[],
+  onLine: (line: string) => void = () => {},
+): Promise<void> {
   const errors: string[] = [];
   await runProgram('nice', ['make', '-C', tree, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, ...targets], {
     signal,
@@ -21,7 +25,12 @@ export async function make({ tree, arch, crossCompile, env, signal }: Make, targ
       if (/\berror\b|undefined reference/i.test(line) && errors.length < 20) errors.push(line);
       onLine(line);
     },
-    failure: (tail, cause) => new WcvmmError('E_KERNEL_BUILD', `The kernel could not be built.\n${errors.length > 0 ? errors.join('\n') : tail}`, { cause }),
+    failure: (tail, cause) =>
+      new WcvmmError(
+        'E_KERNEL_BUILD',
+        `The kernel could not be built.\n${errors.length > 0 ? errors.join('\n') : tail}`,
+        { cause },
+      ),
   });
 }
 

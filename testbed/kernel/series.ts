@@ -17,7 +17,11 @@ export async function readSeries(): Promise<Patch[]> {
     const names = parseSeries(await readFile(join(patchesFolder, 'series'), 'utf8'));
     return await Promise.all(names.map(readPatch));
   } catch (cause) {
-    throw new WcvmmError('E_KERNEL_SOURCE', 'The patch series in kernel-patches/ could not be read; restore it from the project, or use the stock kernel.', { cause });
+    throw new WcvmmError(
+      'E_KERNEL_SOURCE',
+      'The patch series in kernel-patches/ could not be read; restore it from the project, or use the stock kernel.',
+      { cause },
+    );
   }
 }
 
@@ -34,7 +38,11 @@ export async function patchesOf(variant: KernelVariant, target: KernelTarget): P
     case 'cacheable':
     case 'old-zap': {
       const name = target.testPatches[variant];
-      if (name === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`);
+      if (name === undefined)
+        throw new WcvmmError(
+          'E_USAGE',
+          `There is no ${variant} kernel for ${target.arch}: no patch in kernel-patches/test-only makes one.`,
+        );
       return [...(await readSeries()), await readPatch(name)];
     }
     case 'patched':
@@ -59,7 +67,11 @@ export function variantConfig(variant: KernelVariant, target: KernelTarget): str
     case '16k':
     case '64k': {
       const config = target.variantConfigs[variant];
-      if (config === undefined) throw new WcvmmError('E_USAGE', `There is no ${variant} kernel for ${target.arch}; it is for: ${Object.keys(target.variantConfigs).join(', ')}.`);
+      if (config === undefined)
+        throw new WcvmmError(
+          'E_USAGE',
+          `There is no ${variant} kernel for ${target.arch}; it is for: ${Object.keys(target.variantConfigs).join(', ')}.`,
+        );
       return config;
     }
   }

@@ -12,8 +12,7 @@ import type { Progress } from '../../common/progress.ts';
 
 /** Where an unpatched Linux tree comes from. The same `identity` means the same files. */
 export type KernelSource =
-  | { kind: 'archive'; identity: string; path: string }
-  | { kind: 'folder'; identity: string; path: string };
+  { kind: 'archive'; identity: string; path: string } | { kind: 'folder'; identity: string; path: string };
 
 /** Debian's package of the kernel that the series is made for, and the suite that has it. */
 const sourcePackage = 'linux-source-7.3';
@@ -31,17 +30,28 @@ const folder = (): string => join(cacheRoot(), 'linux-source');
 export async function sourceAtHand(given: string | undefined): Promise<KernelSource | null> {
   if (given !== undefined) return givenSource(resolve(given));
   const names = await readdir(folder()).catch(() => []);
-  const found = names.filter((name) => /^[^.].*\.tar\.xz$/.test(name)).sort().at(-1);
+  const found = names
+    .filter((name) => /^[^.].*\.tar\.xz$/.test(name))
+    .sort()
+    .at(-1);
   return found === undefined ? null : { kind: 'archive', identity: found, path: join(folder(), found) };
 }
 
 async function givenSource(path: string): Promise<KernelSource> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw new WcvmmError('E_KERNEL_SOURCE', `The Linux source ${path} cannot be read; give a source tree or a tarball of one.`, { cause });
+    throw new WcvmmError(
+      'E_KERNEL_SOURCE',
+      `The Linux source ${path} cannot be read; give a source tree or a tarball of one.`,
+      { cause },
+    );
   });
   if (!found.isDirectory()) return { kind: 'archive', identity: `sha256 ${await sha256OfFile(path)}`, path };
   const makefile = await readFile(join(path, 'Makefile'), 'utf8').catch(() => '');
-  if (!/^PATCHLEVEL = \d/m.test(makefile)) throw new WcvmmError('E_KERNEL_SOURCE', `${path} is no Linux source tree: it has no Makefile with a kernel version.`);
+  if (!/^PATCHLEVEL = \d/m.test(makefile))
+    throw new WcvmmError(
+      'E_KERNEL_SOURCE',
+      `${path} is no Linux source tree: it has no Makefile with a kernel version.`,
+    );
   return { kind: 'folder', identity: await fingerprint(path), path };
 }
 
@@ -52,16 +62,31 @@ export async function fetchSource(progress: Progress, signal: AbortSignal): Prom
   try {
     await runProgram(join(projectRoot, 'testbed/apt'), ['download', sourceSuite, 'all', scratch, sourcePackage], {
       signal,
-      failure: (tail, cause) => new WcvmmError('E_KERNEL_SOURCE', `Debian's ${sourcePackage} could not be fetched; --linux-source takes a tree or tarball instead.\n${tail}`, { cause }),
+      failure: (tail, cause) =>
+        new WcvmmError(
+          'E_KERNEL_SOURCE',
+          `Debian's ${sourcePackage} could not be fetched; --linux-source takes a tree or tarball instead.\n${tail}`,
+          { cause },
+        ),
     });
     const archive = (await readdir(scratch)).find((name) => name.endsWith('.deb'));
-    if (archive === undefined) throw new WcvmmError('E_KERNEL_SOURCE', `apt fetched no ${sourcePackage}; --linux-source takes a tree or tarball instead.`);
+    if (archive === undefined)
+      throw new WcvmmError(
+        'E_KERNEL_SOURCE',
+        `apt fetched no ${sourcePackage}; --linux-source takes a tree or tarball instead.`,
+      );
     await mkdir(join(scratch, 'out'));
-    await runProgram('dpkg-deb', ['-x', join(scratch, archive), join(scratch, 'out')], { signal, failure: unpackFailure(archive) });
+    await runProgram('dpkg-deb', ['-x', join(scratch, archive), join(scratch, 'out')], {
+      signal,
+      failure: unpackFailure(archive),
+    });
     const identity = `${archive.replace(/_all\.deb$/, '')}.tar.xz`;
     const path = await publish(join(folder(), identity), async (temporary) => {
       // Copied, not renamed: the scratch folder may be on another file system.
-      await runProgram('cp', [join(scratch, 'out/usr/src', `${sourcePackage}.tar.xz`), temporary], { signal, failure: unpackFailure(archive) });
+      await runProgram('cp', [join(scratch, 'out/usr/src', `${sourcePackage}.tar.xz`), temporary], {
+        signal,
+        failure: unpackFailure(archive),
+      });
     });
     return { kind: 'archive', identity, path };
   } finally {
@@ -70,7 +95,13 @@ export async function fetchSource(progress: Progress, signal: AbortSignal): Prom
 }
 
 /** Makes `into` an unpatched, clean tree of `source`. */
-export async function unpack(source: KernelSource, into: string, extent: Extent, progress: Progress, signal: AbortSignal): Promise<void> {
+export async function unpack(
+  source: KernelSource,
+  into: string,
+  extent: Extent,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   progress.phase('unpacking the Linux source');
   await mkdir(into);
   const failure = unpackFailure(source.path);
@@ -85,7 +116,8 @@ export async function unpack(source: KernelSource, into: string, extent: Extent,
 }
 
 function unpackFailure(what: string): (tail: string, cause: unknown) => WcvmmError {
-  return (tail, cause) => new WcvmmError('E_KERNEL_SOURCE', `${what} could not be unpacked into a Linux source tree.\n${tail}`, { cause });
+  return (tail, cause) =>
+    new WcvmmError('E_KERNEL_SOURCE', `${what} could not be unpacked into a Linux source tree.\n${tail}`, { cause });
 }
 
 async function sha256OfFile(path: string): Promise<string> {

@@ -35,7 +35,12 @@ export class KernelTree {
   }
 
   /** Makes the tree `source` with exactly `patches`, from whatever it is now. */
-  async bringTo(source: KernelSource, patches: readonly Patch[], progress: Progress, signal: AbortSignal): Promise<void> {
+  async bringTo(
+    source: KernelSource,
+    patches: readonly Patch[],
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<void> {
     const applied = await this.#appliedTo(source);
     if (applied === null) await this.#startOver(source, progress, signal);
     const now = applied ?? [];
@@ -84,9 +89,22 @@ export class KernelTree {
     const file = join(dirname(this.path), 'current.patch');
     await writeFile(file, patch.text);
     // No fuzz: a patch that fits only nearly may land in the wrong place and still compile.
-    const args = ['-p1', '--batch', '--fuzz=0', '--no-backup-if-mismatch', '--reject-file=-', direction, '--input', file];
+    const args = [
+      '-p1',
+      '--batch',
+      '--fuzz=0',
+      '--no-backup-if-mismatch',
+      '--reject-file=-',
+      direction,
+      '--input',
+      file,
+    ];
     const failure = (tail: string, cause: unknown): WcvmmError =>
-      new WcvmmError('E_KERNEL_SOURCE', `${patch.name} does not apply to this Linux source; the series is made for Linux 7.3.\n${tail}`, { cause });
+      new WcvmmError(
+        'E_KERNEL_SOURCE',
+        `${patch.name} does not apply to this Linux source; the series is made for Linux 7.3.\n${tail}`,
+        { cause },
+      );
     await runProgram('patch', ['--dry-run', ...args], { signal, cwd: this.path, failure });
     await runProgram('patch', args, { signal, cwd: this.path, failure });
   }

@@ -3,7 +3,12 @@ import { askVersion, emulatorVersion } from '../emulator.ts';
 import type { EmulatorProgram, Machine } from './machine.ts';
 import { x86Kernel, x86Userland } from './x86.ts';
 
-const emulator: EmulatorProgram = { name: 'bochs', program: 'bochs-bin', versionArguments: ['--help'], version: /Emulator (\d[\w.]*)/ };
+const emulator: EmulatorProgram = {
+  name: 'bochs',
+  program: 'bochs-bin',
+  versionArguments: ['--help'],
+  version: /Emulator (\d[\w.]*)/,
+};
 
 /**
  * An x86 instance with Intel's nested paging (VMX, EPT), emulated by Bochs: QEMU's TCG has no VMX. Bochs has neither an

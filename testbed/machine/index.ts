@@ -12,23 +12,45 @@ export const architectures: readonly string[] = machines.map((machine) => machin
 export const kernelArchitectures: readonly string[] = [...new Set(machines.map((machine) => machine.kernel.arch))];
 
 /** Every variant that some architecture has. */
-export const allVariants: readonly KernelVariant[] = ['stock', 'patched', 'wrong-type', 'cacheable', 'old-zap', 'debug', 'debug-stock', '16k', '64k'];
+export const allVariants: readonly KernelVariant[] = [
+  'stock',
+  'patched',
+  'wrong-type',
+  'cacheable',
+  'old-zap',
+  'debug',
+  'debug-stock',
+  '16k',
+  '64k',
+];
 
 /** The variants that are configured alike, each built from the one before by as little as possible. */
 export function kernelVariants(target: KernelTarget): readonly KernelVariant[] {
-  return ['stock', 'patched', ...(['wrong-type', 'cacheable', 'old-zap'] as const).filter((variant) => target.testPatches[variant] !== undefined)];
+  return [
+    'stock',
+    'patched',
+    ...(['wrong-type', 'cacheable', 'old-zap'] as const).filter((variant) => target.testPatches[variant] !== undefined),
+  ];
 }
 
 /** The machine of an architecture. Throws E_USAGE for one that has no testbed. */
 export function machineOf(arch: string): Machine {
   const found = machines.find((machine) => machine.arch === arch);
-  if (found === undefined) throw new WcvmmError('E_USAGE', `There is no testbed for "${arch}"; there is one for: ${architectures.join(', ')}.`);
+  if (found === undefined)
+    throw new WcvmmError(
+      'E_USAGE',
+      `There is no testbed for "${arch}"; there is one for: ${architectures.join(', ')}.`,
+    );
   return found;
 }
 
 /** The kernel of one of `kernelArchitectures`. Throws E_USAGE for another. */
 export function kernelOf(arch: string): KernelTarget {
   const found = machines.find((machine) => machine.kernel.arch === arch);
-  if (found === undefined) throw new WcvmmError('E_USAGE', `There is no kernel for "${arch}"; there is one for: ${kernelArchitectures.join(', ')}.`);
+  if (found === undefined)
+    throw new WcvmmError(
+      'E_USAGE',
+      `There is no kernel for "${arch}"; there is one for: ${kernelArchitectures.join(', ')}.`,
+    );
   return found.kernel;
 }

@@ -14,7 +14,12 @@ export const arm64: Machine = {
     crossCompile: 'aarch64-linux-gnu-',
     config: 'configs/arm64.config',
     testPatches: { cacheable: 'test-only/vfio-pci-cacheable.patch', 'old-zap': 'test-only/vfio-pci-old-zap.patch' },
-    variantConfigs: { debug: 'configs/debug.config', 'debug-stock': 'configs/debug.config', '16k': 'configs/16k.config', '64k': 'configs/64k.config' },
+    variantConfigs: {
+      debug: 'configs/debug.config',
+      'debug-stock': 'configs/debug.config',
+      '16k': 'configs/16k.config',
+      '64k': 'configs/64k.config',
+    },
     target: 'Image',
     image: 'arch/arm64/boot/Image',
     steps: 1620,

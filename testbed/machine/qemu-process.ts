@@ -8,10 +8,22 @@ import type { Channels } from './qemu.ts';
 export const channels = { stdout: 3, stderr: 4, control: 5, console: 6 } satisfies Channels;
 
 /** Starts QEMU. `interactive` gives it this terminal instead of the console channel. */
-export function startQemu(program: string, args: readonly string[], interactive: boolean, listeners: Listeners): Emulator {
+export function startQemu(
+  program: string,
+  args: readonly string[],
+  interactive: boolean,
+  listeners: Listeners,
+): Emulator {
   const [command, ...prefix] = confined(program, 'best-effort');
   const child = spawn(command, [...prefix, ...args], {
-    stdio: [...(interactive ? (['inherit', 'inherit'] as const) : (['ignore', 'ignore'] as const)), 'pipe', 'pipe', 'pipe', 'pipe', interactive ? 'ignore' : 'pipe'],
+    stdio: [
+      ...(interactive ? (['inherit', 'inherit'] as const) : (['ignore', 'ignore'] as const)),
+      'pipe',
+      'pipe',
+      'pipe',
+      'pipe',
+      interactive ? 'ignore' : 'pipe',
+    ],
   });
   const left: Ended = { control: '', console: '', complaints: '' };
   const onData = (fd: number, take: (chunk: Buffer) => void): void => {

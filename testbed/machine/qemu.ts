@@ -10,8 +10,16 @@ export interface Channels {
 }
 
 /** What is alike in all machines that QEMU emulates. */
-export function qemuMachine(program: string, emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[]): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'defaultTimeout' | 'emulator' | 'start'> {
-  const emulator: EmulatorProgram = { name: 'qemu', program, versionArguments: ['--version'], version: /version (\d[\w.]*)/ };
+export function qemuMachine(
+  program: string,
+  emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[],
+): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'defaultTimeout' | 'emulator' | 'start'> {
+  const emulator: EmulatorProgram = {
+    name: 'qemu',
+    program,
+    versionArguments: ['--version'],
+    version: /version (\d[\w.]*)/,
+  };
   return {
     init: 'init-qemu',
     helpers: [],
@@ -29,11 +37,21 @@ export function qemuMachine(program: string, emulatorArguments: (files: BootFile
 type VirtioBus = 'device' | 'pci';
 
 /** No device but those asked for, no window, no monitor, no network; a panic ends the emulator. */
-export const quiet: readonly string[] = ['-nodefaults', '-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot'];
+export const quiet: readonly string[] = [
+  '-nodefaults',
+  '-display',
+  'none',
+  '-monitor',
+  'none',
+  '-nic',
+  'none',
+  '-no-reboot',
+];
 
 /** The console, and a port for each stream of the session. */
 export function channelArguments(bus: VirtioBus, channels: Channels): string[] {
-  const console = channels.console === null ? 'stdio,id=console,signal=off' : `socket,id=console,fd=${channels.console}`;
+  const console =
+    channels.console === null ? 'stdio,id=console,signal=off' : `socket,id=console,fd=${channels.console}`;
   const ports = (['stdout', 'stderr', 'control'] as const).flatMap((name) => [
     ['-chardev', `socket,id=${name},fd=${channels[name]}`],
     ['-device', `virtserialport,chardev=${name},name=${name}`],
@@ -44,7 +62,12 @@ export function channelArguments(bus: VirtioBus, channels: Channels): string[] {
 /** The disk with Node, and the session's folder. */
 export function virtioDevices(bus: VirtioBus, files: BootFiles): string[] {
   return [
-    ['-drive', `file=${escaped(files.disk)},format=raw,if=none,id=base,readonly=on`, '-device', `virtio-blk-${bus},drive=base`],
+    [
+      '-drive',
+      `file=${escaped(files.disk)},format=raw,if=none,id=base,readonly=on`,
+      '-device',
+      `virtio-blk-${bus},drive=base`,
+    ],
     ['-fsdev', `local,id=session,path=${escaped(files.share)},security_model=none`],
     ['-device', `virtio-9p-${bus},fsdev=session,mount_tag=session`],
   ].flat();

@@ -19,12 +19,17 @@ export const insideCli = `${insideRoot}/dist/tool/cli/cli.js`;
 const hostOnly = new Set(['execa']);
 
 const manifest = v.object({ dependencies: v.optional(v.record(v.string(), v.string()), {}) });
-const lockFile = v.object({ packages: v.record(v.string(), v.object({ version: v.optional(v.string()), integrity: v.optional(v.string()) })) });
+const lockFile = v.object({
+  packages: v.record(v.string(), v.object({ version: v.optional(v.string()), integrity: v.optional(v.string()) })),
+});
 
 /** The part of the root file system that changes with the project: its compiled code and what that needs. */
 export async function appEntries(machine: Machine, progress: Progress, signal: AbortSignal): Promise<CpioEntry[]> {
   if (!(await exists(join(projectRoot, 'dist/tool/cli/cli.js'))))
-    throw new WcvmmError('E_TESTBED', 'The project is not compiled: there is no dist/tool/cli/cli.js. Run `npm run build` and try again.');
+    throw new WcvmmError(
+      'E_TESTBED',
+      'The project is not compiled: there is no dist/tool/cli/cli.js. Run `npm run build` and try again.',
+    );
   const files = new Map<string, Uint8Array>();
   const add = async (folder: string, inside: string, wanted: (name: string) => boolean): Promise<void> => {
     const found = await readdir(folder, { recursive: true, withFileTypes: true });
@@ -37,7 +42,11 @@ export async function appEntries(machine: Machine, progress: Progress, signal: A
   await add(join(projectRoot, 'dist'), 'dist', isCode);
   for (const name of await neededPackages()) await add(await packageFolder(name), join('node_modules', name), isCode);
   const koffi = machine.userland.koffi;
-  await add(await koffiFolder(machine, progress, signal), join('node_modules', koffi), (name) => isCode(name) || name.endsWith('.node'));
+  await add(
+    await koffiFolder(machine, progress, signal),
+    join('node_modules', koffi),
+    (name) => isCode(name) || name.endsWith('.node'),
+  );
   files.set('package.json', await readFile(join(projectRoot, 'package.json')));
   files.set(machine.userland.guestImage, await guestImage(machine));
   return withFolders(insideRoot.slice(1), files);
@@ -66,7 +75,11 @@ async function packageFolder(name: string): Promise<string> {
   for (let folder = projectRoot; ; folder = dirname(folder)) {
     const candidate = join(folder, 'node_modules', name);
     if (await exists(join(candidate, 'package.json'))) return candidate;
-    if (folder === dirname(folder)) throw new WcvmmError('E_TESTBED', `The npm package ${name}, which the instance needs, is not installed. Run \`npm install\` and try again.`);
+    if (folder === dirname(folder))
+      throw new WcvmmError(
+        'E_TESTBED',
+        `The npm package ${name}, which the instance needs, is not installed. Run \`npm install\` and try again.`,
+      );
   }
 }
 
@@ -96,7 +109,10 @@ async function koffiFolder(machine: Machine, progress: Progress, signal: AbortSi
   const { packages } = v.parse(lockFile, JSON.parse(await readFile(await lockPath(), 'utf8')));
   const locked = packages[`node_modules/${name}`];
   if (locked?.version === undefined || locked.integrity === undefined)
-    throw new WcvmmError('E_TESTBED', `package-lock.json does not hold ${name}, which the instance needs. Restore it from the project.`);
+    throw new WcvmmError(
+      'E_TESTBED',
+      `package-lock.json does not hold ${name}, which the instance needs. Restore it from the project.`,
+    );
   const { version, integrity } = locked;
   const folder = join(cacheRoot(), 'npm', `${name.replace('/', '-')}-${version}`);
   const inside = join(folder, 'package');
@@ -114,6 +130,8 @@ async function koffiFolder(machine: Machine, progress: Progress, signal: AbortSi
 async function guestImage(machine: Machine): Promise<Uint8Array> {
   const path = join(projectRoot, machine.userland.guestImage);
   return readFile(path).catch((cause: unknown) => {
-    throw new WcvmmError('E_TESTBED', `The bare guest ${path} is not built. Run \`npm run build\` and try again.`, { cause });
+    throw new WcvmmError('E_TESTBED', `The bare guest ${path} is not built. Run \`npm run build\` and try again.`, {
+      cause,
+    });
   });
 }

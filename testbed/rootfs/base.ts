@@ -52,19 +52,32 @@ export async function ensureBase(machine: Machine, progress: Progress, signal: A
 async function build(machine: Machine, scratch: string, into: string, signal: AbortSignal): Promise<void> {
   const { userland } = machine;
   const system = await unpackDebianPackages(machine, scratch, signal);
-  const node = await unpackNpmPackage(`${userland.node.package}@${userland.node.version}`, userland.node.integrity, join(scratch, 'node'), signal);
+  const node = await unpackNpmPackage(
+    `${userland.node.package}@${userland.node.version}`,
+    userland.node.integrity,
+    join(scratch, 'node'),
+    signal,
+  );
   const usr = join(scratch, 'usr');
   await mkdir(join(usr, 'bin'), { recursive: true });
   await mkdir(join(usr, 'lib'));
-  await runProgram(userland.strip, ['-o', join(usr, 'bin/node'), join(node, 'bin/node')], { signal, failure: failure(`${userland.strip} could not strip Node`) });
-  for (const name of userland.libraries.flatMap((library) => library.names)) await copyFile(await findFile(system, name), join(usr, 'lib', name));
+  await runProgram(userland.strip, ['-o', join(usr, 'bin/node'), join(node, 'bin/node')], {
+    signal,
+    failure: failure(`${userland.strip} could not strip Node`),
+  });
+  for (const name of userland.libraries.flatMap((library) => library.names))
+    await copyFile(await findFile(system, name), join(usr, 'lib', name));
   await mkdir(into);
   await copyFile(await findFile(system, 'bin/busybox'), join(into, 'busybox'));
   // -d fills the file system from a folder, so that nothing needs to be mounted and nobody needs to be root.
-  await runProgram('/sbin/mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', usr, join(into, 'usr.ext4'), diskSize], {
-    signal,
-    failure: failure('mke2fs could not make the disk'),
-  });
+  await runProgram(
+    '/sbin/mke2fs',
+    ['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', usr, join(into, 'usr.ext4'), diskSize],
+    {
+      signal,
+      failure: failure('mke2fs could not make the disk'),
+    },
+  );
 }
 
 /** Sparse: takes what Node and the libraries need, 110 MB. */
@@ -75,24 +88,49 @@ async function unpackDebianPackages(machine: Machine, scratch: string, signal: A
   const archives = join(scratch, 'debian');
   const system = join(scratch, 'system');
   await mkdir(archives);
-  await runProgram(join(projectRoot, 'testbed/apt'), ['download', 'release', machine.userland.debianArch, archives, ...packages], {
-    signal,
-    failure: failure(`the Debian packages ${packages.join(', ')} could not be fetched for ${machine.userland.debianArch}`),
-  });
+  await runProgram(
+    join(projectRoot, 'testbed/apt'),
+    ['download', 'release', machine.userland.debianArch, archives, ...packages],
+    {
+      signal,
+      failure: failure(
+        `the Debian packages ${packages.join(', ')} could not be fetched for ${machine.userland.debianArch}`,
+      ),
+    },
+  );
   for (const archive of await readdir(archives))
-    await runProgram('dpkg-deb', ['-x', join(archives, archive), system], { signal, failure: failure(`${archive} could not be unpacked`) });
+    await runProgram('dpkg-deb', ['-x', join(archives, archive), system], {
+      signal,
+      failure: failure(`${archive} could not be unpacked`),
+    });
   return system;
 }
 
 /** Fetches a package from the npm registry that this machine uses, checks it and unpacks it. Returns its folder. */
-export async function unpackNpmPackage(name: string, integrity: string, folder: string, signal: AbortSignal): Promise<string> {
+export async function unpackNpmPackage(
+  name: string,
+  integrity: string,
+  folder: string,
+  signal: AbortSignal,
+): Promise<string> {
   await mkdir(folder, { recursive: true });
-  await runProgram('npm', ['pack', '--silent', '--pack-destination', folder, name], { signal, cwd: folder, failure: failure(`the npm package ${name} could not be fetched`) });
+  await runProgram('npm', ['pack', '--silent', '--pack-destination', folder, name], {
+    signal,
+    cwd: folder,
+    failure: failure(`the npm package ${name} could not be fetched`),
+  });
   const archive = (await readdir(folder)).find((file) => file.endsWith('.tgz'));
   if (archive === undefined) throw failure(`npm fetched nothing for ${name}`)('', undefined);
-  const found = `sha512-${createHash('sha512').update(await readFile(join(folder, archive))).digest('base64')}`;
-  if (found !== integrity) throw failure(`the npm package ${name} is not what was expected: ${found}, not ${integrity}`)('', undefined);
-  await runProgram('tar', ['-xf', archive], { signal, cwd: folder, failure: failure(`the npm package ${name} could not be unpacked`) });
+  const found = `sha512-${createHash('sha512')
+    .update(await readFile(join(folder, archive)))
+    .digest('base64')}`;
+  if (found !== integrity)
+    throw failure(`the npm package ${name} is not what was expected: ${found}, not ${integrity}`)('', undefined);
+  await runProgram('tar', ['-xf', archive], {
+    signal,
+    cwd: folder,
+    failure: failure(`the npm package ${name} could not be unpacked`),
+  });
   return join(folder, 'package');
 }
 
@@ -105,5 +143,8 @@ async function findFile(root: string, name: string): Promise<string> {
 }
 
 function failure(what: string): (tail: string, cause: unknown) => WcvmmError {
-  return (tail, cause) => new WcvmmError('E_TESTBED', `The root file system could not be made: ${what}.${tail === '' ? '' : `\n${tail}`}`, { cause });
+  return (tail, cause) =>
+    new WcvmmError('E_TESTBED', `The root file system could not be made: ${what}.${tail === '' ? '' : `\n${tail}`}`, {
+      cause,
+    });
 }

@@ -23,7 +23,8 @@ export function* packCpio(entries: Iterable<CpioEntry>): Generator<Uint8Array> {
 }
 
 function* packEntry(entry: CpioEntry, inode: number): Generator<Uint8Array> {
-  const data = entry.kind === 'file' ? entry.data : entry.kind === 'symlink' ? Buffer.from(entry.target) : new Uint8Array();
+  const data =
+    entry.kind === 'file' ? entry.data : entry.kind === 'symlink' ? Buffer.from(entry.target) : new Uint8Array();
   const permissions = entry.kind === 'symlink' ? 0o777 : entry.mode;
   const device = entry.kind === 'character-device' ? entry : { major: 0, minor: 0 };
   yield header({
@@ -56,8 +57,23 @@ function header(of: Header): Uint8Array {
   const time = 0;
   const ownDevice = [0, 0];
   const checksum = 0;
-  const fields = [of.inode, of.mode, ...owner, of.links, time, of.size, ...ownDevice, of.major, of.minor, name.length, checksum];
-  const bytes = Buffer.concat([Buffer.from(`070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`), name]);
+  const fields = [
+    of.inode,
+    of.mode,
+    ...owner,
+    of.links,
+    time,
+    of.size,
+    ...ownDevice,
+    of.major,
+    of.minor,
+    name.length,
+    checksum,
+  ];
+  const bytes = Buffer.concat([
+    Buffer.from(`070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`),
+    name,
+  ]);
   return Buffer.concat([bytes, padding(bytes.length)]);
 }
 

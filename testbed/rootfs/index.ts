@@ -17,7 +17,11 @@ const mountPoints = ['bin', 'dev', 'proc', 'root', 'session', 'sys', 'tmp', 'usr
  * The instance's root file system: an initramfs with busybox, the first process and the project's code, and the
  * disk with Node. Both are in the cache, by content. Returns their paths.
  */
-export async function ensureRootfs(machine: Machine, progress: Progress, signal: AbortSignal): Promise<{ initramfs: string; disk: string }> {
+export async function ensureRootfs(
+  machine: Machine,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ initramfs: string; disk: string }> {
   const base = await ensureBase(machine, progress, signal);
   const entries: CpioEntry[] = [
     ...mountPoints.map((path): CpioEntry => ({ kind: 'directory', path, mode: path === 'tmp' ? 0o1777 : 0o755 })),

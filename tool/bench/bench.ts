@@ -43,31 +43,65 @@ export async function bench(port: Port, arch: GuestArchitecture, request: BenchR
     const platform = reportPlatform(port, facts, source.device);
     const hostMappings = chain.readHostMappings(port, [{ source, windows }]);
     const described = [
-      ...describe(chain.windowsPlatform(port, facts, ofControl.stage2, source, windows), { source, windows }, ofWindows),
+      ...describe(
+        chain.windowsPlatform(port, facts, ofControl.stage2, source, windows),
+        { source, windows },
+        ofWindows,
+      ),
       ...describe({ ...chain.controlPlatform(facts), mte: false }, control, ofControl),
     ];
-    const figures = [...ofWindows.figures, ...ofControl.figures.map((figure) => Object.assign({}, figure, { window: figure.window + windows.length }))];
+    const figures = [
+      ...ofWindows.figures,
+      ...ofControl.figures.map((figure) => Object.assign({}, figure, { window: figure.window + windows.length })),
+    ];
     return {
       schema: 'wcvmm.report/1',
       command: 'bench',
       arch: arch.name,
       platform,
-      device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind, bars: barsOf(source, windows) },
+      device: {
+        address: source.pci?.address ?? null,
+        id: source.pci?.id ?? null,
+        source: source.kind,
+        bars: barsOf(source, windows),
+      },
       windows: described.map(({ window }) => window),
       checks: [],
       limits: limitsOf(source.kind, ofWindows.stage2, hostMappings, chain.blindness(platform.emulator)),
-      bench: { meaningless: meaningless(platform.emulator, source.kind), runs: request.runs, figures: figures.map((figure) => Object.assign({}, figure, { effective: described[figure.window]?.effective(figure.stage1) ?? '' })) },
+      bench: {
+        meaningless: meaningless(platform.emulator, source.kind),
+        runs: request.runs,
+        figures: figures.map((figure) =>
+          Object.assign({}, figure, { effective: described[figure.window]?.effective(figure.stage1) ?? '' }),
+        ),
+      },
       summary: summarise([]),
     };
 
-    function describe(on: Parameters<typeof expectationOf>[1], open: Pick<ReturnType<typeof openWindows>, 'source' | 'windows'>, { stage2, exits }: Measured): readonly Described[] {
-      const common = { model: chain.model, source: open.source, platform: on, stage2, windowExits: exits, ticksPerSecond: facts.ticksPerSecond };
+    function describe(
+      on: Parameters<typeof expectationOf>[1],
+      open: Pick<ReturnType<typeof openWindows>, 'source' | 'windows'>,
+      { stage2, exits }: Measured,
+    ): readonly Described[] {
+      const common = {
+        model: chain.model,
+        source: open.source,
+        platform: on,
+        stage2,
+        windowExits: exits,
+        ticksPerSecond: facts.ticksPerSecond,
+      };
       return open.windows.map((window, index) => {
         const host = open.source === source && hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined;
         const reported = describeWindow(common, index, window, host);
         const expected = expectationOf(chain.model, on, open.source.kind, window);
-        const asPredicted = reported.stage2.programmed === null || reported.stage2.programmed === reported.stage2.predicted;
-        return { window: reported, effective: (name: string) => typeOf(chain.model.stage1Types, name, asPredicted ? expected.effective : undefined) };
+        const asPredicted =
+          reported.stage2.programmed === null || reported.stage2.programmed === reported.stage2.predicted;
+        return {
+          window: reported,
+          effective: (name: string) =>
+            typeOf(chain.model.stage1Types, name, asPredicted ? expected.effective : undefined),
+        };
       });
     }
   } finally {
@@ -81,12 +115,19 @@ interface Described {
   readonly effective: (stage1: string) => string;
 }
 
-function typeOf(types: readonly Stage1Type[], name: string, effective: ((stage1: Stage1Type) => string) | undefined): string {
+function typeOf(
+  types: readonly Stage1Type[],
+  name: string,
+  effective: ((stage1: Stage1Type) => string) | undefined,
+): string {
   const type = types.find((one) => one.name === name);
   return type === undefined || effective === undefined ? 'unknown' : effective(type);
 }
 
 function meaningless(emulator: string | null, source: string): string | null {
-  if (emulator !== null) return `measured in ${emulator}, which has no caches, buffers or buses: the figures show that the bench works, and nothing of any hardware`;
-  return source === 'memory' ? 'measured on ordinary memory in the place of a BAR: the figures say nothing of a device' : null;
+  if (emulator !== null)
+    return `measured in ${emulator}, which has no caches, buffers or buses: the figures show that the bench works, and nothing of any hardware`;
+  return source === 'memory'
+    ? 'measured on ordinary memory in the place of a BAR: the figures say nothing of a device'
+    : null;
 }

@@ -44,9 +44,16 @@ export interface Measured {
 
 export async function measure(doing: Measurer, windows: readonly OpenWindow[], what: string): Promise<Measured> {
   const { request, stage1Types, facts } = doing;
-  const each = windows.flatMap((_, window) => stage1Types.flatMap((type, stage1) => POINTS.map((point) => ({ window, stage1, type, point }))));
+  const each = windows.flatMap((_, window) =>
+    stage1Types.flatMap((type, stage1) => POINTS.map((point) => ({ window, stage1, type, point }))),
+  );
   request.onPhase?.(`calibrating on ${what}`);
-  const ask = (repetitions: readonly number[]): Promise<Answers> => answers(doing, windows, each.map(({ window, stage1, point }, index) => cellOfPoint(point, repetitions[index] ?? 1, window, stage1)));
+  const ask = (repetitions: readonly number[]): Promise<Answers> =>
+    answers(
+      doing,
+      windows,
+      each.map(({ window, stage1, point }, index) => cellOfPoint(point, repetitions[index] ?? 1, window, stage1)),
+    );
   let repetitions: readonly number[] = each.map(() => 1);
   let last = await ask(repetitions);
   const rate = last.ticksPerSecond || (facts.ticksPerSecond ?? 0);
@@ -61,7 +68,9 @@ export async function measure(doing: Measurer, windows: readonly OpenWindow[], w
     request.onProgress?.(run + 1, request.runs);
   }
   return {
-    figures: each.map(({ window, type, point }, index) => figureOf({ window, stage1: type.name, ...point, repetitions: fitted[index] ?? 1 }, samples[index] ?? [], rate)),
+    figures: each.map(({ window, type, point }, index) =>
+      figureOf({ window, stage1: type.name, ...point, repetitions: fitted[index] ?? 1 }, samples[index] ?? [], rate),
+    ),
     stage2: last.stage2,
     exits: last.exits,
   };
@@ -76,7 +85,11 @@ interface Answers {
 }
 
 /** In as many lives as it takes; what a guest says of itself is checked as any record is. */
-async function answers({ port, arch, thread, stage1Types, request }: Measurer, windows: readonly OpenWindow[], cells: readonly Cell[]): Promise<Answers> {
+async function answers(
+  { port, arch, thread, stage1Types, request }: Measurer,
+  windows: readonly OpenWindow[],
+  cells: readonly Cell[],
+): Promise<Answers> {
   const { image, timeoutMs, onConsole, signal } = request;
   const records: GuestRecord[] = [];
   let stage2: Stage2Dump = { kind: 'unavailable', why: 'no guest ran' };
@@ -85,13 +98,24 @@ async function answers({ port, arch, thread, stage1Types, request }: Measurer, w
   const room = ABI.maxCells - warm.length;
   for (let at = 0; at < cells.length; at += room) {
     const some = warm.concat(cells.slice(at, at + room));
-    const life = await runGuest(port, arch, thread, { image, windows, stage1: stage1Types.map(({ encoding }) => encoding), cells: some, timeoutMs, ...(onConsole && { onConsole }), ...(signal && { signal }) });
+    const life = await runGuest(port, arch, thread, {
+      image,
+      windows,
+      stage1: stage1Types.map(({ encoding }) => encoding),
+      cells: some,
+      timeoutMs,
+      ...(onConsole && { onConsole }),
+      ...(signal && { signal }),
+    });
     const failure = describeExit(life.exit);
     if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
     const log = await decodeLog(life.log, some.length);
     const bad = log.records.find(({ outcome }) => outcome !== 'ok');
     if (bad !== undefined || log.records.length < some.length) {
-      throw new WcvmmError('E_GUEST_RECORDS', `the guest ${bad === undefined ? `answered ${log.records.length} of ${some.length} cells` : `answered ${bad.outcome} to the measuring cell ${bad.cell}`}; expected ok from each, since every memory type allows what they do. Is the guest image of another version?`);
+      throw new WcvmmError(
+        'E_GUEST_RECORDS',
+        `the guest ${bad === undefined ? `answered ${log.records.length} of ${some.length} cells` : `answered ${bad.outcome} to the measuring cell ${bad.cell}`}; expected ok from each, since every memory type allows what they do. Is the guest image of another version?`,
+      );
     }
     records.push(...log.records.slice(warm.length));
     stage2 = life.stage2;

@@ -18,15 +18,30 @@ const STRETCH = 4096;
 
 /** A burst of each size, from one line (a doorbell with its descriptor) up; then a whole page by each stride; then what one access costs. */
 export const POINTS: readonly Point[] = [
-  ...[64, 128, 256, 512, 1024, 2048, STRETCH].map((size): Point => ({ quantity: 'store-bandwidth', size, stride: WORD })),
+  ...[64, 128, 256, 512, 1024, 2048, STRETCH].map((size): Point => ({
+    quantity: 'store-bandwidth',
+    size,
+    stride: WORD,
+  })),
   ...[16, 32, 64, 128, 256].map((stride): Point => ({ quantity: 'store-bandwidth', size: STRETCH, stride })),
   { quantity: 'load-latency', size: STRETCH, stride: LINE },
   { quantity: 'write-to-visible', size: STRETCH, stride: LINE },
 ];
 
-export function cellOfPoint({ quantity, size, stride }: Point, repetitions: number, window: number, stage1: number): Cell {
+export function cellOfPoint(
+  { quantity, size, stride }: Point,
+  repetitions: number,
+  window: number,
+  stage1: number,
+): Cell {
   const probe = quantity === 'store-bandwidth' ? 'store-bandwidth' : 'load-latency';
-  return { window, stage1, probe, offset: 0n, argument: measureArgument({ repetitions, size, stride, storeFirst: quantity === 'write-to-visible' }) };
+  return {
+    window,
+    stage1,
+    probe,
+    offset: 0n,
+    argument: measureArgument({ repetitions, size, stride, storeFirst: quantity === 'write-to-visible' }),
+  };
 }
 
 /** A sample should last so long: many ticks of any clock, and short beside what interrupts a guest. */
@@ -44,10 +59,22 @@ export function calibrate(repetitions: number, ticks: number, ticksPerSecond: nu
 }
 
 /** Median and quartiles of what the guest's records say each: bytes or accesses in values[0], ticks in values[1]. */
-export function figureOf(of: Omit<Figure, 'effective' | 'unit' | 'median' | 'low' | 'high'>, records: readonly Pick<GuestRecord, 'values'>[], ticksPerSecond: number): Omit<Figure, 'effective'> {
+export function figureOf(
+  of: Omit<Figure, 'effective' | 'unit' | 'median' | 'low' | 'high'>,
+  records: readonly Pick<GuestRecord, 'values'>[],
+  ticksPerSecond: number,
+): Omit<Figure, 'effective'> {
   const { quantity } = of;
-  const values = records.map(({ values: [amount, ticks] }) => valueOf(quantity, Number(amount), Math.max(Number(ticks), 1), ticksPerSecond)).toSorted((a, b) => a - b);
-  return { ...of, unit: unitOf(quantity, ticksPerSecond), median: quantile(values, 0.5), low: quantile(values, 0.25), high: quantile(values, 0.75) };
+  const values = records
+    .map(({ values: [amount, ticks] }) => valueOf(quantity, Number(amount), Math.max(Number(ticks), 1), ticksPerSecond))
+    .toSorted((a, b) => a - b);
+  return {
+    ...of,
+    unit: unitOf(quantity, ticksPerSecond),
+    median: quantile(values, 0.5),
+    low: quantile(values, 0.25),
+    high: quantile(values, 0.75),
+  };
 }
 
 function unitOf(quantity: Quantity, ticksPerSecond: number): Unit {
@@ -56,7 +83,8 @@ function unitOf(quantity: Quantity, ticksPerSecond: number): Unit {
 }
 
 function valueOf(quantity: Quantity, amount: number, ticks: number, ticksPerSecond: number): number {
-  if (quantity === 'store-bandwidth') return ticksPerSecond > 0 ? (amount * ticksPerSecond) / ticks / 1e6 : amount / ticks;
+  if (quantity === 'store-bandwidth')
+    return ticksPerSecond > 0 ? (amount * ticksPerSecond) / ticks / 1e6 : amount / ticks;
   const each = ticks / Math.max(amount, 1);
   return ticksPerSecond > 0 ? (each * 1e9) / ticksPerSecond : each;
 }

@@ -12,7 +12,9 @@ function report(error: unknown, debug: boolean): void {
   }
   process.exitCode = EXIT.failed;
   if (error instanceof SysError) {
-    process.stderr.write(`wcvmm: E_SYSCALL: the kernel refused a call that wcvmm expected to work (${error.message}). --debug shows where; please report it with the kernel's log.\n`);
+    process.stderr.write(
+      `wcvmm: E_SYSCALL: the kernel refused a call that wcvmm expected to work (${error.message}). --debug shows where; please report it with the kernel's log.\n`,
+    );
     if (debug) process.stderr.write(`${error.stack ?? ''}\n`);
     return;
   }
@@ -21,7 +23,10 @@ function report(error: unknown, debug: boolean): void {
     return;
   }
   process.stderr.write(`wcvmm: ${error.code}: ${error.message}\n`);
-  if (debug) process.stderr.write(`${error.stack ?? ''}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`);
+  if (debug)
+    process.stderr.write(
+      `${error.stack ?? ''}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`,
+    );
 }
 
 try {

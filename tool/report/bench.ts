@@ -9,16 +9,28 @@ export function renderBench(report: Report, style: Style): string {
   const { bench } = report;
   const sections = [
     header(report, style),
-    ...(bench === undefined ? [['  The report has no measurements.']] : [warning(bench, style), windowTable(report, style), ...seriesOf(bench.figures).map(({ title, columns }) => tableOf(report, title, columns, style)), notes(bench, style)]),
+    ...(bench === undefined
+      ? [['  The report has no measurements.']]
+      : [
+          warning(bench, style),
+          windowTable(report, style),
+          ...seriesOf(bench.figures).map(({ title, columns }) => tableOf(report, title, columns, style)),
+          notes(bench, style),
+        ]),
     limitList(report, style),
     bench === undefined ? [] : warning(bench, style),
   ];
-  return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n');
 }
 
 /** First and last, since a terminal shows the end of what a person scrolls past. */
 function warning({ meaningless }: Bench, style: Style): string[] {
-  return meaningless === null ? [] : wrap('!! NOT HARDWARE: ', meaningless, style.columns).map((line) => paint(style, 'yellow', line));
+  return meaningless === null
+    ? []
+    : wrap('!! NOT HARDWARE: ', meaningless, style.columns).map((line) => paint(style, 'yellow', line));
 }
 
 export interface Column {
@@ -42,11 +54,28 @@ export function seriesOf(figures: readonly Figure[]): readonly Series[] {
   const time = figures.find(({ quantity }) => quantity !== 'store-bandwidth')?.unit ?? '';
   const sizes = ascending(stores.filter(({ stride }) => stride === WORD).map(({ size }) => size));
   const strides = ascending(stores.filter(({ size }) => size === LARGEST).map(({ stride }) => stride));
-  const latencies = (['load-latency', 'write-to-visible'] as const).filter((quantity) => figures.some((figure) => figure.quantity === quantity));
+  const latencies = (['load-latency', 'write-to-visible'] as const).filter((quantity) =>
+    figures.some((figure) => figure.quantity === quantity),
+  );
   const all: readonly Series[] = [
-    { title: `stores, ${unit}, by the size of the burst in bytes`, columns: sizes.map((size) => ({ head: String(size), has: (figure) => isStore(figure) && figure.stride === WORD && figure.size === size })) },
-    { title: `stores, ${unit}, over ${LARGEST} bytes, by the stride in bytes`, columns: strides.map((stride) => ({ head: String(stride), has: (figure) => isStore(figure) && figure.size === LARGEST && figure.stride === stride })) },
-    { title: `load latency; a store's way to where it can be read back; ${time}`, columns: latencies.map((quantity) => ({ head: quantity, has: (figure) => figure.quantity === quantity })) },
+    {
+      title: `stores, ${unit}, by the size of the burst in bytes`,
+      columns: sizes.map((size) => ({
+        head: String(size),
+        has: (figure) => isStore(figure) && figure.stride === WORD && figure.size === size,
+      })),
+    },
+    {
+      title: `stores, ${unit}, over ${LARGEST} bytes, by the stride in bytes`,
+      columns: strides.map((stride) => ({
+        head: String(stride),
+        has: (figure) => isStore(figure) && figure.size === LARGEST && figure.stride === stride,
+      })),
+    },
+    {
+      title: `load latency; a store's way to where it can be read back; ${time}`,
+      columns: latencies.map((quantity) => ({ head: quantity, has: (figure) => figure.quantity === quantity })),
+    },
   ];
   return all.filter(({ columns }) => columns.length > 0);
 }
@@ -68,8 +97,12 @@ function tableOf(report: Report, title: string, columns: readonly Column[], styl
     );
   });
   const heads = ['window, asked → got', ...columns.map(({ head }) => head), 'spread'];
-  const widths = heads.map((head, column) => rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), head.length));
-  const right = [heads, ...rows].map((row) => row.map((cell, column) => (column === 0 ? cell : cell.padStart(widths[column] ?? 0))));
+  const widths = heads.map((head, column) =>
+    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), head.length),
+  );
+  const right = [heads, ...rows].map((row) =>
+    row.map((cell, column) => (column === 0 ? cell : cell.padStart(widths[column] ?? 0))),
+  );
   const [head = '', ...lines] = table(right, '  ');
   return [paint(style, 'bold', title), paint(style, 'dim', head), ...lines];
 }
@@ -92,7 +125,13 @@ export function rowsOf(report: Report): readonly Row[] {
     if (known !== undefined) known.figures.push(figure);
     else if (of !== undefined) {
       const name = isControl(report, of) ? 'control' : of.attribute;
-      rows.set(`${window} ${stage1}`, { label: `${window} ${name} ${stage1} → ${effective || 'unknown'}`.replaceAll('Device-', ''), window, stage1, effective, figures: [figure] });
+      rows.set(`${window} ${stage1}`, {
+        label: `${window} ${name} ${stage1} → ${effective || 'unknown'}`.replaceAll('Device-', ''),
+        window,
+        stage1,
+        effective,
+        figures: [figure],
+      });
     }
   }
   return [...rows.values()];

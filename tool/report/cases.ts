@@ -24,10 +24,13 @@ export interface Case {
 }
 
 /** `known`: not as predicted, by an erratum of the emulator; neither a failure nor a pass. */
-export type Result = { readonly kind: 'passed' } | { readonly kind: 'failed' | 'skipped' | 'known'; readonly why: string };
+export type Result =
+  { readonly kind: 'passed' } | { readonly kind: 'failed' | 'skipped' | 'known'; readonly why: string };
 
 export function suitesOf(reports: readonly NamedReport[]): readonly Suite[] {
-  return reports.flatMap(({ name, report }) => report.windows.map((window, index) => suiteOf(name, report, window, index)));
+  return reports.flatMap(({ name, report }) =>
+    report.windows.map((window, index) => suiteOf(name, report, window, index)),
+  );
 }
 
 function suiteOf(machine: string, report: Report, window: ReportWindow, index: number): Suite {
@@ -38,7 +41,11 @@ function suiteOf(machine: string, report: Report, window: ReportWindow, index: n
     machine,
     window: what,
     facts: machineFacts(report),
-    cases: [evidenceCase('host mapping', window.hostVma), evidenceCase('stage 2', window.stage2), ...checks.map((check) => checkCase(check, window))],
+    cases: [
+      evidenceCase('host mapping', window.hostVma),
+      evidenceCase('stage 2', window.stage2),
+      ...checks.map((check) => checkCase(check, window)),
+    ],
   };
 }
 
@@ -46,18 +53,34 @@ type Programmed = Evidence & { reserved?: readonly string[] };
 
 function evidenceCase(name: string, evidence: Programmed): Case {
   const { predicted, programmed, reserved } = evidence;
-  return { group: 'programmed', name, result: evidenceResult(evidence), detail: { predicted, programmed, ...(reserved && { reserved: reserved.join(', ') }) } };
+  return {
+    group: 'programmed',
+    name,
+    result: evidenceResult(evidence),
+    detail: { predicted, programmed, ...(reserved && { reserved: reserved.join(', ') }) },
+  };
 }
 
 function evidenceResult(evidence: Programmed): Result {
   const { predicted, programmed, reserved } = evidence;
-  if (isContradicted(evidence)) return { kind: 'failed', why: `programmed ${programmed ?? 'unknown'}${reserved ? ` (on record: ${reserved.join(', ')})` : ''}, predicted ${predicted}` };
-  return programmed === null ? { kind: 'skipped', why: 'this kernel does not tell what it programmed' } : { kind: 'passed' };
+  if (isContradicted(evidence))
+    return {
+      kind: 'failed',
+      why: `programmed ${programmed ?? 'unknown'}${reserved ? ` (on record: ${reserved.join(', ')})` : ''}, predicted ${predicted}`,
+    };
+  return programmed === null
+    ? { kind: 'skipped', why: 'this kernel does not tell what it programmed' }
+    : { kind: 'passed' };
 }
 
 function checkCase(check: Check, { stage2 }: ReportWindow): Case {
   const { stage1, probe, effective, predicted, observed, note } = check;
-  return { group: stage1, name: probe, result: checkResult(check), detail: { effective, predicted, programmed: stage2.programmed, observed, note } };
+  return {
+    group: stage1,
+    name: probe,
+    result: checkResult(check),
+    detail: { effective, predicted, programmed: stage2.programmed, observed, note },
+  };
 }
 
 function checkResult({ verdict, predicted, observed, note }: Check): Result {
@@ -66,7 +89,10 @@ function checkResult({ verdict, predicted, observed, note }: Check): Result {
     case 'match':
       return { kind: 'passed' };
     case 'mismatch':
-      return { kind: 'failed', why: `predicted ${predicted}, observed ${observed ?? 'nothing'}: ${note ?? 'no reason given'}` };
+      return {
+        kind: 'failed',
+        why: `predicted ${predicted}, observed ${observed ?? 'nothing'}: ${note ?? 'no reason given'}`,
+      };
     case 'erratum':
       return { kind: 'known', why };
     case 'unobservable':

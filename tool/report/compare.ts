@@ -33,15 +33,25 @@ export function renderCompare(report: Report, style: Style): string {
   const sides = sidesOf(report);
   const sections = [
     header(report, style),
-    windowTable(report, style, sides.map(({ index }) => index)),
+    windowTable(
+      report,
+      style,
+      sides.map(({ index }) => index),
+    ),
     comparison(sides, types, style),
-    notes(sides.flatMap(({ checks }) => checks.filter(({ stage1 }) => types.includes(stage1))), style),
+    notes(
+      sides.flatMap(({ checks }) => checks.filter(({ stage1 }) => types.includes(stage1))),
+      style,
+    ),
     mismatchList(report, style),
     limitList(report, style),
     noticedLines(report, sides, types[1], style),
     summary(report, style),
   ];
-  return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n');
 }
 
 function sidesOf(report: Report): readonly Side[] {
@@ -54,13 +64,24 @@ function sidesOf(report: Report): readonly Side[] {
 /** One group of columns per stage-1 type, one column per attribute in it; what is alike everywhere needs no row. */
 function comparison(sides: readonly Side[], types: readonly string[], style: Style): string[] {
   if (sides.length === 0) return ['  There is no window to compare.'];
-  const columns = types.flatMap((stage1) => sides.map(({ attribute, checks }) => ({ attribute, checks: checks.filter((check) => check.stage1 === stage1) })));
+  const columns = types.flatMap((stage1) =>
+    sides.map(({ attribute, checks }) => ({ attribute, checks: checks.filter((check) => check.stage1 === stage1) })),
+  );
   const probes = PROBES.filter((probe) => columns.some(({ checks }) => checks.some((check) => check.probe === probe)));
-  const rows = probes.map((probe) => ({ probe, cells: columns.map(({ checks }) => cellOf(checks.find((check) => check.probe === probe))) }));
+  const rows = probes.map((probe) => ({
+    probe,
+    cells: columns.map(({ checks }) => cellOf(checks.find((check) => check.probe === probe))),
+  }));
   const lines: readonly Line[] = [
     { label: '', cells: columns.map(({ attribute }) => ({ text: attribute, colour: 'bold' })) },
     // Device- goes without saying beside nGnRE, and six columns of it do not fit.
-    { label: 'combined type', cells: columns.map(({ checks }) => ({ text: (checks[0]?.effective ?? '').replace('Device-', ''), colour: 'dim' })) },
+    {
+      label: 'combined type',
+      cells: columns.map(({ checks }) => ({
+        text: (checks[0]?.effective ?? '').replace('Device-', ''),
+        colour: 'dim',
+      })),
+    },
     ...rows.filter((row) => !isAlike(row)).map(({ probe, cells }) => ({ label: probe, cells })),
   ];
   const alike = rows.filter(isAlike).map(({ probe, cells }) => `${probe} ${cells[0]?.text ?? ''}`);
@@ -89,7 +110,8 @@ function layOut(lines: readonly Line[], types: readonly string[], style: Style):
   return [title.trimEnd()].concat(
     lines.map(({ label: name, cells }) => {
       const painted = cells.map(({ text, colour }, index) => {
-        const gap = index + 1 === cells.length ? '' : ' '.repeat(width - text.length + ((index + 1) % perGroup === 0 ? 1 : 0));
+        const gap =
+          index + 1 === cells.length ? '' : ' '.repeat(width - text.length + ((index + 1) % perGroup === 0 ? 1 : 0));
         return (colour ? paint(style, colour, text) : text) + gap;
       });
       return `  ${name}`.padEnd(label) + painted.join('');
@@ -111,8 +133,20 @@ function notes(checks: readonly Check[], style: Style): string[] {
 }
 
 function noticedLines({ platform }: Report, sides: readonly Side[], stage1: string, style: Style): string[] {
-  const lines = sides.flatMap(({ attribute, checks }) => painted(`${attribute}: `.padEnd(9), noticed(stage1, checks.filter((check) => check.stage1 === stage1)), 'bold', style));
-  return lines.concat(wrap('         ', combinesNote(platform.emulator), style.columns).map((line) => paint(style, 'dim', line)));
+  const lines = sides.flatMap(({ attribute, checks }) =>
+    painted(
+      `${attribute}: `.padEnd(9),
+      noticed(
+        stage1,
+        checks.filter((check) => check.stage1 === stage1),
+      ),
+      'bold',
+      style,
+    ),
+  );
+  return lines.concat(
+    wrap('         ', combinesNote(platform.emulator), style.columns).map((line) => paint(style, 'dim', line)),
+  );
 }
 
 function painted(head: string, text: string, colour: Colour, style: Style): string[] {

@@ -28,7 +28,13 @@ export function noticed(stage1: string, checks: readonly Check[]): string {
   if (!first) return `nothing is known: the report has no checks under stage 1 ${stage1}`;
   const becomes = first.effective === stage1 ? `stays ${stage1}` : `becomes ${first.effective}`;
   const [stores, loads] = [STORES, LOADS].map((probes) => fateOf(checks.filter(({ probe }) => probes.includes(probe))));
-  const accesses = stores === loads ? [['unaligned accesses', stores]] : [['unaligned stores', stores], ['unaligned loads', loads]];
+  const accesses =
+    stores === loads
+      ? [['unaligned accesses', stores]]
+      : [
+          ['unaligned stores', stores],
+          ['unaligned loads', loads],
+        ];
   const known = accesses.flatMap(([what, fate]) => (fate ? [`${what} ${fate}`] : []));
   return `a driver's ${stage1} ${becomes}: ${[...known, mayGather(first.effective) ? 'write combining possible*' : 'no write combining*'].join(', ')}`;
 }

@@ -22,7 +22,10 @@ export const FORMATS: Readonly<Record<Format, Writer>> = {
   },
   junit: { what: 'JUnit XML', write: async (reports) => (await import('./junit.ts')).formatJunit(reports) },
   tap: { what: 'TAP 14', write: async (reports) => (await import('./tap.ts')).formatTap(reports) },
-  html: { what: 'one HTML page, complete in itself', write: async (reports) => (await import('./html/page.ts')).formatHtml(reports) },
+  html: {
+    what: 'one HTML page, complete in itself',
+    write: async (reports) => (await import('./html/page.ts')).formatHtml(reports),
+  },
 };
 
 export const FORMAT_NAMES = Object.keys(FORMATS) as readonly Format[];

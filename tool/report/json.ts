@@ -16,14 +16,21 @@ export function formatComparison(comparison: Comparison): string {
 
 function formatLines(value: object, indent = ''): string {
   const inner = `${indent}  `;
-  const fields = Object.entries(value).map(([name, field]: [string, unknown]) => `${inner}${JSON.stringify(name)}: ${formatField(field, inner)}`);
+  const fields = Object.entries(value).map(
+    ([name, field]: [string, unknown]) => `${inner}${JSON.stringify(name)}: ${formatField(field, inner)}`,
+  );
   return `{\n${fields.join(',\n')}\n${indent}}${indent === '' ? '\n' : ''}`;
 }
 
 function formatField(field: unknown, indent: string): string {
   if (isList(field)) return `[\n${field.map((item) => `${indent}  ${JSON.stringify(item)}`).join(',\n')}\n${indent}]`;
   // bench's figures are such a list.
-  if (typeof field === 'object' && field !== null && Object.values(field).some((inner) => isList(inner) && inner.length > 6)) return formatLines(field, indent);
+  if (
+    typeof field === 'object' &&
+    field !== null &&
+    Object.values(field).some((inner) => isList(inner) && inner.length > 6)
+  )
+    return formatLines(field, indent);
   return JSON.stringify(field);
 }
 
@@ -44,7 +51,11 @@ export async function writeWhole(path: string, text: string): Promise<void> {
     // A symbolic link stays one: what it points to is replaced.
     else await replaceFile(there ? await realpath(path) : path, text);
   } catch (error) {
-    throw new WcvmmError('E_REPORT', `the report could not be written to ${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new WcvmmError(
+      'E_REPORT',
+      `the report could not be written to ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
   }
 }
 

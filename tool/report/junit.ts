@@ -15,7 +15,8 @@ export function formatJunit(reports: readonly NamedReport[]): string {
 }
 
 function counts(cases: readonly Case[]): string {
-  const number = (...kinds: readonly Case['result']['kind'][]): number => cases.filter(({ result }) => kinds.includes(result.kind)).length;
+  const number = (...kinds: readonly Case['result']['kind'][]): number =>
+    cases.filter(({ result }) => kinds.includes(result.kind)).length;
   return `tests="${cases.length}" failures="${number('failed')}" errors="0" skipped="${number('skipped', 'known')}"`;
 }
 
@@ -48,5 +49,7 @@ function caseLine(className: string, { group, name, result, detail }: Case): str
 }
 
 function detailText(detail: Case['detail']): string {
-  return Object.entries(detail).map(([name, value]) => `${name}: ${value ?? 'not known'}`).join('; ');
+  return Object.entries(detail)
+    .map(([name, value]) => `${name}: ${value ?? 'not known'}`)
+    .join('; ');
 }

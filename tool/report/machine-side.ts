@@ -28,7 +28,9 @@ export interface Measured {
 
 /** The windows with an attribute and their indexes, the control not among them. */
 export function windowsOf(report: Report, attribute: Attribute): readonly (readonly [number, ReportWindow])[] {
-  return [...report.windows.entries()].filter(([, window]) => window.attribute === attribute && !isControl(report, window));
+  return [...report.windows.entries()].filter(
+    ([, window]) => window.attribute === attribute && !isControl(report, window),
+  );
 }
 
 /** null: the machine has no such window. */
@@ -38,14 +40,19 @@ export function sideOf(report: Report, attribute: Attribute): Side | null {
   if (first === undefined) return null;
   const [index, { hostVma, stage2, strictness, trapped }] = first;
   const indexes = new Set(windows.map(([at]) => at));
-  const types = new Map(report.checks.filter(({ window }) => window === index).map(({ stage1, effective }) => [stage1, effective]));
+  const types = new Map(
+    report.checks.filter(({ window }) => window === index).map(({ stage1, effective }) => [stage1, effective]),
+  );
   return {
     windows: windows.length,
     hostVma,
     stage2,
     strictness: strictness ?? null,
     trapped: trapped ?? null,
-    combined: [...(types.size > 0 ? types : measuredTypes(report, index))].map(([stage1, effective]) => ({ stage1, effective })),
+    combined: [...(types.size > 0 ? types : measuredTypes(report, index))].map(([stage1, effective]) => ({
+      stage1,
+      effective,
+    })),
     measured: measuredOf(report, index),
     summary: summarise(report.checks.filter(({ window }) => indexes.has(window))),
   };
@@ -53,7 +60,9 @@ export function sideOf(report: Report, attribute: Attribute): Side | null {
 
 /** A report of bench has no checks, and says the same of types with its figures. */
 function measuredTypes({ bench }: Report, index: number): ReadonlyMap<string, string> {
-  return new Map(bench?.figures.filter(({ window }) => window === index).map(({ stage1, effective }) => [stage1, effective]));
+  return new Map(
+    bench?.figures.filter(({ window }) => window === index).map(({ stage1, effective }) => [stage1, effective]),
+  );
 }
 
 const COMBINING = { arm64: 'Normal-NC', x86: 'WC' } as const;
@@ -62,6 +71,13 @@ function measuredOf({ arch, bench }: Report, index: number): Measured | null {
   const stage1 = COMBINING[arch];
   const figures = bench?.figures.filter((figure) => figure.window === index && figure.stage1 === stage1) ?? [];
   if (bench === undefined || figures.length === 0) return null;
-  const dense = figures.filter(({ quantity, stride }) => quantity === 'store-bandwidth' && stride === 8).toSorted((a, b) => b.size - a.size);
-  return { stage1, stores: dense[0] ?? null, writeToVisible: figures.find(({ quantity }) => quantity === 'write-to-visible') ?? null, meaningless: bench.meaningless !== null };
+  const dense = figures
+    .filter(({ quantity, stride }) => quantity === 'store-bandwidth' && stride === 8)
+    .toSorted((a, b) => b.size - a.size);
+  return {
+    stage1,
+    stores: dense[0] ?? null,
+    writeToVisible: figures.find(({ quantity }) => quantity === 'write-to-visible') ?? null,
+    meaningless: bench.meaningless !== null,
+  };
 }

@@ -23,7 +23,9 @@ export function kindOfMachine({ arch, platform }: Pick<Report, 'arch' | 'platfor
 }
 
 /** Names by kind; machines of one kind by their files' names as well, and by number where those are alike too. */
-export function nameMachines(files: readonly { readonly path: string; readonly report: Report }[]): readonly NamedReport[] {
+export function nameMachines(
+  files: readonly { readonly path: string; readonly report: Report }[],
+): readonly NamedReport[] {
   const kinds = files.map(({ report }) => kindOfMachine(report));
   const full = files.map(({ path }, index) => {
     const kind = kinds[index] ?? '';
@@ -48,12 +50,16 @@ export function machineFacts({ arch, platform }: Pick<Report, 'arch' | 'platform
     `Linux ${kernel}`,
     cookies ? 'mmap cookies' : 'no mmap cookies',
     ...(fwb === null ? [] : [fwb ? 'FWB' : 'no FWB']),
-    ...(vendor === undefined && nestedPaging === undefined ? [] : [`${vendor === undefined ? '' : `${vendor} with `}${nestedPaging?.toUpperCase() ?? 'no nested paging'}`]),
+    ...(vendor === undefined && nestedPaging === undefined
+      ? []
+      : [`${vendor === undefined ? '' : `${vendor} with `}${nestedPaging?.toUpperCase() ?? 'no nested paging'}`]),
     ...(iommu === false ? ['no IOMMU'] : []),
   ].join(', ');
 }
 
 /** `device 0000:01:00.0 (1af4:1110), mapped by cookie`. */
 export function deviceFacts({ device }: Pick<Report, 'device'>): string {
-  return device.address === null ? 'no device: memory stands in for a BAR' : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
+  return device.address === null
+    ? 'no device: memory stands in for a BAR'
+    : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
 }

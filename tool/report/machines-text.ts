@@ -22,7 +22,9 @@ export function renderMachines(reports: readonly NamedReport[], style: Style): s
   const comparison = compareMachines(reports);
   const letters = reports.map((_, index) => letterOf(index));
   const perBlock = Math.max(1, Math.floor((style.columns - LABEL) / (NARROWEST + GAP)));
-  const blocks = Array.from({ length: Math.ceil(reports.length / perBlock) }, (_, block) => reports.map((_named, index) => index).slice(block * perBlock, (block + 1) * perBlock));
+  const blocks = Array.from({ length: Math.ceil(reports.length / perBlock) }, (_, block) =>
+    reports.map((_named, index) => index).slice(block * perBlock, (block + 1) * perBlock),
+  );
   const sections = [
     heading(reports, letters, style),
     ...blocks.map((columns) => blockOf(columns, reports, comparison.attributes, style)),
@@ -32,7 +34,10 @@ export function renderMachines(reports: readonly NamedReport[], style: Style): s
     comparison.incomparable.flatMap((what) => wrap('  not compared: ', what, style.columns)),
     legend(style),
   ];
-  return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n');
 }
 
 function letterOf(index: number): string {
@@ -42,7 +47,13 @@ function letterOf(index: number): string {
 
 function heading(reports: readonly NamedReport[], letters: readonly string[], style: Style): string[] {
   const title = paint(style, 'bold', `wcvmm compare: ${reports.length} machines`);
-  return [title].concat(reports.flatMap(({ report }, index) => wrap(`  ${letters[index] ?? ''}  `, machineFacts(report), style.columns).concat(wrap('     ', deviceFacts(report), style.columns))));
+  return [title].concat(
+    reports.flatMap(({ report }, index) =>
+      wrap(`  ${letters[index] ?? ''}  `, machineFacts(report), style.columns).concat(
+        wrap('     ', deviceFacts(report), style.columns),
+      ),
+    ),
+  );
 }
 
 interface Row {
@@ -51,31 +62,53 @@ interface Row {
   readonly differs?: boolean;
 }
 
-function blockOf(columns: readonly number[], reports: readonly NamedReport[], attributes: readonly AttributeRow[], style: Style): string[] {
+function blockOf(
+  columns: readonly number[],
+  reports: readonly NamedReport[],
+  attributes: readonly AttributeRow[],
+  style: Style,
+): string[] {
   const width = Math.max(NARROWEST, Math.floor((style.columns - LABEL) / columns.length) - GAP);
   const head = columns.map((index) => `${letterOf(index)} ${reports[index]?.name ?? ''}`);
   const lines = layOut({ label: '', cells: head }, width).map((line) => paint(style, 'bold', line));
   for (const row of attributes) {
     lines.push(paint(style, 'bold', row.attribute));
-    for (const line of attributeRows(row, columns)) lines.push(...layOut(line, width).map((text) => (line.differs === true ? paint(style, 'yellow', text) : text)));
+    for (const line of attributeRows(row, columns))
+      lines.push(...layOut(line, width).map((text) => (line.differs === true ? paint(style, 'yellow', text) : text)));
   }
   const totals = columns.map((index) => tally(reports[index]?.report.summary));
   return lines.concat(paint(style, 'bold', 'all checks'), layOut({ label: '', cells: totals }, width));
 }
 
-function attributeRows({ machines, differs, combinedDiffers }: AttributeRow, columns: readonly number[]): readonly Row[] {
+function attributeRows(
+  { machines, differs, combinedDiffers }: AttributeRow,
+  columns: readonly number[],
+): readonly Row[] {
   const sides = columns.map((index) => machines[index] ?? null);
-  const cells = (cell: (side: Side) => string): string[] => sides.map((side) => (side === null ? 'no such window' : cell(side)));
+  const cells = (cell: (side: Side) => string): string[] =>
+    sides.map((side) => (side === null ? 'no such window' : cell(side)));
   const isMeasured = sides.some((side) => side !== null && side.measured !== null);
   const combined = sides.map((side) => side?.combined ?? []);
-  const types = Array.from({ length: Math.max(0, ...combined.map(({ length }) => length)) }, (_, row) => combined.map((pairs) => pairs[row]));
+  const types = Array.from({ length: Math.max(0, ...combined.map(({ length }) => length)) }, (_, row) =>
+    combined.map((pairs) => pairs[row]),
+  );
   return [
-    { label: 'host mapping', cells: cells(({ hostVma }) => evidenceText(hostVma)), differs: differs.includes('hostVma') },
+    {
+      label: 'host mapping',
+      cells: cells(({ hostVma }) => evidenceText(hostVma)),
+      differs: differs.includes('hostVma'),
+    },
     { label: 'stage 2', cells: cells(({ stage2 }) => evidenceText(stage2)), differs: differs.includes('stage2') },
     { label: 'strict', cells: cells(strictText), differs: differs.includes('strictness') },
-    ...types.map((pairs, row) => ({ label: row === 0 ? 'asked → got' : '', cells: pairs.map(pairOf), differs: pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1)) })),
+    ...types.map((pairs, row) => ({
+      label: row === 0 ? 'asked → got' : '',
+      cells: pairs.map(pairOf),
+      differs: pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1)),
+    })),
     ...(isMeasured ? [{ label: 'stores', cells: cells(({ measured }) => measuredText(measured, 'stores')) }] : []),
-    ...(isMeasured ? [{ label: 'write to visible', cells: cells(({ measured }) => measuredText(measured, 'writeToVisible')) }] : []),
+    ...(isMeasured
+      ? [{ label: 'write to visible', cells: cells(({ measured }) => measuredText(measured, 'writeToVisible')) }]
+      : []),
     { label: 'checks', cells: cells(({ summary }) => tally(summary)) },
   ];
 }
@@ -99,7 +132,9 @@ function pairOf(pair: Side['combined'][number] | undefined): string {
 
 function tally(summary: Summary | undefined): string {
   if (summary === undefined) return '';
-  const some = VERDICTS.filter((verdict) => summary[verdict] > 0).map((verdict) => `${MARK[verdict] || '✓'}${summary[verdict]}`);
+  const some = VERDICTS.filter((verdict) => summary[verdict] > 0).map(
+    (verdict) => `${MARK[verdict] || '✓'}${summary[verdict]}`,
+  );
   return some.length > 0 ? some.join(' ') : 'none';
 }
 
@@ -109,7 +144,9 @@ function layOut({ label, cells, differs = false }: Row, width: number): string[]
   const height = Math.max(...wrapped.map(({ length }) => length));
   return Array.from({ length: height }, (_, line) => {
     const head = line === 0 ? `${differs ? '≠' : ' '} ${label}` : '';
-    return (head.padEnd(LABEL) + wrapped.map((lines) => (lines[line] ?? '').padEnd(width)).join(' '.repeat(GAP))).trimEnd();
+    return (
+      head.padEnd(LABEL) + wrapped.map((lines) => (lines[line] ?? '').padEnd(width)).join(' '.repeat(GAP))
+    ).trimEnd();
   });
 }
 
@@ -120,27 +157,39 @@ function whyNotStrict(attributes: readonly AttributeRow[], letters: readonly str
     .flatMap(({ attribute, machines }) =>
       machines.flatMap((side, index) => {
         const why = side?.strictness?.strict === false ? side.strictness.why : null;
-        return why === null ? [] : wrap('≠ ', `${attribute} is not strict on ${letters[index] ?? ''}: ${why}`, style.columns).map((line) => paint(style, 'yellow', line));
+        return why === null
+          ? []
+          : wrap('≠ ', `${attribute} is not strict on ${letters[index] ?? ''}: ${why}`, style.columns).map((line) =>
+              paint(style, 'yellow', line),
+            );
       }),
     );
 }
 
 /** Checks with the same answers are told together: stage-1 types of one probe, then probes with the same types, then attributes. */
 function differences(all: readonly Difference[], letters: readonly string[], style: Style): string[] {
-  const byProbe = groupBy(all, ({ attribute, probe, machines }) => JSON.stringify([attribute, probe, answersText(machines, letters)])).map((group) => ({
+  const byProbe = groupBy(all, ({ attribute, probe, machines }) =>
+    JSON.stringify([attribute, probe, answersText(machines, letters)]),
+  ).map((group) => ({
     answers: answersText(group[0]?.machines ?? [], letters),
     attribute: group[0]?.attribute,
     probe: group[0]?.probe,
     types: [...new Set(group.map(({ stage1 }) => stage1))].join(', '),
   }));
-  const byTypes = groupBy(byProbe, ({ attribute, answers, types }) => JSON.stringify([attribute, answers, types])).map(([first, ...others]) => ({ first, probes: [first, ...others].map((one) => one?.probe).join(', ') }));
-  return groupBy(byTypes, ({ first, probes }) => JSON.stringify([first?.answers, first?.types, probes])).flatMap((group) => {
-    const [{ first, probes } = { first: undefined, probes: '' }] = group;
-    if (first === undefined) return [];
-    const attributes = group.map((one) => one.first?.attribute).join(', ');
-    const head = wrap('≠ ', `${attributes}: ${probes} under stage 1 ${first.types}`, style.columns).map((line) => paint(style, 'yellow', line));
-    return head.concat(wrap('    ', first.answers, style.columns));
-  });
+  const byTypes = groupBy(byProbe, ({ attribute, answers, types }) => JSON.stringify([attribute, answers, types])).map(
+    ([first, ...others]) => ({ first, probes: [first, ...others].map((one) => one?.probe).join(', ') }),
+  );
+  return groupBy(byTypes, ({ first, probes }) => JSON.stringify([first?.answers, first?.types, probes])).flatMap(
+    (group) => {
+      const [{ first, probes } = { first: undefined, probes: '' }] = group;
+      if (first === undefined) return [];
+      const attributes = group.map((one) => one.first?.attribute).join(', ');
+      const head = wrap('≠ ', `${attributes}: ${probes} under stage 1 ${first.types}`, style.columns).map((line) =>
+        paint(style, 'yellow', line),
+      );
+      return head.concat(wrap('    ', first.answers, style.columns));
+    },
+  );
 }
 
 function groupBy<T>(all: readonly T[], keyOf: (one: T) => string): readonly (readonly T[])[] {
@@ -156,7 +205,9 @@ function answersText(machines: readonly (Answer | null)[], letters: readonly str
     if (answer === null) return [];
     const { observed, verdict, effective } = answer;
     const seen = observed === null ? 'no answer' : OUTCOME_WORDS[observed].meaning;
-    return [`${letters[index] ?? ''}: ${seen} (${VERDICT_WORDS[verdict]}${alike ? '' : `, ${effective || 'type unknown'}`})`];
+    return [
+      `${letters[index] ?? ''}: ${seen} (${VERDICT_WORDS[verdict]}${alike ? '' : `, ${effective || 'type unknown'}`})`,
+    ];
   });
   return texts.join('; ');
 }
@@ -167,7 +218,9 @@ function limits(reports: readonly NamedReport[], letters: readonly string[], sty
   for (const [index, { report }] of reports.entries()) {
     for (const limit of report.limits ?? []) byLimit.set(limit, [...(byLimit.get(limit) ?? []), letters[index] ?? '']);
   }
-  return [...byLimit].flatMap(([limit, whose]) => wrap('  not proven on ', `${whose.join(', ')}: ${limit}`, style.columns).map((line) => paint(style, 'dim', line)));
+  return [...byLimit].flatMap(([limit, whose]) =>
+    wrap('  not proven on ', `${whose.join(', ')}: ${limit}`, style.columns).map((line) => paint(style, 'dim', line)),
+  );
 }
 
 function legend(style: Style): string[] {

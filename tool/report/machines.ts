@@ -43,7 +43,14 @@ const ATTRIBUTES: readonly Attribute[] = ['device', 'default', 'wc'];
 export function compareMachines(reports: readonly NamedReport[]): Comparison {
   return {
     schema: COMPARISON_SCHEMA,
-    machines: reports.map(({ name, report: { command, arch, platform, device, summary } }) => ({ name, command, arch, platform, device, summary })),
+    machines: reports.map(({ name, report: { command, arch, platform, device, summary } }) => ({
+      name,
+      command,
+      arch,
+      platform,
+      device,
+      summary,
+    })),
     attributes: ATTRIBUTES.flatMap((attribute) => attributeRow(attribute, reports)),
     differences: ATTRIBUTES.flatMap((attribute) => differencesOf(attribute, reports)),
     incomparable: incomparable(reports),
@@ -61,7 +68,9 @@ function attributeRow(attribute: Attribute, reports: readonly NamedReport[]): re
   if (isSplit(machines, paging, ({ stage2 }) => made(stage2))) differs.push('stage2');
   if (isSplit(machines, [], ({ strictness }) => strictness && String(strictness.strict))) differs.push('strictness');
   const types = new Set(machines.flatMap((side) => side?.combined.map(({ stage1 }) => stage1) ?? []));
-  const combinedDiffers = [...types].filter((type) => isSplit(machines, kinds, ({ combined }) => combined.find(({ stage1 }) => stage1 === type)?.effective ?? null));
+  const combinedDiffers = [...types].filter((type) =>
+    isSplit(machines, kinds, ({ combined }) => combined.find(({ stage1 }) => stage1 === type)?.effective ?? null),
+  );
   return [{ attribute, machines, differs, combinedDiffers }];
 }
 
@@ -70,7 +79,11 @@ function made({ predicted, programmed }: Evidence): string {
 }
 
 /** Do two machines of one group say different things? Without groups all are comparable; null says nothing. */
-function isSplit(machines: readonly (Side | null)[], groups: readonly string[], say: (side: Side) => string | null): boolean {
+function isSplit(
+  machines: readonly (Side | null)[],
+  groups: readonly string[],
+  say: (side: Side) => string | null,
+): boolean {
   const said = new Map<string, string>();
   return machines.some((side, index) => {
     const word = side && say(side);
@@ -88,16 +101,24 @@ function differencesOf(attribute: Attribute, reports: readonly NamedReport[]): r
   return [...keys].flatMap((key): Difference[] => {
     const machines = checks.map((ofOne) => ofOne.get(key) ?? null);
     const one = machines.find((check) => check !== null);
-    const answers = new Set(machines.flatMap((check) => (check === null ? [] : [`${check.observed ?? ''} ${check.verdict}`])));
+    const answers = new Set(
+      machines.flatMap((check) => (check === null ? [] : [`${check.observed ?? ''} ${check.verdict}`])),
+    );
     if (one == null || answers.size < 2) return [];
-    return [{ attribute, stage1: one.stage1, probe: one.probe, machines: machines.map((check) => check && answerOf(check)) }];
+    return [
+      { attribute, stage1: one.stage1, probe: one.probe, machines: machines.map((check) => check && answerOf(check)) },
+    ];
   });
 }
 
 /** By architecture, stage-1 type and probe: a key that two architectures never share. */
 function checksOf(report: Report, attribute: Attribute): ReadonlyMap<string, Check> {
   const index = windowsOf(report, attribute)[0]?.[0];
-  return new Map(report.checks.filter(({ window }) => window === index).map((check) => [`${report.arch} ${check.stage1} ${check.probe}`, check]));
+  return new Map(
+    report.checks
+      .filter(({ window }) => window === index)
+      .map((check) => [`${report.arch} ${check.stage1} ${check.probe}`, check]),
+  );
 }
 
 function answerOf({ effective, predicted, observed, verdict }: Check): Answer {
@@ -108,7 +129,12 @@ function incomparable(reports: readonly NamedReport[]): string[] {
   const byArch = new Map<string, NamedReport[]>();
   for (const named of reports) byArch.set(named.report.arch, [...(byArch.get(named.report.arch) ?? []), named]);
   const groups = [...byArch.values()];
-  const apart = groups.length > 1 ? [`checks of ${[...byArch.keys()].join(' and ')}: their guests have no stage-1 type in common, so that no two of their checks ask the same`] : [];
+  const apart =
+    groups.length > 1
+      ? [
+          `checks of ${[...byArch.keys()].join(' and ')}: their guests have no stage-1 type in common, so that no two of their checks ask the same`,
+        ]
+      : [];
   return apart.concat(groups.flatMap(missingProbes), missingAttributes(reports));
 }
 

@@ -33,13 +33,18 @@ const NAMES = [
 
 /** The reason without the types' names: "this may fail on X" and "this may fail on Y" are one reason about X and Y. */
 function template(check: Check): string {
-  return NAMES.reduce((text, [mark, nameIn]) => (nameIn(check) === '' ? text : text.replaceAll(nameIn(check), mark)), check.note ?? '');
+  return NAMES.reduce(
+    (text, [mark, nameIn]) => (nameIn(check) === '' ? text : text.replaceAll(nameIn(check), mark)),
+    check.note ?? '',
+  );
 }
 
 /** The one reason of checks that were grouped by it, about all of their types. */
 export function reasonOf(group: readonly Check[]): string {
   const [first] = group;
-  return first ? NAMES.reduce((text, [mark, nameIn]) => text.replaceAll(mark, anyOf(group.map(nameIn))), template(first)) : '';
+  return first
+    ? NAMES.reduce((text, [mark, nameIn]) => text.replaceAll(mark, anyOf(group.map(nameIn))), template(first))
+    : '';
 }
 
 /** `a`, `a or b`, `a, b or c`; each name once. */

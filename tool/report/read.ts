@@ -13,7 +13,10 @@ const MAX_SIZE = 32 << 20;
  * @throws WcvmmError E_REPORT naming the file, and the first field that is wrong
  */
 export async function readReport(path: string): Promise<Report> {
-  return parseReport(path === '-' ? await textOf(process.stdin, path) : await textOfFile(path), path === '-' ? 'standard input' : path);
+  return parseReport(
+    path === '-' ? await textOf(process.stdin, path) : await textOfFile(path),
+    path === '-' ? 'standard input' : path,
+  );
 }
 
 async function textOfFile(path: string): Promise<string> {
@@ -22,7 +25,11 @@ async function textOfFile(path: string): Promise<string> {
     return await textOf(file.createReadStream(), path);
   } catch (error) {
     if (error instanceof WcvmmError) throw error;
-    throw new WcvmmError('E_REPORT', `${path} cannot be read (${error instanceof Error ? error.message : String(error)}); expected a report, as --json writes it.`, { cause: error });
+    throw new WcvmmError(
+      'E_REPORT',
+      `${path} cannot be read (${error instanceof Error ? error.message : String(error)}); expected a report, as --json writes it.`,
+      { cause: error },
+    );
   }
 }
 
@@ -31,7 +38,11 @@ async function textOf(stream: Readable, path: string): Promise<string> {
   let size = 0;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MAX_SIZE) throw new WcvmmError('E_REPORT', `${path} is larger than ${MAX_SIZE >> 20} MiB; expected a report of wcvmm, which never is.`);
+    if (size > MAX_SIZE)
+      throw new WcvmmError(
+        'E_REPORT',
+        `${path} is larger than ${MAX_SIZE >> 20} MiB; expected a report of wcvmm, which never is.`,
+      );
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

@@ -157,9 +157,13 @@ export interface Figure {
 export type Summary = Record<Verdict, number>;
 
 /** A planned window in the report's numbers. @throws RangeError beyond 2^53 bytes */
-export function reportWindow({ bar, offset, length, attribute }: Window, evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr' | 'trapped'>): ReportWindow {
+export function reportWindow(
+  { bar, offset, length, attribute }: Window,
+  evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr' | 'trapped'>,
+): ReportWindow {
   const [offsetBytes, lengthBytes] = [Number(offset), Number(length)];
-  if (!Number.isSafeInteger(offsetBytes + lengthBytes)) throw new RangeError(`a window of BAR ${bar} ends beyond 2^53 bytes`);
+  if (!Number.isSafeInteger(offsetBytes + lengthBytes))
+    throw new RangeError(`a window of BAR ${bar} ends beyond 2^53 bytes`);
   return { bar, offset: offsetBytes, length: lengthBytes, attribute, ...evidence };
 }
 
@@ -179,7 +183,11 @@ export function isControl({ device }: Pick<Report, 'device'>, { source }: Report
  * the range may hold other mappings, too: the prediction must be among them, and WC only where it is predicted. UC- is what
  * Linux assumes where there is no record.
  */
-export function isContradicted({ predicted, programmed, reserved }: Evidence & { reserved?: readonly string[] }): boolean {
+export function isContradicted({
+  predicted,
+  programmed,
+  reserved,
+}: Evidence & { reserved?: readonly string[] }): boolean {
   if (programmed !== null && programmed !== predicted) return true;
   if (reserved === undefined) return false;
   const missing = predicted !== 'UC-' && !reserved.includes(predicted);

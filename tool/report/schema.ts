@@ -6,7 +6,10 @@ import { type Report, SCHEMA, VERDICTS, summarise } from './report.ts';
 
 /** Loaded only to read a report that somebody else wrote: valibot is not on the way of a run. */
 
-const outcome = v.picklist([...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).filter((name) => name !== 'bad-cell'), 'vm-killed']);
+const outcome = v.picklist([
+  ...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).filter((name) => name !== 'bad-cell'),
+  'vm-killed',
+]);
 const probe = v.picklist(PROBES);
 const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -16,7 +19,11 @@ const bar = v.pipe(count, v.maxValue(5));
  * line separators, directional marks. Written so that a JSON Schema can have the same.
  */
 const ONE_LINE = String.raw`^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$`;
-const line = v.pipe(v.string(), v.maxLength(4096), v.regex(new RegExp(ONE_LINE), 'one line without control characters'));
+const line = v.pipe(
+  v.string(),
+  v.maxLength(4096),
+  v.regex(new RegExp(ONE_LINE), 'one line without control characters'),
+);
 const evidence = {
   predicted: v.pipe(line, v.description('memory type, by the model')),
   programmed: v.pipe(v.nullable(line), v.description('memory type, read back from the kernel; null: it does not tell')),
@@ -36,7 +43,9 @@ const platform = v.looseObject({
   fwb: v.nullable(v.boolean()),
   vendor: v.exactOptional(line),
   nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
-  iommu: v.exactOptional(v.pipe(v.boolean(), v.description('false: VFIO is in its no-IOMMU mode, and the device cannot reach guest RAM'))),
+  iommu: v.exactOptional(
+    v.pipe(v.boolean(), v.description('false: VFIO is in its no-IOMMU mode, and the device cannot reach guest RAM')),
+  ),
 });
 
 const window = v.looseObject({
@@ -83,7 +92,10 @@ const figure = v.looseObject({
 });
 
 const bench = v.looseObject({
-  meaningless: v.pipe(v.nullable(line), v.description('why the figures say nothing of hardware; null: they are of hardware')),
+  meaningless: v.pipe(
+    v.nullable(line),
+    v.description('why the figures say nothing of hardware; null: they are of hardware'),
+  ),
   runs: count,
   figures: v.pipe(v.array(figure), v.maxLength(MAX_FIGURES)),
 });
@@ -101,13 +113,20 @@ export const reportSchema = v.looseObject({
     address: v.pipe(v.nullable(line), v.description('PCI address; null: memory stands in for a BAR')),
     id: v.pipe(v.nullable(line), v.description('PCI vendor:device in hexadecimal')),
     source,
-    bars: v.exactOptional(v.pipe(v.array(v.looseObject({ bar, size: v.pipe(count, v.description('bytes')) })), v.maxLength(6))),
+    bars: v.exactOptional(
+      v.pipe(v.array(v.looseObject({ bar, size: v.pipe(count, v.description('bytes')) })), v.maxLength(6)),
+    ),
   }),
   windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
   checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
-  limits: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description('what the report does not prove, and why'))),
+  limits: v.exactOptional(
+    v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description('what the report does not prove, and why')),
+  ),
   bench: v.exactOptional(bench),
-  summary: v.pipe(v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }), v.description('of the checks, by verdict')),
+  summary: v.pipe(
+    v.looseObject({ match: count, mismatch: count, unobservable: count, erratum: count, skipped: count }),
+    v.description('of the checks, by verdict'),
+  ),
 });
 
 /**
@@ -118,19 +137,29 @@ export const reportSchema = v.looseObject({
  * @throws WcvmmError E_REPORT naming the first field that is wrong
  */
 export function parseReport(text: string, name = 'this'): Report {
-  const refusal = (what: string, cause?: unknown): WcvmmError => new WcvmmError('E_REPORT', `${name} is not a report of wcvmm that this version reads: ${what}`, { cause });
+  const refusal = (what: string, cause?: unknown): WcvmmError =>
+    new WcvmmError('E_REPORT', `${name} is not a report of wcvmm that this version reads: ${what}`, { cause });
   const json = parseJson(text, refusal);
   const schema = schemaOf(json);
-  if (schema !== null && schema !== SCHEMA) throw refusal(`its schema is ${schema}, expected ${SCHEMA}. ${ADVICE[schema] ?? 'If a newer wcvmm wrote it, read it with that one'}`);
+  if (schema !== null && schema !== SCHEMA)
+    throw refusal(
+      `its schema is ${schema}, expected ${SCHEMA}. ${ADVICE[schema] ?? 'If a newer wcvmm wrote it, read it with that one'}`,
+    );
   const result = v.safeParse(reportSchema, json, { abortEarly: true });
   if (!result.success) {
     const [issue] = result.issues;
-    throw refusal(`its field ${v.getDotPath(issue) ?? '(the whole)'} has ${shorten(issue.received)}, expected ${issue.type === 'regex' ? issue.message : (issue.expected ?? issue.message)}`);
+    throw refusal(
+      `its field ${v.getDotPath(issue) ?? '(the whole)'} has ${shorten(issue.received)}, expected ${issue.type === 'regex' ? issue.message : (issue.expected ?? issue.message)}`,
+    );
   }
   const report: Report = result.output;
-  for (const [what, list] of [['check', report.checks], ['figure', report.bench?.figures ?? []]] as const) {
+  for (const [what, list] of [
+    ['check', report.checks],
+    ['figure', report.bench?.figures ?? []],
+  ] as const) {
     const stray = list.findIndex(({ window }) => window >= report.windows.length);
-    if (stray >= 0) throw refusal(`its ${what} ${stray} is about window ${list[stray]?.window}, and it has ${report.windows.length}`);
+    if (stray >= 0)
+      throw refusal(`its ${what} ${stray} is about window ${list[stray]?.window}, and it has ${report.windows.length}`);
   }
   const sums = summarise(report.checks);
   for (const [verdict, sum] of Object.entries(sums)) {

@@ -33,7 +33,13 @@ function caseLines({ group, name, result, detail }: Case, index: number): readon
     case 'known':
       return [`    not ok ${point} # TODO ${inTap(result.why)}`];
     case 'failed':
-      return [`    not ok ${point}`, '      ---', `      message: ${inYaml(result.why)}`, ...Object.entries(detail).map(([key, value]) => `      ${key}: ${inYaml(value)}`), '      ...'];
+      return [
+        `    not ok ${point}`,
+        '      ---',
+        `      message: ${inYaml(result.why)}`,
+        ...Object.entries(detail).map(([key, value]) => `      ${key}: ${inYaml(value)}`),
+        '      ...',
+      ];
   }
 }
 
@@ -47,5 +53,8 @@ function inTap(text: string): string {
 
 /** A double-quoted scalar: JSON's strings are some, once what YAML takes for a line's end is written as a number. */
 function inYaml(value: string | null): string {
-  return JSON.stringify(value).replaceAll(/[\u{7f}-\u{9f}\u{2028}\u{2029}\u{feff}]/gu, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(value).replaceAll(
+    /[\u{7f}-\u{9f}\u{2028}\u{2029}\u{feff}]/gu,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

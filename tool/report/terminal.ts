@@ -12,7 +12,13 @@ const DEFAULT_COLUMNS = 100;
 /** Below this nothing is readable whatever is done: the terminal may wrap it. */
 const MIN_COLUMNS = 40;
 
-const CODE: Readonly<Record<Colour, readonly [number, number]>> = { red: [31, 39], green: [32, 39], yellow: [33, 39], dim: [2, 22], bold: [1, 22] };
+const CODE: Readonly<Record<Colour, readonly [number, number]>> = {
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  dim: [2, 22],
+  bold: [1, 22],
+};
 
 /** `text` in `colour`; pad before painting, since the codes have no width. */
 export function paint(style: Style, colour: Colour, text: string): string {
@@ -34,7 +40,8 @@ export function styleOf(stream: { isTTY?: boolean; columns?: number }, env: Node
 /** Rows as left-aligned columns, two spaces apart; the last column is not padded. */
 export function table(rows: readonly (readonly string[])[], indent = ''): string[] {
   const widths: number[] = [];
-  for (const row of rows) for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
+  for (const row of rows)
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, cell.length);
   return rows.map((row) => (indent + row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).trimEnd());
 }
 

@@ -21,7 +21,10 @@ export function renderReport(report: Report, style: Style): string {
     limitList(report, style),
     summary(report, style),
   ];
-  return sections.filter((lines) => lines.length > 0).map((lines) => `${lines.join('\n')}\n`).join('\n');
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n');
 }
 
 /** The command, the machine, the device. */
@@ -30,22 +33,46 @@ export function header(report: Report, style: Style): string[] {
 }
 
 /** @param order indexes of the windows to show; all of them by default */
-export function windowTable(report: Report, style: Style, order: readonly number[] = [...report.windows.keys()]): string[] {
+export function windowTable(
+  report: Report,
+  style: Style,
+  order: readonly number[] = [...report.windows.keys()],
+): string[] {
   const { windows } = report;
-  const read = { hostVma: windows.some(({ hostVma }) => hostVma.programmed !== null), stage2: windows.some(({ stage2 }) => stage2.programmed !== null) };
-  const head = ['', 'window', 'attribute', columnHead('host mapping', read.hostVma), columnHead('stage 2', read.stage2), 'block'];
+  const read = {
+    hostVma: windows.some(({ hostVma }) => hostVma.programmed !== null),
+    stage2: windows.some(({ stage2 }) => stage2.programmed !== null),
+  };
+  const head = [
+    '',
+    'window',
+    'attribute',
+    columnHead('host mapping', read.hostVma),
+    columnHead('stage 2', read.stage2),
+    'block',
+  ];
   const rows = order.flatMap((index) => {
     const window = windows[index];
     return window ? [{ window, cells: windowCells(index, window, read) }] : [];
   });
   const [top = '', ...lines] = table([head, ...rows.map(({ cells }) => cells)], '  ');
-  return [paint(style, 'dim', top)].concat(lines.map((line, row) => paintWindow(line, rows[row]?.window, style)), windowNotes(report, style, order));
+  return [paint(style, 'dim', top)].concat(
+    lines.map((line, row) => paintWindow(line, rows[row]?.window, style)),
+    windowNotes(report, style, order),
+  );
 }
 
 function windowCells(index: number, window: ReportWindow, read: { hostVma: boolean; stage2: boolean }): string[] {
   const { attribute, hostVma, stage2 } = window;
   const block = stage2.blockSize === null ? '-' : formatSize(BigInt(stage2.blockSize));
-  return [String(index), windowRange(window), attribute, evidenceText(hostVma, read.hostVma), evidenceText(stage2, read.stage2), block];
+  return [
+    String(index),
+    windowRange(window),
+    attribute,
+    evidenceText(hostVma, read.hostVma),
+    evidenceText(stage2, read.stage2),
+    block,
+  ];
 }
 
 function columnHead(name: string, isRead: boolean): string {
@@ -57,13 +84,18 @@ function paintWindow(line: string, window: ReportWindow | undefined, style: Styl
 }
 
 function legend({ checks }: Report, style: Style): string[] {
-  const outcomes = (Object.keys(OUTCOME_WORDS) as Outcome[]).filter((outcome) => checks.some(({ observed }) => observed === outcome));
+  const outcomes = (Object.keys(OUTCOME_WORDS) as Outcome[]).filter((outcome) =>
+    checks.some(({ observed }) => observed === outcome),
+  );
   const seen = outcomes.map((outcome) => `${OUTCOME_WORDS[outcome].short} ${OUTCOME_WORDS[outcome].meaning}`);
   const asked = PROBE_LEGEND.flatMap(({ probes, meaning }) => {
     const some = probes.filter((probe) => checks.some((check) => check.probe === probe));
     return some.length > 0 ? [`${some.map((probe) => PROBE_SHORT[probe]).join(' ')} ${meaning}`] : [];
   });
-  const lines = [...wrap('  asked: ', asked.join('; '), style.columns), ...wrap('  seen:  ', seen.join('; '), style.columns)];
+  const lines = [
+    ...wrap('  asked: ', asked.join('; '), style.columns),
+    ...wrap('  seen:  ', seen.join('; '), style.columns),
+  ];
   return lines.map((line) => paint(style, 'dim', line));
 }
 
@@ -85,10 +117,20 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
     const types = anyOf(group.map(({ stage1 }) => stage1));
     const together = anyOf(group.map(({ effective }) => effective));
     const { predicted, programmed } = window.stage2;
-    const head = wrap('✗ mismatch  ', `${windowName(window)}: ${probes} under stage 1 ${types}`, style.columns).map((line) => paint(style, 'red', line));
+    const head = wrap('✗ mismatch  ', `${windowName(window)}: ${probes} under stage 1 ${types}`, style.columns).map(
+      (line) => paint(style, 'red', line),
+    );
     return head.concat(
-      wrap('  predicted   ', `${first.predicted}, for ${together} = stage 1 ${types} with stage 2 ${predicted}`, style.columns),
-      wrap('  programmed  ', programmed === null ? 'not known: this kernel does not tell' : `stage 2 ${programmed}`, style.columns),
+      wrap(
+        '  predicted   ',
+        `${first.predicted}, for ${together} = stage 1 ${types} with stage 2 ${predicted}`,
+        style.columns,
+      ),
+      wrap(
+        '  programmed  ',
+        programmed === null ? 'not known: this kernel does not tell' : `stage 2 ${programmed}`,
+        style.columns,
+      ),
       wrap('  observed    ', first.observed ?? 'nothing', style.columns),
       wrap('  why         ', reasonOf(group), style.columns),
     );
@@ -97,7 +139,9 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
 
 /** Silence would read as proof. */
 export function limitList({ limits = [] }: Report, style: Style): string[] {
-  return limits.flatMap((limit) => wrap('  not proven  ', limit, style.columns).map((line) => paint(style, 'dim', line)));
+  return limits.flatMap((limit) =>
+    wrap('  not proven  ', limit, style.columns).map((line) => paint(style, 'dim', line)),
+  );
 }
 
 export function summary({ windows, checks, summary: sum, platform }: Report, style: Style): string[] {
@@ -111,5 +155,7 @@ export function summary({ windows, checks, summary: sum, platform }: Report, sty
     ...(sum.skipped > 0 ? [`${sum.skipped} skipped`] : []),
   ];
   const bad = sum.mismatch > 0 || wrong > 0;
-  return wrap(bad ? '✗ ' : '✓ ', parts.join(', '), style.columns).map((line) => paint(style, bad ? 'red' : 'green', line));
+  return wrap(bad ? '✗ ' : '✓ ', parts.join(', '), style.columns).map((line) =>
+    paint(style, bad ? 'red' : 'green', line),
+  );
 }

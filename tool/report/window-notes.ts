@@ -28,5 +28,9 @@ export function busLockLines({ checks }: Report, style: Style): string[] {
   const counts = new Map<Check['probe'], number>();
   for (const { probe, busLocks = 0 } of told) if (busLocks > 0) counts.set(probe, (counts.get(probe) ?? 0) + busLocks);
   const list = [...counts].map(([probe, count]) => `${count} in ${probe}`);
-  return wrap('  bus locks  ', list.length === 0 ? 'KVM told of none' : `as KVM told: ${list.join(', ')}`, style.columns);
+  return wrap(
+    '  bus locks  ',
+    list.length === 0 ? 'KVM told of none' : `as KVM told: ${list.join(', ')}`,
+    style.columns,
+  );
 }

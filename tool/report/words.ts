@@ -69,7 +69,13 @@ export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: st
   'not-present': { short: 'n/a', medium: 'not present', meaning: 'the CPU lacks it' },
 };
 
-export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = { match: 'match', mismatch: 'mismatch', unobservable: 'not observable', erratum: 'erratum', skipped: 'skipped' };
+export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
+  match: 'match',
+  mismatch: 'mismatch',
+  unobservable: 'not observable',
+  erratum: 'erratum',
+  skipped: 'skipped',
+};
 
 /** `22 errata`, `1 mismatch`. */
 export function verdictCount(verdict: Verdict, count: number): string {
@@ -91,6 +97,7 @@ export function windowName(window: ReportWindow): string {
 export function evidenceText(evidence: Evidence & { reserved?: readonly string[] }, isMarked = true): string {
   const { predicted, programmed, reserved } = evidence;
   if (!isContradicted(evidence)) return programmed ?? (isMarked ? `${predicted} (predicted)` : predicted);
-  const found = programmed === null || programmed === predicted ? `${reserved?.join(', ') || 'nothing'} on record` : programmed;
+  const found =
+    programmed === null || programmed === predicted ? `${reserved?.join(', ') || 'nothing'} on record` : programmed;
   return `${found} ✗ not ${predicted}`;
 }

@@ -15,8 +15,15 @@ export const arm64Chain: Chain = {
   stage1Types: ({ mte }) => (mte ? [...arm64.stage1Types, normalTagged] : arm64.stage1Types),
   controlPlatform: ({ fwb, mte }) => ({ fwb, faultForwarding: true, mte }),
   // KVM gives no MTE to a VM with BAR memslots (kvm_arch_prepare_memory_region).
-  windowsPlatform: (_port, { fwb }, control) => ({ fwb, faultForwarding: forwardsAlignmentFaults(control), mte: false }),
-  readHostMappings: () => ({ kind: 'unavailable', why: 'nothing in the kernel shows the memory type of a user mapping on arm64' }),
+  windowsPlatform: (_port, { fwb }, control) => ({
+    fwb,
+    faultForwarding: forwardsAlignmentFaults(control),
+    mte: false,
+  }),
+  readHostMappings: () => ({
+    kind: 'unavailable',
+    why: 'nothing in the kernel shows the memory type of a user mapping on arm64',
+  }),
   // Alignment faults, fetches and exclusives tell Device from Normal on an emulator, too.
   blindness: () => null,
 };

@@ -21,10 +21,12 @@ function physical({ pci }: BarSource, { bar, offset }: OpenWindow): bigint | nul
 
 function mtrrOf(port: Port, source: BarSource, windows: readonly OpenWindow[]): MtrrType | null {
   if (source.kind === 'memory') return usualMtrr('memory');
-  const types = new Set(windows.map((window) => {
-    const start = physical(source, window);
-    return start === null ? null : hostMtrr(port, start, window.length);
-  }));
+  const types = new Set(
+    windows.map((window) => {
+      const start = physical(source, window);
+      return start === null ? null : hostMtrr(port, start, window.length);
+    }),
+  );
   const [only = null] = types;
   return types.size === 1 ? only : null;
 }
@@ -40,13 +42,21 @@ function readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappi
         windows.map((window) => {
           const { memoryType, mixed } = readHostRange(ranges, window.mapping.address, window.length, pat);
           const start = physical(source, window);
-          return { programmed: mixed ? 'mixed' : memoryType, reserved: list === null || start === null ? null : memtypesOf(list, start, window.length) };
+          return {
+            programmed: mixed ? 'mixed' : memoryType,
+            reserved: list === null || start === null ? null : memtypesOf(list, start, window.length),
+          };
         }),
       ),
     };
   } catch (error) {
-    if (isErrno(error, 'EACCES', 'EPERM')) return { kind: 'unavailable', why: `${PAGE_TABLES} and ${MEMTYPES} may only be read by root` };
-    if (isErrno(error, 'ENOENT', 'ENODEV')) return { kind: 'unavailable', why: `${PAGE_TABLES} and ${MEMTYPES} cannot be read: mount debugfs on /sys/kernel/debug and use a kernel with CONFIG_PTDUMP_DEBUGFS` };
+    if (isErrno(error, 'EACCES', 'EPERM'))
+      return { kind: 'unavailable', why: `${PAGE_TABLES} and ${MEMTYPES} may only be read by root` };
+    if (isErrno(error, 'ENOENT', 'ENODEV'))
+      return {
+        kind: 'unavailable',
+        why: `${PAGE_TABLES} and ${MEMTYPES} cannot be read: mount debugfs on /sys/kernel/debug and use a kernel with CONFIG_PTDUMP_DEBUGFS`,
+      };
     throw error;
   }
 }
@@ -54,9 +64,23 @@ function readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappi
 export const x86Chain: Chain = {
   model: x86,
   stage1Types: () => x86.stage1Types,
-  controlPlatform: ({ nestedPaging }) => ({ fwb: null, faultForwarding: false, mte: false, nestedPaging, mtrr: usualMtrr('memory') }),
-  windowsPlatform: (port, { nestedPaging }, _control, source, windows) => ({ fwb: null, faultForwarding: false, mte: false, nestedPaging, mtrr: mtrrOf(port, source, windows) }),
+  controlPlatform: ({ nestedPaging }) => ({
+    fwb: null,
+    faultForwarding: false,
+    mte: false,
+    nestedPaging,
+    mtrr: usualMtrr('memory'),
+  }),
+  windowsPlatform: (port, { nestedPaging }, _control, source, windows) => ({
+    fwb: null,
+    faultForwarding: false,
+    mte: false,
+    nestedPaging,
+    mtrr: mtrrOf(port, source, windows),
+  }),
   readHostMappings,
   blindness: (emulator) =>
-    emulator === null ? null : `${emulator} has no caches or buffers whose effects a guest could see, and no x86 memory type makes an access fault: effective types are computed from the entries that were read back`,
+    emulator === null
+      ? null
+      : `${emulator} has no caches or buffers whose effects a guest could see, and no x86 memory type makes an access fault: effective types are computed from the entries that were read back`,
 };

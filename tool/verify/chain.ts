@@ -16,7 +16,9 @@ export interface HostMappingReading {
   readonly reserved: readonly string[] | null;
 }
 
-export type HostMappings = { readonly kind: 'read'; readonly windows: readonly HostMappingReading[] } | { readonly kind: 'unavailable'; readonly why: string };
+export type HostMappings =
+  | { readonly kind: 'read'; readonly windows: readonly HostMappingReading[] }
+  | { readonly kind: 'unavailable'; readonly why: string };
 
 export interface Chain {
   readonly model: ArchitectureModel;
@@ -24,7 +26,13 @@ export interface Chain {
   /** Of a guest on ordinary memory, of which everything is known. */
   controlPlatform(facts: KvmFacts): Platform;
   /** Of a guest on the windows. `control`: what KVM programmed for the guest on ordinary memory. */
-  windowsPlatform(port: Port, facts: KvmFacts, control: Stage2Dump, source: BarSource, windows: readonly OpenWindow[]): Platform;
+  windowsPlatform(
+    port: Port,
+    facts: KvmFacts,
+    control: Stage2Dump,
+    source: BarSource,
+    windows: readonly OpenWindow[],
+  ): Platform;
   /**
    * Of all windows, in their order. To be called while they are mapped and after a guest has touched them: VFIO maps pages as
    * they are touched. All at once, because the kernel shows its page tables whole, and takes its time.

@@ -26,7 +26,12 @@ export interface Described {
 }
 
 /** @param host how the host has the window mapped; undefined where nothing shows that */
-export function describeWindow({ model, source, platform, stage2, windowExits }: Described, index: number, window: OpenWindow, host: HostMappingReading | undefined): ReportWindow {
+export function describeWindow(
+  { model, source, platform, stage2, windowExits }: Described,
+  index: number,
+  window: OpenWindow,
+  host: HostMappingReading | undefined,
+): ReportWindow {
   const expected = expectationOf(model, platform, source.kind, window);
   const read = stage2.kind === 'read' ? readRange(stage2.ranges, window.gpa, window.length, pageSize()) : null;
   const described = reportWindow(window, {
@@ -54,9 +59,16 @@ function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access 
 }
 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
-export function checkOf({ model, platform, ticksPerSecond }: Described, { question, answer, busLocks }: Asked, programmed: string | null): Check {
+export function checkOf(
+  { model, platform, ticksPerSecond }: Described,
+  { question, answer, busLocks }: Asked,
+  programmed: string | null,
+): Check {
   const { window, stage1, probe, prediction, stage2 } = question;
-  const effective = programmed === null || programmed === stage2 ? question.effective : effectiveOf(model, platform, question, programmed);
+  const effective =
+    programmed === null || programmed === stage2
+      ? question.effective
+      : effectiveOf(model, platform, question, programmed);
   const record = answer.kind === 'record' ? answer.record : null;
   const judgement = judge(
     {
@@ -73,7 +85,16 @@ export function checkOf({ model, platform, ticksPerSecond }: Described, { questi
     },
     errata,
   );
-  return { window, stage1: stage1.name, probe, effective, predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind, ...judgement, ...measuredBy(question, answer, ticksPerSecond), ...(busLocks !== null && { busLocks }) };
+  return {
+    window,
+    stage1: stage1.name,
+    probe,
+    effective,
+    predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind,
+    ...judgement,
+    ...measuredBy(question, answer, ticksPerSecond),
+    ...(busLocks !== null && { busLocks }),
+  };
 }
 
 /** timing-class's answer: an entry of a PAT, or 0xff where the guest cannot tell. Anything else is no answer either. */
@@ -94,9 +115,21 @@ function effectiveOf(model: ArchitectureModel, platform: Platform, { stage1 }: Q
 
 function measuredBy({ probe, prediction }: Question, answer: Answer, known: number | null): Pick<Check, 'measured'> {
   // timing-class's values are no amount in a time: the guest has compared them itself.
-  if (probe === 'timing-class' || prediction.kind !== 'measurement' || answer.kind !== 'record' || answer.record.outcome !== 'ok') return {};
+  if (
+    probe === 'timing-class' ||
+    prediction.kind !== 'measurement' ||
+    answer.kind !== 'record' ||
+    answer.record.outcome !== 'ok'
+  )
+    return {};
   const [amount, ticks, ticksPerSecond] = answer.record.values;
-  return { measured: { amount: clamp(amount), ticks: clamp(ticks), ticksPerSecond: ticksPerSecond === 0n ? (known ?? 0) : clamp(ticksPerSecond) } };
+  return {
+    measured: {
+      amount: clamp(amount),
+      ticks: clamp(ticks),
+      ticksPerSecond: ticksPerSecond === 0n ? (known ?? 0) : clamp(ticksPerSecond),
+    },
+  };
 }
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
@@ -109,6 +142,7 @@ function clamp(value: bigint): number {
 /** Lives answer out of order; a report lists its checks in the order of the questions. */
 export function inOrder(checks: readonly Check[], order: readonly string[]): readonly Check[] {
   const place = new Map(order.map((key, index) => [key, index]));
-  const placeOf = ({ window, stage1, probe }: Check): number => place.get(`${window} ${stage1} ${probe}`) ?? order.length;
+  const placeOf = ({ window, stage1, probe }: Check): number =>
+    place.get(`${window} ${stage1} ${probe}`) ?? order.length;
   return checks.toSorted((a, b) => placeOf(a) - placeOf(b));
 }

@@ -47,17 +47,27 @@ const OPTIONAL_FEATURE: Readonly<Partial<Record<ProbeName, string>>> = {
 export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement {
   const observed = observe(evidence);
   const { prediction, probe, stage2Predicted, stage2Programmed } = evidence;
-  if (observed === null) return { observed, verdict: 'skipped', note: evidence.skipReason ?? 'the guest ended before this check' };
+  if (observed === null)
+    return { observed, verdict: 'skipped', note: evidence.skipReason ?? 'the guest ended before this check' };
   if (stage2Programmed !== null && stage2Programmed !== stage2Predicted) {
-    return { observed, verdict: 'mismatch', note: `KVM made stage 2 ${stage2Programmed}, the model ${stage2Predicted}: ${prediction.why}` };
+    return {
+      observed,
+      verdict: 'mismatch',
+      note: `KVM made stage 2 ${stage2Programmed}, the model ${stage2Predicted}: ${prediction.why}`,
+    };
   }
   const feature = OPTIONAL_FEATURE[probe];
-  if (observed === 'not-present' && feature !== undefined) return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
+  if (observed === 'not-present' && feature !== undefined)
+    return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
   if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
   if (prediction.kind === 'measurement') {
     if (observed === 'ok' && evidence.timingLike !== undefined) return judgeTiming(evidence, evidence.timingLike);
     if (observed === 'ok') return { observed, verdict: 'unobservable', note: prediction.why };
-    return { observed, verdict: 'mismatch', note: `a measurement makes only accesses that every memory type allows: ${prediction.why}` };
+    return {
+      observed,
+      verdict: 'mismatch',
+      note: `a measurement makes only accesses that every memory type allows: ${prediction.why}`,
+    };
   }
   if (observed === prediction.outcome) return { observed, verdict: 'match', note: null };
   const erratum = findErratum(evidence, prediction.outcome, observed, errata);
@@ -66,13 +76,28 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
 }
 
 /** Types that take the same time; the guest names one of each row. */
-const ALIKE: Readonly<Record<string, readonly string[]>> = { UC: ['UC', 'UC-', 'CD'], WC: ['WC', 'WC+'], WT: ['WT', 'WP'], WB: ['WB'] };
+const ALIKE: Readonly<Record<string, readonly string[]>> = {
+  UC: ['UC', 'UC-', 'CD'],
+  WC: ['WC', 'WC+'],
+  WT: ['WT', 'WP'],
+  WB: ['WB'],
+};
 
 /** A type named by its timing is evidence on hardware, and only there. */
 function judgeTiming({ emulator, effective }: Evidence, like: string | null): Judgement {
   const observed = 'ok';
-  if (emulator !== null) return { observed, verdict: 'unobservable', note: `how long an access takes under ${emulator} says nothing of its memory type` };
-  if (like === null) return { observed, verdict: 'unobservable', note: "the guest's own write-back and uncached memory do not differ in timing, or the window's is between the two" };
+  if (emulator !== null)
+    return {
+      observed,
+      verdict: 'unobservable',
+      note: `how long an access takes under ${emulator} says nothing of its memory type`,
+    };
+  if (like === null)
+    return {
+      observed,
+      verdict: 'unobservable',
+      note: "the guest's own write-back and uncached memory do not differ in timing, or the window's is between the two",
+    };
   const possible = effective.split(' or ');
   if (possible.some((type) => ALIKE[like]?.includes(type))) return { observed, verdict: 'match', note: null };
   return { observed, verdict: 'mismatch', note: `by the time that its loads and stores take, the window is ${like}` };
@@ -81,12 +106,20 @@ function judgeTiming({ emulator, effective }: Evidence, like: string | null): Ju
 function observe({ vmKilled, record }: Evidence): Outcome | null {
   if (vmKilled) return 'vm-killed';
   if (record?.outcome === 'bad-cell') {
-    throw new WcvmmError('E_GUEST_RECORDS', `the guest found cell ${record.cell} malformed: the guest image and this program do not belong together, build both again`);
+    throw new WcvmmError(
+      'E_GUEST_RECORDS',
+      `the guest found cell ${record.cell} malformed: the guest image and this program do not belong together, build both again`,
+    );
   }
   return record?.outcome ?? null;
 }
 
-function findErratum({ probe, stage1, stage2Predicted, effective, emulator }: Evidence, predicted: Outcome, observed: Outcome, errata: readonly Erratum[]): Erratum | undefined {
+function findErratum(
+  { probe, stage1, stage2Predicted, effective, emulator }: Evidence,
+  predicted: Outcome,
+  observed: Outcome,
+  errata: readonly Erratum[],
+): Erratum | undefined {
   if (emulator === null) return undefined;
   const check = { probe, stage1: stage1.name, stage2: stage2Predicted, effective, predicted, observed };
   return errata.find((erratum) => erratum.emulator.test(emulator) && erratum.matches(check));

@@ -69,7 +69,10 @@ function together(dumps: readonly Stage2Dump[]): Stage2Dump {
   return unavailable ?? { kind: 'read', ranges: dumps.flatMap((dump) => (dump.kind === 'read' ? dump.ranges : [])) };
 }
 
-async function live(interviewer: Interviewer, questions: readonly Question[]): Promise<{ answers: readonly Asked[]; dump: Stage2Dump; exits: readonly number[] }> {
+async function live(
+  interviewer: Interviewer,
+  questions: readonly Question[],
+): Promise<{ answers: readonly Asked[]; dump: Stage2Dump; exits: readonly number[] }> {
   const stage1Types = [...new Set(questions.map(({ stage1 }) => stage1))];
   const life = await runGuest(interviewer.port, interviewer.arch, interviewer.thread, {
     ...interviewer,
@@ -89,26 +92,39 @@ function isKilled(exit: VcpuExit): boolean {
 }
 
 /** As many answers as the guest gave; a killed VM is the answer to the question that was under way. */
-async function answersOf(life: GuestLife, questions: readonly Question[], stage1Types: readonly Stage1Type[]): Promise<readonly Asked[]> {
+async function answersOf(
+  life: GuestLife,
+  questions: readonly Question[],
+  stage1Types: readonly Stage1Type[],
+): Promise<readonly Asked[]> {
   const { exit, hostChecks, log } = life;
   const failure = describeExit(exit);
   const killed = isKilled(exit);
-  const busLocksOf = (asked: number): number | null => life.busLocks && (life.busLocks.find(({ cell }) => cell === asked)?.count ?? 0);
+  const busLocksOf = (asked: number): number | null =>
+    life.busLocks && (life.busLocks.find(({ cell }) => cell === asked)?.count ?? 0);
   if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
   const { records, running } = await decodeLog(log, questions.length);
   const answers = records.flatMap((record, index): Asked[] => {
     const question = questions[index];
-    return question === undefined ? [] : [{ question, answer: answerOf(record, hostChecks), busLocks: busLocksOf(index) }];
+    return question === undefined
+      ? []
+      : [{ question, answer: answerOf(record, hostChecks), busLocks: busLocksOf(index) }];
   });
   if (killed) {
     const question = questions[records.length];
     if (question === undefined || running !== records.length) {
-      throw new WcvmmError('E_GUEST_RECORDS', `${failure} The guest's log does not say which of its ${questions.length} cells it was in (${records.length} answered, ${stage1Types.length} stage-1 types).`);
+      throw new WcvmmError(
+        'E_GUEST_RECORDS',
+        `${failure} The guest's log does not say which of its ${questions.length} cells it was in (${records.length} answered, ${stage1Types.length} stage-1 types).`,
+      );
     }
     return [...answers, { question, answer: { kind: 'vm-killed' }, busLocks: busLocksOf(records.length) }];
   }
   if (records.length < questions.length) {
-    throw new WcvmmError('E_GUEST_RECORDS', `the guest says that it is done and has answered ${records.length} of ${questions.length} cells; expected a record for each.`);
+    throw new WcvmmError(
+      'E_GUEST_RECORDS',
+      `the guest says that it is done and has answered ${records.length} of ${questions.length} cells; expected a record for each.`,
+    );
   }
   return answers;
 }
@@ -116,7 +132,10 @@ async function answersOf(life: GuestLife, questions: readonly Question[], stage1
 /** For a data-write cell the guest says only that it stored; the host's mapping says what arrived. */
 function answerOf(record: GuestRecord, hostChecks: readonly HostCheck[]): Answer {
   if (record.outcome === 'bad-cell') {
-    throw new WcvmmError('E_GUEST_RECORDS', `the guest refused cell ${record.cell}: it knows no such probe, window or stage-1 type. Is the guest image of another version?`);
+    throw new WcvmmError(
+      'E_GUEST_RECORDS',
+      `the guest refused cell ${record.cell}: it knows no such probe, window or stage-1 type. Is the guest image of another version?`,
+    );
   }
   const check = hostChecks.find(({ cell }) => cell === record.cell);
   const lost = record.outcome === 'ok' && check !== undefined && check.firstBad !== null;

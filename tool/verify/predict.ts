@@ -22,19 +22,35 @@ function isProbe(text: string): text is ProbeName {
 export function parseOverride(text: string): PredictionOverride {
   const [, probe = '', stage1 = '', outcome = ''] = /^([a-z0-9-]+)@([A-Za-z-]+)=([a-z-]+)$/.exec(text) ?? [];
   if (isProbe(probe) && stage1 !== '' && isOutcome(outcome)) return { probe, stage1, outcome };
-  throw new WcvmmError('E_USAGE', `--predict ${text} is no prediction; expected PROBE@STAGE1=OUTCOME, as in unaligned-load@Device-nGnRnE=ok.`);
+  throw new WcvmmError(
+    'E_USAGE',
+    `--predict ${text} is no prediction; expected PROBE@STAGE1=OUTCOME, as in unaligned-load@Device-nGnRnE=ok.`,
+  );
 }
 
 /** Throws E_USAGE for an override that no question has: a control that changes nothing would prove nothing. */
-export function replacePredictions(questions: readonly Question[], overrides: readonly PredictionOverride[]): readonly Question[] {
+export function replacePredictions(
+  questions: readonly Question[],
+  overrides: readonly PredictionOverride[],
+): readonly Question[] {
   for (const { probe, stage1 } of overrides) {
     if (!questions.some((question) => question.probe === probe && question.stage1.name === stage1)) {
-      throw new WcvmmError('E_USAGE', `--predict ${probe}@${stage1} replaces nothing; expected one of the stage-1 types ${[...new Set(questions.map((question) => question.stage1.name))].join(', ')}.`);
+      throw new WcvmmError(
+        'E_USAGE',
+        `--predict ${probe}@${stage1} replaces nothing; expected one of the stage-1 types ${[...new Set(questions.map((question) => question.stage1.name))].join(', ')}.`,
+      );
     }
   }
   return questions.map((question) => {
     const override = overrides.find(({ probe, stage1 }) => probe === question.probe && stage1 === question.stage1.name);
     if (override === undefined) return question;
-    return { ...question, prediction: { kind: 'outcome', outcome: override.outcome, why: 'this row of the model was replaced with --predict' } };
+    return {
+      ...question,
+      prediction: {
+        kind: 'outcome',
+        outcome: override.outcome,
+        why: 'this row of the model was replaced with --predict',
+      },
+    };
   });
 }

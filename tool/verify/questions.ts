@@ -1,6 +1,16 @@
 /** What to ask a guest, and in how many lives: every window × stage-1 type × probe, with what memattr predicts. Pure. */
 import { TRAPPED } from '../../memattr/index.ts';
-import type { Access, ArchitectureModel, Attribute, Platform, Prediction, ProbeName, Source, Stage1Type, Strictness } from '../../memattr/index.ts';
+import type {
+  Access,
+  ArchitectureModel,
+  Attribute,
+  Platform,
+  Prediction,
+  ProbeName,
+  Source,
+  Stage1Type,
+  Strictness,
+} from '../../memattr/index.ts';
 import { ABI } from './guest/abi.ts';
 import type { Cell } from './guest/abi.ts';
 
@@ -15,7 +25,13 @@ export interface Question {
   readonly prediction: Prediction;
 }
 
-export function questionsFor(model: ArchitectureModel, platform: Platform, source: Source, windows: readonly AskedWindow[], stage1Types: readonly Stage1Type[] = model.stage1Types): readonly Question[] {
+export function questionsFor(
+  model: ArchitectureModel,
+  platform: Platform,
+  source: Source,
+  windows: readonly AskedWindow[],
+  stage1Types: readonly Stage1Type[] = model.stage1Types,
+): readonly Question[] {
   return windows.flatMap((asked, window) => {
     const expected = expectationOf(model, platform, source, asked);
     return stage1Types.flatMap((stage1) =>
@@ -45,7 +61,12 @@ export interface Expectation {
   predict(probe: ProbeName, stage1: Stage1Type): Prediction;
 }
 
-export function expectationOf(model: ArchitectureModel, platform: Platform, source: Source, { attribute, access }: AskedWindow): Expectation {
+export function expectationOf(
+  model: ArchitectureModel,
+  platform: Platform,
+  source: Source,
+  { attribute, access }: AskedWindow,
+): Expectation {
   if (access === 'trapped') {
     return {
       probes: model.trapped.probes,
@@ -73,7 +94,9 @@ export function mayKill({ prediction }: Question): boolean {
 /** Questions by the VM that answers them: all harmless ones share lives, each that may kill has a VM of its own. */
 export function livesOf(questions: readonly Question[]): readonly (readonly Question[])[] {
   const harmless = questions.filter((question) => !mayKill(question));
-  const shared = Array.from({ length: Math.ceil(harmless.length / ABI.maxCells) }, (_, index) => harmless.slice(index * ABI.maxCells, (index + 1) * ABI.maxCells));
+  const shared = Array.from({ length: Math.ceil(harmless.length / ABI.maxCells) }, (_, index) =>
+    harmless.slice(index * ABI.maxCells, (index + 1) * ABI.maxCells),
+  );
   return [...shared, ...questions.filter(mayKill).map((question) => [question])];
 }
 
@@ -89,5 +112,11 @@ function repetitionsOf({ stage2 }: Question): bigint {
 export function cellOf(question: Question, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
   const { window, stage1, probe } = question;
   const repeats = probe === 'store-bandwidth' || probe === 'load-latency';
-  return { window, stage1: stage1Types.indexOf(stage1), probe, offset: 0n, argument: repeats ? repetitionsOf(question) : seed };
+  return {
+    window,
+    stage1: stage1Types.indexOf(stage1),
+    probe,
+    offset: 0n,
+    argument: repeats ? repetitionsOf(question) : seed,
+  };
 }

@@ -41,7 +41,13 @@ export interface VerifyRequest {
   readonly signal?: AbortSignal;
 }
 
-export const CONTROL: WindowChoice = { source: 'memory', device: null, iommu: 'auto', maps: ['bar2:0-2M=default'], enforce: false };
+export const CONTROL: WindowChoice = {
+  source: 'memory',
+  device: null,
+  iommu: 'auto',
+  maps: ['bar2:0-2M=default'],
+  enforce: false,
+};
 
 interface Asking {
   readonly port: Port;
@@ -83,14 +89,22 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
     const shift = windows.length;
     const result = describe(asking, told, mappings);
     const controlResult = describe(asking, controlTold, mappings.slice(shift));
-    const checks = [...result.checks, ...controlResult.checks.map((check) => ({ ...check, window: check.window + shift }))];
+    const checks = [
+      ...result.checks,
+      ...controlResult.checks.map((check) => ({ ...check, window: check.window + shift })),
+    ];
     const reported = reportPlatform(port, facts, source.device);
     return {
       schema: 'wcvmm.report/1',
       command: request.command,
       arch: arch.name,
       platform: reported,
-      device: { address: source.pci?.address ?? null, id: source.pci?.id ?? null, source: source.kind, bars: barsOf(source, windows) },
+      device: {
+        address: source.pci?.address ?? null,
+        id: source.pci?.id ?? null,
+        source: source.kind,
+        bars: barsOf(source, windows),
+      },
       windows: [...result.windows, ...controlResult.windows],
       checks,
       limits: limitsOf(source.kind, told.stage2, hostMappings, chain.blindness(reported.emulator)),
@@ -103,16 +117,27 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
 }
 
 export function barsOf({ regions }: BarSource, windows: readonly OpenWindow[]): { bar: number; size: number }[] {
-  return regions.filter((region) => windows.some(({ bar }) => bar === region.bar)).map(({ bar, size }) => ({ bar, size: Number(size) }));
+  return regions
+    .filter((region) => windows.some(({ bar }) => bar === region.bar))
+    .map(({ bar, size }) => ({ bar, size: Number(size) }));
 }
 
-async function ask({ port, arch, chain, thread, request }: Asking, opened: OpenWindows, platform: Platform, what: 'control' | 'device'): Promise<Told> {
+async function ask(
+  { port, arch, chain, thread, request }: Asking,
+  opened: OpenWindows,
+  platform: Platform,
+  what: 'control' | 'device',
+): Promise<Told> {
   const { source, windows } = opened;
   const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
   const { model } = chain;
   const predicted = questionsFor(model, platform, source.kind, windows, chain.stage1Types(platform));
   const questions = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
-  onPhase?.(what === 'control' ? 'asking a guest on ordinary memory' : `asking guests on the ${source.kind === 'memory' ? 'memory' : 'BAR'}`);
+  onPhase?.(
+    what === 'control'
+      ? 'asking a guest on ordinary memory'
+      : `asking guests on the ${source.kind === 'memory' ? 'memory' : 'BAR'}`,
+  );
   const interviewed = await interview(
     {
       port,
@@ -131,9 +156,21 @@ async function ask({ port, arch, chain, thread, request }: Asking, opened: OpenW
   return { ...opened, ...interviewed, platform, questions };
 }
 
-function describe({ chain: { model }, facts: { ticksPerSecond } }: Asking, told: Told, mappings: readonly HostMappingReading[]): Result {
+function describe(
+  { chain: { model }, facts: { ticksPerSecond } }: Asking,
+  told: Told,
+  mappings: readonly HostMappingReading[],
+): Result {
   const described = { ...told, model, ticksPerSecond };
   const windows = told.windows.map((window, index) => describeWindow(described, index, window, mappings[index]));
-  const checks = told.asked.map((one) => checkOf(described, one, windows[one.question.window]?.stage2.programmed ?? null));
-  return { windows, checks: inOrder(checks, told.questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`)) };
+  const checks = told.asked.map((one) =>
+    checkOf(described, one, windows[one.question.window]?.stage2.programmed ?? null),
+  );
+  return {
+    windows,
+    checks: inOrder(
+      checks,
+      told.questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`),
+    ),
+  };
 }

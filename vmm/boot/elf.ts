@@ -50,7 +50,11 @@ const RESERVED = { start: BigInt(ABI.paramsOffset), end: BigInt(ABI.logOffset + 
  * @param ram where guest RAM is; by default `ABI.ramSize` bytes where the guests' memory map has it
  * @throws WcvmmError E_GUEST_IMAGE
  */
-export function parseElf(bytes: Uint8Array, machine: Machine, ram: Ram = { base: MEMORY_MAP.ramBase, size: BigInt(ABI.ramSize) }): GuestImage {
+export function parseElf(
+  bytes: Uint8Array,
+  machine: Machine,
+  ram: Ram = { base: MEMORY_MAP.ramBase, size: BigInt(ABI.ramSize) },
+): GuestImage {
   if (bytes.length < ELF.headerSize) refuse(`it has ${bytes.length} bytes, fewer than an ELF header`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   checkHeader(view, machine);
@@ -79,7 +83,8 @@ function checkHeader(view: DataView, machine: Machine): void {
   const { number, name } = MACHINE[machine];
   const found = view.getUint16(18, true);
   if (found !== number) refuse(`it is built for ${machineName(found)} and this machine is ${name}`);
-  if (view.getUint16(16, true) !== ELF.executable) refuse('it is an object, a library or position-independent; link it as an executable with fixed addresses');
+  if (view.getUint16(16, true) !== ELF.executable)
+    refuse('it is an object, a library or position-independent; link it as an executable with fixed addresses');
 }
 
 function machineName(number: number): string {
@@ -94,7 +99,8 @@ function segmentHeaders(view: DataView): number[] {
   const count = view.getUint16(56, true);
   if (size !== ELF.segmentSize) refuse(`its program headers have ${size} bytes each, not ${ELF.segmentSize}`);
   if (count > ELF.maxSegments) refuse(`it has ${count} program headers, more than ${ELF.maxSegments}`);
-  if (start + BigInt(size * count) > BigInt(view.byteLength)) refuse('it is truncated: its program headers lie behind its end');
+  if (start + BigInt(size * count) > BigInt(view.byteLength))
+    refuse('it is truncated: its program headers lie behind its end');
   return Array.from({ length: count }, (_, index) => Number(start) + index * size);
 }
 
@@ -104,7 +110,8 @@ function readSegment(bytes: Uint8Array, view: DataView, at: number): Segment {
   const fileSize = view.getBigUint64(at + 32, true);
   const memorySize = view.getBigUint64(at + 40, true);
   if (fileSize > memorySize) refuse(`its segment at ${hex(address)} has more bytes in the file than in memory`);
-  if (offset + fileSize > BigInt(bytes.length)) refuse(`it is truncated: its segment at ${hex(address)} lies behind its end`);
+  if (offset + fileSize > BigInt(bytes.length))
+    refuse(`it is truncated: its segment at ${hex(address)} lies behind its end`);
   return { address, data: bytes.subarray(Number(offset), Number(offset + fileSize)), memorySize };
 }
 
@@ -113,8 +120,12 @@ function checkPlaces(segments: readonly Segment[], ram: Ram): void {
   for (const [index, { address, memorySize }] of segments.entries()) {
     const end = address + memorySize;
     const where = `its segment ${hex(address)}-${hex(end - 1n)}`;
-    if (address < ram.base || end > ram.base + ram.size) refuse(`${where} is outside of guest RAM, ${hex(ram.base)}-${hex(ram.base + ram.size - 1n)}`);
-    if (address < kept.end && end > kept.start) refuse(`${where} covers ${hex(kept.start)}-${hex(kept.end - 1n)}, where the VMM puts the guest's task and reads its log`);
+    if (address < ram.base || end > ram.base + ram.size)
+      refuse(`${where} is outside of guest RAM, ${hex(ram.base)}-${hex(ram.base + ram.size - 1n)}`);
+    if (address < kept.end && end > kept.start)
+      refuse(
+        `${where} covers ${hex(kept.start)}-${hex(kept.end - 1n)}, where the VMM puts the guest's task and reads its log`,
+      );
     const next = segments[index + 1];
     if (next && next.address < end) refuse(`${where} overlaps the one at ${hex(next.address)}`);
   }

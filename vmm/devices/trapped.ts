@@ -60,7 +60,7 @@ export class TrappedWindows {
     const offset = access.address - window.gpa;
     if (access.length < 1 || access.length > LONGEST || offset + BigInt(access.length) > window.length) return 'leaves';
     this.exits[index] = (this.exits[index] ?? 0) + 1;
-    for (let done = 0; done < access.length; ) done += this.#part(window, offset + BigInt(done), access, done);
+    for (let done = 0; done < access.length;) done += this.#part(window, offset + BigInt(done), access, done);
     return 'served';
   }
 
@@ -85,7 +85,12 @@ export class TrappedWindows {
     if (known !== undefined) return known;
     const rest = length - start;
     const bytes = this.#port.view(at, Number(rest < CHUNK ? rest : CHUNK));
-    const chunk = { 1: new Uint8Array(bytes), 2: new Uint16Array(bytes), 4: new Uint32Array(bytes), 8: new BigUint64Array(bytes) };
+    const chunk = {
+      1: new Uint8Array(bytes),
+      2: new Uint16Array(bytes),
+      4: new Uint32Array(bytes),
+      8: new BigUint64Array(bytes),
+    };
     this.#chunks.set(at, chunk);
     return chunk;
   }

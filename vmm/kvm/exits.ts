@@ -25,10 +25,16 @@ export function readLastExit(state: DataView, isWindow: (address: bigint) => boo
     case KVM_EXIT.armNisv: {
       const address = state.getBigUint64(armNisv.address, true);
       if (isWindow(address)) return { kind: 'not-emulated', instruction: null, address };
-      return { kind: 'unmapped', address, isWrite: (state.getBigUint64(armNisv.syndrome, true) & WRITE_NOT_READ) !== 0n, length: null };
+      return {
+        kind: 'unmapped',
+        address,
+        isWrite: (state.getBigUint64(armNisv.syndrome, true) & WRITE_NOT_READ) !== 0n,
+        length: null,
+      };
     }
     case KVM_EXIT.internalError:
-      if (suberror === KVM_INTERNAL_ERROR_EMULATION) return { kind: 'not-emulated', instruction: instructionOf(state), address: null };
+      if (suberror === KVM_INTERNAL_ERROR_EMULATION)
+        return { kind: 'not-emulated', instruction: instructionOf(state), address: null };
   }
   return { kind: 'unexpected', reason, detail: suberror };
 }
@@ -39,5 +45,10 @@ function instructionOf(state: DataView): string | null {
   const hasBytes = count >= 3 && (state.getBigUint64(internalError.flags, true) & 1n) !== 0n;
   if (!hasBytes) return null;
   const size = Math.min(state.getUint8(internalError.instructionSize), LONGEST_INSTRUCTION);
-  return Array.from({ length: size }, (_, at) => state.getUint8(internalError.instruction + at).toString(16).padStart(2, '0')).join(' ');
+  return Array.from({ length: size }, (_, at) =>
+    state
+      .getUint8(internalError.instruction + at)
+      .toString(16)
+      .padStart(2, '0'),
+  ).join(' ');
 }

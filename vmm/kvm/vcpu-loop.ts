@@ -70,7 +70,9 @@ class RunningVcpu {
   /** What the exit asks for; null when the guest can go on. */
   #serve(): VcpuExit | null {
     const reason = this.#state.getUint32(KVM_RUN_LAYOUT.exitReason, true);
-    const isBusLock = reason === KVM_EXIT.x86BusLock || (this.#state.getUint16(KVM_RUN_LAYOUT.flags, true) & KVM_RUN_X86_BUS_LOCK) !== 0;
+    const isBusLock =
+      reason === KVM_EXIT.x86BusLock ||
+      (this.#state.getUint16(KVM_RUN_LAYOUT.flags, true) & KVM_RUN_X86_BUS_LOCK) !== 0;
     if (isBusLock) this.#countBusLock();
     switch (reason) {
       case KVM_EXIT.mmio:
@@ -87,7 +89,8 @@ class RunningVcpu {
     const { doorbell } = this.#request;
     const address = this.#state.getBigUint64(mmio.address, true);
     const isWrite = this.#state.getUint8(mmio.isWrite) !== 0;
-    if (isWrite && address >= doorbell && address < doorbell + PAGE) return this.#ring(Number(address - doorbell), this.#data.getUint32(0, true));
+    if (isWrite && address >= doorbell && address < doorbell + PAGE)
+      return this.#ring(Number(address - doorbell), this.#data.getUint32(0, true));
     const length = this.#state.getUint32(mmio.length, true);
     const served = this.trapped.serve({ address, length, isWrite, data: this.#data });
     if (served === 'served') return null;

@@ -10,7 +10,9 @@ import type { FromVcpu, RunRequest } from './vcpu-protocol.ts';
 
 function serve(main: MessagePort): void {
   const send = (message: FromVcpu): void => main.postMessage(message);
-  main.on('message', (request: RunRequest) => send({ kind: 'exit', run: runVcpu(libcPort, request, (text) => send({ kind: 'console', text })) }));
+  main.on('message', (request: RunRequest) =>
+    send({ kind: 'exit', run: runVcpu(libcPort, request, (text) => send({ kind: 'console', text })) }),
+  );
   send({ kind: 'ready', thread: threadId() });
 }
 

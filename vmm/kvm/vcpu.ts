@@ -19,7 +19,13 @@ export function addVcpu(port: Port, scope: Scope, machine: Machine, arch: GuestA
   const fd = createVcpu(port, machine.vm, 0);
   scope.defer(() => port.close(fd));
   const runLength = vcpuMmapSize(port, machine.kvm);
-  const runAddress = port.mmap({ length: BigInt(runLength), protection: PROT_READ | PROT_WRITE, flags: MAP_SHARED, fd, offset: 0n });
+  const runAddress = port.mmap({
+    length: BigInt(runLength),
+    protection: PROT_READ | PROT_WRITE,
+    flags: MAP_SHARED,
+    fd,
+    offset: 0n,
+  });
   scope.defer(() => port.munmap(runAddress, BigInt(runLength)));
   arch.initVcpu(port, machine, fd, entry);
   return { fd, runAddress, runLength };
@@ -96,9 +102,16 @@ export class VcpuThread {
    *
    * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts.
    */
-  async run(port: Port, vcpu: Vcpu, { doorbell, exchanges = [], trapped = [], cells, timeoutMs, onConsole, signal }: RunOptions): Promise<VcpuRun> {
+  async run(
+    port: Port,
+    vcpu: Vcpu,
+    { doorbell, exchanges = [], trapped = [], cells, timeoutMs, onConsole, signal }: RunOptions,
+  ): Promise<VcpuRun> {
     await this.#thread;
-    const immediateExit = new Uint8Array(port.view(vcpu.runAddress, vcpu.runLength)).subarray(KVM_RUN_LAYOUT.immediateExit, KVM_RUN_LAYOUT.immediateExit + 1);
+    const immediateExit = new Uint8Array(port.view(vcpu.runAddress, vcpu.runLength)).subarray(
+      KVM_RUN_LAYOUT.immediateExit,
+      KVM_RUN_LAYOUT.immediateExit + 1,
+    );
     this.#running = { vcpu, immediateExit };
     let stoppedBy: 'timeout' | 'signal' | null = null;
     const stop = (why: 'timeout' | 'signal'): void => {
@@ -110,7 +123,10 @@ export class VcpuThread {
     signal?.addEventListener('abort', onAbort, { once: true });
     if (signal?.aborted === true) stop('signal');
     try {
-      const result = await this.#finish({ vcpu: vcpu.fd, runAddress: vcpu.runAddress, runLength: vcpu.runLength, doorbell, exchanges, trapped, cells }, onConsole);
+      const result = await this.#finish(
+        { vcpu: vcpu.fd, runAddress: vcpu.runAddress, runLength: vcpu.runLength, doorbell, exchanges, trapped, cells },
+        onConsole,
+      );
       if (result.exit.kind === 'interrupted') throw stopped(stoppedBy, timeoutMs);
       return result;
     } finally {
@@ -153,6 +169,13 @@ export class VcpuThread {
 }
 
 function stopped(by: 'timeout' | 'signal' | null, timeoutMs: number): WcvmmError {
-  if (by === 'timeout') return new WcvmmError('E_GUEST_TIMEOUT', `the guest did not end within ${timeoutMs / 1000} s and was stopped. If it needs longer, give --timeout.`);
-  return new WcvmmError('E_INTERRUPTED', 'interrupted; the guest was stopped and everything that it used was released.');
+  if (by === 'timeout')
+    return new WcvmmError(
+      'E_GUEST_TIMEOUT',
+      `the guest did not end within ${timeoutMs / 1000} s and was stopped. If it needs longer, give --timeout.`,
+    );
+  return new WcvmmError(
+    'E_INTERRUPTED',
+    'interrupted; the guest was stopped and everything that it used was released.',
+  );
 }

@@ -1,7 +1,15 @@
 /** A KVM virtual machine and its memslots. Everything it makes ends with the scope that it is given. */
 import { WcvmmError } from '../../common/errors.ts';
 import type { Scope } from '../../common/scope.ts';
-import { KVM_API_VERSION, KVM_CAP, checkExtension, createVm, enableCap, getApiVersion, setUserMemoryRegion } from '../sys/kvm.ts';
+import {
+  KVM_API_VERSION,
+  KVM_CAP,
+  checkExtension,
+  createVm,
+  enableCap,
+  getApiVersion,
+  setUserMemoryRegion,
+} from '../sys/kvm.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import { threadId } from '../sys/libc.ts';
@@ -29,9 +37,18 @@ export interface MachineOptions {
 }
 
 export function openKvm(port: Port, scope: Scope): number {
-  const kvm = openNode(port, scope, '/dev/kvm', new WcvmmError('E_NO_KVM', '/dev/kvm is missing: this kernel or machine has no KVM. Load the module kvm, or switch on virtualization in the firmware; in a cloud choose a bare-metal instance, or use --testbed.'));
+  const kvm = openNode(
+    port,
+    scope,
+    '/dev/kvm',
+    new WcvmmError(
+      'E_NO_KVM',
+      '/dev/kvm is missing: this kernel or machine has no KVM. Load the module kvm, or switch on virtualization in the firmware; in a cloud choose a bare-metal instance, or use --testbed.',
+    ),
+  );
   const version = getApiVersion(port, kvm);
-  if (version !== KVM_API_VERSION) throw new WcvmmError('E_NO_KVM', `/dev/kvm speaks API version ${version}; expected ${KVM_API_VERSION}.`);
+  if (version !== KVM_API_VERSION)
+    throw new WcvmmError('E_NO_KVM', `/dev/kvm speaks API version ${version}; expected ${KVM_API_VERSION}.`);
   return kvm;
 }
 
@@ -59,7 +76,11 @@ export function createMachine(port: Port, scope: Scope, options: MachineOptions 
       try {
         setUserMemoryRegion(port, vm, { slot, flags: 0, gpa, length, hva: address });
       } catch (error) {
-        throw new WcvmmError('E_SYSCALL', `KVM refused the memslot of ${length} bytes at gpa 0x${gpa.toString(16)} (${isErrno(error, 'EFAULT') ? 'beyond what the guest can address' : 'KVM_SET_USER_MEMORY_REGION'}). Map less, or place it lower.`, { cause: error });
+        throw new WcvmmError(
+          'E_SYSCALL',
+          `KVM refused the memslot of ${length} bytes at gpa 0x${gpa.toString(16)} (${isErrno(error, 'EFAULT') ? 'beyond what the guest can address' : 'KVM_SET_USER_MEMORY_REGION'}). Map less, or place it lower.`,
+          { cause: error },
+        );
       }
       // Before the mapping below it goes, or the guest would fault into whatever comes next at that address.
       scope.defer(() => setUserMemoryRegion(port, vm, { slot, flags: 0, gpa, length: 0n, hva: address }));

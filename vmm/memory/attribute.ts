@@ -47,7 +47,7 @@ export function readAttribute(text: string): Attribute | AttributeProblem {
     return {
       code: 'E_CACHEABLE',
       message:
-        'a cacheable mapping of a BAR needs the authority of the device\'s own driver, which knows that the device is coherent; ' +
+        "a cacheable mapping of a BAR needs the authority of the device's own driver, which knows that the device is coherent; " +
         'vfio-pci does not have it. Use wc for the most relaxed type that is safe here',
       nearest: ['wc'],
     };
@@ -64,7 +64,8 @@ export function readAttribute(text: string): Attribute | AttributeProblem {
 export function parseAttribute(text: string): Attribute {
   const read = readAttribute(text);
   if (typeof read === 'string') return read;
-  const hint = read.nearest.length > 0 && read.code === 'E_ATTRIBUTE' ? `: did you mean ${read.nearest.join(' or ')}?` : '';
+  const hint =
+    read.nearest.length > 0 && read.code === 'E_ATTRIBUTE' ? `: did you mean ${read.nearest.join(' or ')}?` : '';
   throw new WcvmmError(read.code, read.message + hint);
 }
 
@@ -72,7 +73,9 @@ function nearestAttributes(plain: string): readonly Attribute[] {
   const known = Object.hasOwn(OTHER_NAMES, plain) ? OTHER_NAMES[plain] : undefined;
   if (known) return known;
   // For a name of two letters a distance of two would mean nothing.
-  const close = ATTRIBUTES.filter((attribute) => plain !== '' && distance(plain, attribute) <= Math.min(2, attribute.length - 1));
+  const close = ATTRIBUTES.filter(
+    (attribute) => plain !== '' && distance(plain, attribute) <= Math.min(2, attribute.length - 1),
+  );
   if (close.length > 0) return close;
   return plain.length > 1 ? ATTRIBUTES.filter((attribute) => attribute.startsWith(plain)) : [];
 }

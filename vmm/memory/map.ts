@@ -35,19 +35,29 @@ export function parseMap(text: string): MapRequest {
   const next = text[head.length];
   if (next !== ':' && next !== '=') {
     const rest = text.slice(head.length);
-    const message = next === undefined ? 'the attribute is missing' : 'expected ":" and a range, or "=" and an attribute';
+    const message =
+      next === undefined ? 'the attribute is missing' : 'expected ":" and a range, or "=" and an attribute';
     refuse(text, { at: head.length, message, nearest: next === undefined ? [`${head}=wc`] : valid(`${head}:${rest}`) });
   }
   const equals = text.indexOf('=');
   if (equals < 0) {
     const complete = valid(`${text}=wc`);
-    refuse(text, { at: text.length, message: 'expected "=" and an attribute', nearest: complete.length > 0 ? complete : [`${head}=wc`] });
+    refuse(text, {
+      at: text.length,
+      message: 'expected "=" and an attribute',
+      nearest: complete.length > 0 ? complete : [`${head}=wc`],
+    });
   }
   const { start, end } = next === '=' ? { start: 0n, end: null } : readRange(text, head.length + 1, equals);
   const attribute = readAttribute(text.slice(equals + 1));
   if (typeof attribute !== 'string') {
     const upTo = text.slice(0, equals + 1);
-    refuse(text, { code: attribute.code, at: equals + 1, message: attribute.message, nearest: attribute.nearest.map((name) => upTo + name) });
+    refuse(text, {
+      code: attribute.code,
+      at: equals + 1,
+      message: attribute.message,
+      nearest: attribute.nearest.map((name) => upTo + name),
+    });
   }
   return { bar, start, end, attribute, text };
 }
@@ -56,7 +66,11 @@ function readBar(text: string): number {
   const digits = /^bar(\d+)/.exec(text)?.[1];
   if (digits === undefined) {
     const loose = /^\s*(?:bar|region|resource)?\s*([0-5])\s*(?=[:=])(.*)$/i.exec(text);
-    refuse(text, { at: 0, message: 'a map starts with bar0 to bar5', nearest: loose ? valid(`bar${loose[1]}${loose[2]}`) : ['bar0=wc'] });
+    refuse(text, {
+      at: 0,
+      message: 'a map starts with bar0 to bar5',
+      nearest: loose ? valid(`bar${loose[1]}${loose[2]}`) : ['bar0=wc'],
+    });
   }
   if (!/^[0-5]$/.test(digits)) refuse(text, { at: 3, message: 'a PCI device has bar0 to bar5' });
   return Number(digits);
@@ -67,9 +81,17 @@ function readRange(text: string, from: number, to: number): { start: bigint; end
   const [head, tail] = [text.slice(0, from), text.slice(to)];
   const separator = range.search(/[-+]/);
   if (separator < 0) {
-    const candidates = [head + range.replace(/\.{2,3}|[:,]/, '-') + tail, `${head}0-${range}${tail}`, `${head}${range}-${tail}`];
+    const candidates = [
+      head + range.replace(/\.{2,3}|[:,]/, '-') + tail,
+      `${head}0-${range}${tail}`,
+      `${head}${range}-${tail}`,
+    ];
     const nearest = range === '' ? valid(head.slice(0, -1) + tail) : valid(...candidates);
-    refuse(text, { at: from, message: 'expected a range, START-END or START+LENGTH, either end of START-END may be left out', nearest });
+    refuse(text, {
+      at: from,
+      message: 'expected a range, START-END or START+LENGTH, either end of START-END may be left out',
+      nearest,
+    });
   }
   const [first, second] = [range.slice(0, separator), range.slice(separator + 1)];
   const size = (part: string, at: number): bigint => {
@@ -86,7 +108,12 @@ function readRange(text: string, from: number, to: number): { start: bigint; end
   const end = range[separator] === '+' ? start + value : value;
   if (end <= start) {
     const nearest = end < start ? valid(`${head}${formatSize(end)}-${formatSize(start)}${tail}`) : [];
-    refuse(text, { code: 'E_MAP_RANGE', at: secondAt, message: `the range is empty: it ends at ${formatSize(end)} and starts at ${formatSize(start)}`, nearest });
+    refuse(text, {
+      code: 'E_MAP_RANGE',
+      at: secondAt,
+      message: `the range is empty: it ends at ${formatSize(end)} and starts at ${formatSize(start)}`,
+      nearest,
+    });
   }
   if (end > SIZE_LIMIT) refuse(text, { code: 'E_MAP_RANGE', at: secondAt, message: 'the range ends beyond 64 bits' });
   return { start, end };

@@ -40,7 +40,10 @@ export function placeWindows(
     const gpa = roundUp(free, step) + phase;
     free = gpa + length;
     if (free > limit) {
-      throw new WcvmmError('E_MAP_RANGE', `the windows need guest physical addresses up to 0x${free.toString(16)} and the guest has them up to 0x${limit.toString(16)}: map less`);
+      throw new WcvmmError(
+        'E_MAP_RANGE',
+        `the windows need guest physical addresses up to 0x${free.toString(16)} and the guest has them up to 0x${limit.toString(16)}: map less`,
+      );
     }
     return { gpa, length, alignment: block, phase };
   });

@@ -50,22 +50,36 @@ export function planWindows(requests: readonly MapRequest[], regions: readonly R
         `(${formatSize(both.end - both.start)}): let one end where the other starts`,
     );
   }
-  return placed.map(({ request, start, end }) => ({ bar: request.bar, offset: start, length: end - start, attribute: request.attribute }));
+  return placed.map(({ request, start, end }) => ({
+    bar: request.bar,
+    offset: start,
+    length: end - start,
+    attribute: request.attribute,
+  }));
 }
 
 function place(request: MapRequest, regions: readonly Region[], pageSize: bigint): Placed {
   const region = regions.find(({ bar }) => bar === request.bar);
   if (!region || region.kind !== 'memory' || region.size === 0n) {
-    const what = region?.kind === 'io' ? 'is an I/O BAR, which has ports and no memory to map' : 'is absent: the device does not implement it';
+    const what =
+      region?.kind === 'io'
+        ? 'is an I/O BAR, which has ports and no memory to map'
+        : 'is absent: the device does not implement it';
     throw new WcvmmError('E_MAP_REGION', `BAR ${request.bar} of ${request.text} ${what}; ${mappableBars(regions)}`);
   }
   if (region.mmappable.length === 0) {
-    throw new WcvmmError('E_MAP_REGION', `BAR ${request.bar} of ${request.text} cannot be mapped: the kernel only lets it be read and written by calls; ${mappableBars(regions)}`);
+    throw new WcvmmError(
+      'E_MAP_REGION',
+      `BAR ${request.bar} of ${request.text} cannot be mapped: the kernel only lets it be read and written by calls; ${mappableBars(regions)}`,
+    );
   }
   const { start, end } = { start: request.start, end: request.end ?? region.size };
   if (start >= region.size || end > region.size) {
     const nearest = start < region.size ? `; did you mean ${spell(request, { start, end: region.size })} ?` : '';
-    throw new WcvmmError('E_MAP_RANGE', `the map ${request.text} leaves BAR ${request.bar}, which has ${formatSize(region.size)} (bytes ${formatRange({ start: 0n, end: region.size })})${nearest}`);
+    throw new WcvmmError(
+      'E_MAP_RANGE',
+      `the map ${request.text} leaves BAR ${request.bar}, which has ${formatSize(region.size)} (bytes ${formatRange({ start: 0n, end: region.size })})${nearest}`,
+    );
   }
   checkAlignment(request, { start, end }, region, pageSize);
   checkMappable(request, { start, end }, region, pageSize);
@@ -75,16 +89,31 @@ function place(request: MapRequest, regions: readonly Region[], pageSize: bigint
 function checkAlignment(request: MapRequest, { start, end }: Range, region: Region, pageSize: bigint): void {
   if (start % pageSize === 0n && end % pageSize === 0n) return;
   const outer = { start: roundDown(start, pageSize), end: roundUp(end, pageSize) };
-  const hint = outer.end <= region.size ? `did you mean ${spell(request, outer)} ?` : `BAR ${region.bar} has ${formatSize(region.size)}, which is not a whole number of pages`;
-  throw new WcvmmError('E_MAP_ALIGNMENT', `the map ${request.text} does not start and end on pages of ${formatSize(pageSize)}, and a page has one attribute: ${hint}`);
+  const hint =
+    outer.end <= region.size
+      ? `did you mean ${spell(request, outer)} ?`
+      : `BAR ${region.bar} has ${formatSize(region.size)}, which is not a whole number of pages`;
+  throw new WcvmmError(
+    'E_MAP_ALIGNMENT',
+    `the map ${request.text} does not start and end on pages of ${formatSize(pageSize)}, and a page has one attribute: ${hint}`,
+  );
 }
 
 function checkMappable(request: MapRequest, wanted: Range, region: Region, pageSize: bigint): void {
   const holes = holesIn(wanted, region.mmappable);
   if (holes.length === 0) return;
   // Whole pages only, so that following the advice does not lead to the next refusal.
-  const usable = holesIn(wanted, holes.map(({ start, end }) => ({ offset: roundDown(start, pageSize), length: roundUp(end, pageSize) - roundDown(start, pageSize) })));
-  const advice = usable.length > 0 ? `leave them out: ${usable.map((part) => spell(request, part)).join(' and ')}` : 'choose bytes outside of them';
+  const usable = holesIn(
+    wanted,
+    holes.map(({ start, end }) => ({
+      offset: roundDown(start, pageSize),
+      length: roundUp(end, pageSize) - roundDown(start, pageSize),
+    })),
+  );
+  const advice =
+    usable.length > 0
+      ? `leave them out: ${usable.map((part) => spell(request, part)).join(' and ')}`
+      : 'choose bytes outside of them';
   throw new WcvmmError(
     'E_MAP_REGION',
     `bytes ${holes.map(formatRange).join(', ')} of BAR ${region.bar}, inside of ${request.text}, cannot be mapped: the kernel keeps them to itself, ` +

@@ -26,7 +26,12 @@ export function ioasAlloc(port: Port, iommufd: number): number {
   return view.getUint32(8, true);
 }
 
-function askRanges(port: Port, iommufd: number, ioas: number, room: number): { count: number; ranges: IovaRange[] | null } {
+function askRanges(
+  port: Port,
+  iommufd: number,
+  ioas: number,
+  room: number,
+): { count: number; ranges: IovaRange[] | null } {
   const array = new Uint8Array(Math.max(room, 1) * 16);
   const request = new Uint8Array(32);
   const view = new DataView(request.buffer);

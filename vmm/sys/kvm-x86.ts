@@ -25,7 +25,18 @@ export function x86SetCpuid(port: Port, vcpu: number, cpuid: Uint8Array): void {
 
 /** Offsets in struct kvm_sregs and struct kvm_segment, bytes. */
 const SREGS = { size: 312, cs: 0, data: [24, 48, 72, 96, 120], cr0: 224, efer: 264 } as const;
-const SEGMENT = { base: 0, limit: 8, selector: 12, type: 14, present: 15, dpl: 16, db: 17, s: 18, l: 19, g: 20 } as const;
+const SEGMENT = {
+  base: 0,
+  limit: 8,
+  selector: 12,
+  type: 14,
+  present: 15,
+  dpl: 16,
+  db: 17,
+  s: 18,
+  l: 19,
+  g: 20,
+} as const;
 const CODE_EXECUTE_READ_ACCESSED = 11;
 const DATA_READ_WRITE_ACCESSED = 3;
 const CR0_PROTECTED_MODE = 1n;
@@ -34,7 +45,16 @@ function flatSegment(view: DataView, at: number, selector: number, type: number)
   view.setBigUint64(at + SEGMENT.base, 0n, true);
   view.setUint32(at + SEGMENT.limit, 0xffff_ffff, true);
   view.setUint16(at + SEGMENT.selector, selector, true);
-  for (const [field, value] of [[SEGMENT.type, type], [SEGMENT.present, 1], [SEGMENT.dpl, 0], [SEGMENT.db, 1], [SEGMENT.s, 1], [SEGMENT.l, 0], [SEGMENT.g, 1]] as const) view.setUint8(at + field, value);
+  for (const [field, value] of [
+    [SEGMENT.type, type],
+    [SEGMENT.present, 1],
+    [SEGMENT.dpl, 0],
+    [SEGMENT.db, 1],
+    [SEGMENT.s, 1],
+    [SEGMENT.l, 0],
+    [SEGMENT.g, 1],
+  ] as const)
+    view.setUint8(at + field, value);
 }
 
 /** 32-bit protected mode, paging off, every segment 4 GiB from 0; the rest as KVM resets it. */

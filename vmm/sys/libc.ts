@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, rmdirSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import type koffiModule from 'koffi';
@@ -13,7 +22,9 @@ const open = libc.func('int open(const char *path, int flags)');
 const close = libc.func('int close(int fd)');
 const ioctlPointer = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
 const ioctlValue = libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)');
-const mmap = libc.func('int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)');
+const mmap = libc.func(
+  'int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
+);
 const munmap = libc.func('int munmap(uint64_t address, size_t length)');
 const pread = libc.func('int64_t pread(int fd, void *into, size_t length, int64_t offset)');
 const pwrite = libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)');
@@ -68,7 +79,8 @@ export const libcPort: Port = {
   open: (path, flags) => check(`open ${path}`, open(path, flags | O_CLOEXEC)),
   close: (fd) => void check('close', close(fd)),
   ioctl(fd, request, argument) {
-    const result = typeof argument === 'number' ? ioctlValue(fd, request, argument) : ioctlPointer(fd, request, argument);
+    const result =
+      typeof argument === 'number' ? ioctlValue(fd, request, argument) : ioctlPointer(fd, request, argument);
     return check(`ioctl 0x${request.toString(16)}`, result);
   },
   mmap({ address = 0n, length, protection, flags, fd, offset }) {

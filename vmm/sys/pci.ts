@@ -52,9 +52,24 @@ export function parseResources(text: string): readonly PciBar[] {
     .map((line, bar): PciBar => {
       const match = /^(0x[0-9a-f]+) (0x[0-9a-f]+) (0x[0-9a-f]+)$/.exec(line);
       const [start, last, flags] = match === null ? [0n, 0n, 0n] : match.slice(1).map(BigInt);
-      const kind = flags === undefined || (last ?? 0n) <= (start ?? 0n) ? 'absent' : (flags & RESOURCE_MEMORY) !== 0n ? 'memory' : (flags & RESOURCE_IO) !== 0n ? 'io' : 'absent';
-      if (kind === 'absent' || start === undefined || last === undefined || flags === undefined) return { bar, kind: 'absent', start: 0n, size: 0n, prefetchable: false, is64Bit: false };
-      return { bar, kind, start, size: last - start + 1n, prefetchable: (flags & RESOURCE_PREFETCHABLE) !== 0n, is64Bit: (flags & RESOURCE_64_BIT) !== 0n };
+      const kind =
+        flags === undefined || (last ?? 0n) <= (start ?? 0n)
+          ? 'absent'
+          : (flags & RESOURCE_MEMORY) !== 0n
+            ? 'memory'
+            : (flags & RESOURCE_IO) !== 0n
+              ? 'io'
+              : 'absent';
+      if (kind === 'absent' || start === undefined || last === undefined || flags === undefined)
+        return { bar, kind: 'absent', start: 0n, size: 0n, prefetchable: false, is64Bit: false };
+      return {
+        bar,
+        kind,
+        start,
+        size: last - start + 1n,
+        prefetchable: (flags & RESOURCE_PREFETCHABLE) !== 0n,
+        is64Bit: (flags & RESOURCE_64_BIT) !== 0n,
+      };
     });
 }
 

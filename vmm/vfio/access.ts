@@ -11,7 +11,8 @@ export function openNode(port: Port, scope: Scope, path: string, whenAbsent: Wcv
   try {
     fd = port.open(path, O_RDWR);
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENODEV', 'ENXIO')) throw new WcvmmError(whenAbsent.code, whenAbsent.message, { cause: error });
+    if (isErrno(error, 'ENOENT', 'ENODEV', 'ENXIO'))
+      throw new WcvmmError(whenAbsent.code, whenAbsent.message, { cause: error });
     if (isErrno(error, 'EACCES', 'EPERM')) throw permission(path, error);
     throw error;
   }
@@ -20,5 +21,9 @@ export function openNode(port: Port, scope: Scope, path: string, whenAbsent: Wcv
 }
 
 export function permission(path: string, cause: unknown): WcvmmError {
-  return new WcvmmError('E_PERMISSION', `this user may not open ${path} for reading and writing. Run as root, or give the user access to that file (and RLIMIT_MEMLOCK for guest RAM, or CAP_IPC_LOCK).`, { cause });
+  return new WcvmmError(
+    'E_PERMISSION',
+    `this user may not open ${path} for reading and writing. Run as root, or give the user access to that file (and RLIMIT_MEMLOCK for guest RAM, or CAP_IPC_LOCK).`,
+    { cause },
+  );
 }

@@ -48,11 +48,22 @@ export function requestCookie(port: Port, device: number, bar: number, attribute
   } catch (error) {
     if (isErrno(error, 'ENOTTY')) requireMmapCookies(port, device, [attribute]);
     if (isErrno(error, 'EOPNOTSUPP', 'EINVAL')) {
-      const why = error.errnoName === 'EINVAL' ? 'it knows no such region or attribute' : 'the driver, the platform or the region cannot give it';
-      throw new WcvmmError('E_COOKIE_REFUSED', `the kernel refused an mmap cookie for BAR ${bar} with attribute ${attribute}: ${why} (${error.errnoName}). Ask for another attribute, or map the BAR as default.`, { cause: error });
+      const why =
+        error.errnoName === 'EINVAL'
+          ? 'it knows no such region or attribute'
+          : 'the driver, the platform or the region cannot give it';
+      throw new WcvmmError(
+        'E_COOKIE_REFUSED',
+        `the kernel refused an mmap cookie for BAR ${bar} with attribute ${attribute}: ${why} (${error.errnoName}). Ask for another attribute, or map the BAR as default.`,
+        { cause: error },
+      );
     }
     if (isErrno(error, 'ENOSPC')) {
-      throw new WcvmmError('E_COOKIE_EXHAUSTED', `the kernel has no mmap offsets left for BAR ${bar} with attribute ${attribute} on this device file. Close the device and ask for fewer cookies.`, { cause: error });
+      throw new WcvmmError(
+        'E_COOKIE_EXHAUSTED',
+        `the kernel has no mmap offsets left for BAR ${bar} with attribute ${attribute} on this device file. Close the device and ask for fewer cookies.`,
+        { cause: error },
+      );
     }
     throw error;
   }

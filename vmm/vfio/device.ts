@@ -16,8 +16,20 @@ import type { PciDevice } from '../sys/pci.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import {
-  VFIO_API_VERSION, VFIO_GROUP_FLAGS_VIABLE, VFIO_NOIOMMU_IOMMU, VFIO_PCI, VFIO_TYPE1V2_IOMMU, attachPageTable, bindIommufd, containerHas,
-  containerVersion, getRegionInfo, groupDeviceFd, groupFlags, groupSetContainer, setIommu,
+  VFIO_API_VERSION,
+  VFIO_GROUP_FLAGS_VIABLE,
+  VFIO_NOIOMMU_IOMMU,
+  VFIO_PCI,
+  VFIO_TYPE1V2_IOMMU,
+  attachPageTable,
+  bindIommufd,
+  containerHas,
+  containerVersion,
+  getRegionInfo,
+  groupDeviceFd,
+  groupFlags,
+  groupSetContainer,
+  setIommu,
 } from '../sys/vfio.ts';
 import { openNode } from './access.ts';
 import { newIoas } from './dma.ts';
@@ -35,26 +47,54 @@ export interface VfioDevice {
 /** Throws E_USAGE for a text that is no PCI address, E_DEVICE_ABSENT where sysfs has no such device. */
 export function findDevice(port: Port, text: string): PciDevice {
   const address = normaliseAddress(text);
-  if (address === null) throw new WcvmmError('E_USAGE', `"${text}" is no PCI address; expected domain:bus:device.function, as in 0000:01:00.0.`);
+  if (address === null)
+    throw new WcvmmError(
+      'E_USAGE',
+      `"${text}" is no PCI address; expected domain:bus:device.function, as in 0000:01:00.0.`,
+    );
   const device = readPciDevice(port, address);
-  if (device === null) throw new WcvmmError('E_DEVICE_ABSENT', `there is no PCI device ${address} on this machine; "ls /sys/bus/pci/devices" shows those that there are.`);
+  if (device === null)
+    throw new WcvmmError(
+      'E_DEVICE_ABSENT',
+      `there is no PCI device ${address} on this machine; "ls /sys/bus/pci/devices" shows those that there are.`,
+    );
   return device;
 }
 
 /** Refuses a device that VFIO does not hold, and says how to hand it over. */
 function requireVfioDriver({ address, driver, iommuGroup, vfioCdev }: PciDevice): void {
   if (iommuGroup === null && vfioCdev === null) {
-    throw new WcvmmError('E_NO_IOMMU', `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one, or its unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1 before the device is bound). Without either, --source sysfs still maps the BAR.`);
+    throw new WcvmmError(
+      'E_NO_IOMMU',
+      `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one, or its unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1 before the device is bound). Without either, --source sysfs still maps the BAR.`,
+    );
   }
   if (driver === 'vfio-pci' || driver?.endsWith('vfio-pci') === true) return;
-  throw new WcvmmError('E_DEVICE_DRIVER', `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. "wcvmm bind ${address}" hands it over if nothing uses it.`);
+  throw new WcvmmError(
+    'E_DEVICE_DRIVER',
+    `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. "wcvmm bind ${address}" hands it over if nothing uses it.`,
+  );
 }
 
 function openCdev(port: Port, scope: Scope, pci: PciDevice, sharedIommufd: number | null): VfioDevice {
   const node = `/dev/vfio/devices/${pci.vfioCdev}`;
   const noIommu = isNoIommu(port, pci);
-  const fd = rawIoNeeded(noIommu, node, () => openNode(port, scope, node, new WcvmmError('E_DEVICE_ABSENT', `${node} is missing though sysfs names it; is devtmpfs mounted on /dev?`)));
-  const iommufd = sharedIommufd ?? openNode(port, scope, '/dev/iommu', new WcvmmError('E_NO_IOMMU', '/dev/iommu is missing: this kernel has no iommufd. Use --iommu container.'));
+  const fd = rawIoNeeded(noIommu, node, () =>
+    openNode(
+      port,
+      scope,
+      node,
+      new WcvmmError('E_DEVICE_ABSENT', `${node} is missing though sysfs names it; is devtmpfs mounted on /dev?`),
+    ),
+  );
+  const iommufd =
+    sharedIommufd ??
+    openNode(
+      port,
+      scope,
+      '/dev/iommu',
+      new WcvmmError('E_NO_IOMMU', '/dev/iommu is missing: this kernel has no iommufd. Use --iommu container.'),
+    );
   bindBusy(pci, () => bindIommufd(port, fd, iommufd));
   if (noIommu) return { pci, fd, dma: { kind: 'none' } };
   const dma = newIoas(port, iommufd);
@@ -64,16 +104,33 @@ function openCdev(port: Port, scope: Scope, pci: PciDevice, sharedIommufd: numbe
 
 function openGroup(port: Port, scope: Scope, pci: PciDevice): VfioDevice {
   const noIommu = isNoIommu(port, pci);
-  const container = openNode(port, scope, '/dev/vfio/vfio', new WcvmmError('E_NO_IOMMU', '/dev/vfio/vfio is missing: this kernel has no VFIO container. Load the module vfio, or use --iommu iommufd.'));
+  const container = openNode(
+    port,
+    scope,
+    '/dev/vfio/vfio',
+    new WcvmmError(
+      'E_NO_IOMMU',
+      '/dev/vfio/vfio is missing: this kernel has no VFIO container. Load the module vfio, or use --iommu iommufd.',
+    ),
+  );
   // The no-IOMMU type can be asked for only once the container has a group.
-  if (containerVersion(port, container) !== VFIO_API_VERSION || (!noIommu && !containerHas(port, container, VFIO_TYPE1V2_IOMMU))) {
+  if (
+    containerVersion(port, container) !== VFIO_API_VERSION ||
+    (!noIommu && !containerHas(port, container, VFIO_TYPE1V2_IOMMU))
+  ) {
     throw new WcvmmError('E_NO_IOMMU', 'the VFIO container has no type1v2 IOMMU; load the module vfio_iommu_type1.');
   }
   const node = groupNode(pci, noIommu);
-  const absent = new WcvmmError('E_DEVICE_ABSENT', `${node} is missing; is another device of IOMMU group ${pci.iommuGroup} still bound to its driver?`);
+  const absent = new WcvmmError(
+    'E_DEVICE_ABSENT',
+    `${node} is missing; is another device of IOMMU group ${pci.iommuGroup} still bound to its driver?`,
+  );
   const group = rawIoNeeded(noIommu, node, () => bindBusy(pci, () => openNode(port, scope, node, absent)));
   if ((groupFlags(port, group) & VFIO_GROUP_FLAGS_VIABLE) === 0) {
-    throw new WcvmmError('E_DEVICE_DRIVER', `IOMMU group ${pci.iommuGroup} of ${pci.address} is not viable: another device in it is bound to a driver. Bind every device of the group to vfio-pci.`);
+    throw new WcvmmError(
+      'E_DEVICE_DRIVER',
+      `IOMMU group ${pci.iommuGroup} of ${pci.address} is not viable: another device in it is bound to a driver. Bind every device of the group to vfio-pci.`,
+    );
   }
   groupSetContainer(port, group, container);
   setIommu(port, container, noIommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1V2_IOMMU);
@@ -87,7 +144,12 @@ function bindBusy<T>(pci: PciDevice, run: () => T): T {
     return run();
   } catch (error) {
     // EINVAL is how a character device that is bound to another process's iommufd answers (vfio_df_open).
-    if (isErrno(error, 'EBUSY', 'EINVAL')) throw new WcvmmError('E_DEVICE_DRIVER', `${pci.address} is in use by another process (${error.errnoName}). End it; "wcvmm devices" names it.`, { cause: error });
+    if (isErrno(error, 'EBUSY', 'EINVAL'))
+      throw new WcvmmError(
+        'E_DEVICE_DRIVER',
+        `${pci.address} is in use by another process (${error.errnoName}). End it; "wcvmm devices" names it.`,
+        { cause: error },
+      );
     throw error;
   }
 }
@@ -110,12 +172,20 @@ export function enableMemory(port: Port, { fd, dma }: VfioDevice): void {
 }
 
 /** `shared`: an iommufd that another device has opened, so that both can share guest RAM's pinned pages. */
-export function openVfioDevice(port: Port, scope: Scope, pci: PciDevice, options: { iommu?: IommuPath | 'auto'; shared?: number } = {}): VfioDevice {
+export function openVfioDevice(
+  port: Port,
+  scope: Scope,
+  pci: PciDevice,
+  options: { iommu?: IommuPath | 'auto'; shared?: number } = {},
+): VfioDevice {
   requireVfioDriver(pci);
   const { iommu = 'auto', shared } = options;
   const cdev = iommu === 'iommufd' || (iommu === 'auto' && pci.vfioCdev !== null && port.exists('/dev/iommu'));
   if (cdev && pci.vfioCdev === null) {
-    throw new WcvmmError('E_NO_IOMMU', `${pci.address} has no VFIO character device: this kernel's VFIO has no cdev support (CONFIG_VFIO_DEVICE_CDEV). Use --iommu container.`);
+    throw new WcvmmError(
+      'E_NO_IOMMU',
+      `${pci.address} has no VFIO character device: this kernel's VFIO has no cdev support (CONFIG_VFIO_DEVICE_CDEV). Use --iommu container.`,
+    );
   }
   return guarded((inner) => {
     const device = cdev ? openCdev(port, inner, pci, shared ?? null) : openGroup(port, inner, pci);

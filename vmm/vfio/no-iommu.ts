@@ -33,6 +33,10 @@ export function rawIoNeeded<T>(noIommu: boolean, node: string, open: () => T): T
   } catch (error) {
     const refused = error instanceof WcvmmError && error.code === 'E_PERMISSION' && isErrno(error.cause, 'EPERM');
     if (!noIommu || !refused) throw error;
-    throw new WcvmmError('E_PERMISSION', `${node} is a device without an IOMMU, which only a process with CAP_SYS_RAWIO may open. Run as root.`, { cause: error });
+    throw new WcvmmError(
+      'E_PERMISSION',
+      `${node} is a device without an IOMMU, which only a process with CAP_SYS_RAWIO may open. Run as root.`,
+      { cause: error },
+    );
   }
 }

@@ -38,7 +38,11 @@ const WINDOW_ALIGNMENT = 2n << 20n;
 function sourceRequest(port: Port, choice: WindowChoice, requests: readonly MapRequest[]): SourceRequest {
   const { source, device, iommu } = choice;
   if (source === 'memory') return { kind: 'memory', size: MEMORY_BAR };
-  if (device === null) throw new WcvmmError('E_USAGE', `--source ${source} maps a device's BAR; expected --device with its PCI address, as in --device 0000:01:00.0.`);
+  if (device === null)
+    throw new WcvmmError(
+      'E_USAGE',
+      `--source ${source} maps a device's BAR; expected --device with its PCI address, as in --device 0000:01:00.0.`,
+    );
   const pci = findDevice(port, device);
   if (source === 'sysfs') return { kind: source, pci };
   const attributes = requests.length > 0 ? requests.map(({ attribute }) => attribute) : (['device', 'wc'] as const);
@@ -48,7 +52,10 @@ function sourceRequest(port: Port, choice: WindowChoice, requests: readonly MapR
 /** The BAR that a person would mean who names none: the largest that can be mapped. */
 function largestBar(regions: readonly Region[]): Region {
   const usable = regions.filter(({ kind, mmappable }) => kind === 'memory' && mmappable.length > 0);
-  const largest = usable.reduce<Region | null>((best, region) => (best === null || region.size > best.size ? region : best), null);
+  const largest = usable.reduce<Region | null>(
+    (best, region) => (best === null || region.size > best.size ? region : best),
+    null,
+  );
   if (largest === null) throw new WcvmmError('E_MAP_REGION', 'the device has no memory BAR that can be mapped.');
   return largest;
 }
@@ -61,9 +68,18 @@ export function defaultMaps(source: Source, regions: readonly Region[], pageSize
   const { bar, size, mmappable } = largestBar(regions);
   const end = mmappable[0]?.offset === 0n ? mmappable[0].length : 0n;
   const quarter = size / 4n;
-  const request = (start: bigint, to: bigint, attribute: Attribute): MapRequest => ({ bar, start, end: to, attribute, text: `bar${bar}:${start}-${to}=${attribute}` });
+  const request = (start: bigint, to: bigint, attribute: Attribute): MapRequest => ({
+    bar,
+    start,
+    end: to,
+    attribute,
+    text: `bar${bar}:${start}-${to}=${attribute}`,
+  });
   if (end < size || quarter % pageSize !== 0n || quarter === 0n) {
-    throw new WcvmmError('E_MAP_RANGE', `BAR ${bar} (${formatSize(size)}) cannot be divided into windows of whole pages that may all be mapped; say what to map, as in --map bar${bar}:0-${formatSize(pageSize)}=wc.`);
+    throw new WcvmmError(
+      'E_MAP_RANGE',
+      `BAR ${bar} (${formatSize(size)}) cannot be divided into windows of whole pages that may all be mapped; say what to map, as in --map bar${bar}:0-${formatSize(pageSize)}=wc.`,
+    );
   }
   switch (source) {
     case 'legacy':
@@ -72,34 +88,66 @@ export function defaultMaps(source: Source, regions: readonly Region[], pageSize
       return [request(0n, size / 2n, 'device'), request(size / 2n, size, 'wc')];
     case 'cookie':
     case 'memory':
-      return [request(0n, quarter, 'device'), request(quarter, 2n * quarter, 'wc'), request(2n * quarter, size, 'default')];
+      return [
+        request(0n, quarter, 'device'),
+        request(quarter, 2n * quarter, 'wc'),
+        request(2n * quarter, size, 'default'),
+      ];
   }
 }
 
 /** Everything that is opened and mapped ends with `scope`. */
-export function openWindows(port: Port, scope: Scope, arch: GuestArchitecture, choice: WindowChoice, pageSize: bigint): OpenWindows {
+export function openWindows(
+  port: Port,
+  scope: Scope,
+  arch: GuestArchitecture,
+  choice: WindowChoice,
+  pageSize: bigint,
+): OpenWindows {
   const requests = choice.maps.map(parseMap);
   const source = openSource(port, scope, sourceRequest(port, choice, requests));
   const wanted = requests.length > 0 ? requests : defaultMaps(choice.source, source.regions, pageSize);
   const planned = planWindows(wanted, source.regions, pageSize);
   if (choice.enforce && !planned.some(({ attribute }) => attribute === 'device')) {
-    throw new WcvmmError('E_USAGE', `--enforce traps windows of the attribute device, and ${requests.length > 0 ? 'no --map asks for one; expected one, as in --map bar2:0-64K=device' : `the source ${choice.source} gives none; expected another --source`}. Or leave out --enforce.`);
+    throw new WcvmmError(
+      'E_USAGE',
+      `--enforce traps windows of the attribute device, and ${requests.length > 0 ? 'no --map asks for one; expected one, as in --map bar2:0-64K=device' : `the source ${choice.source} gives none; expected another --source`}. Or leave out --enforce.`,
+    );
   }
-  const placements = placeWindows(planned, { base: arch.windowBase, alignment: WINDOW_ALIGNMENT, limit: arch.gpaLimit });
+  const placements = placeWindows(planned, {
+    base: arch.windowBase,
+    alignment: WINDOW_ALIGNMENT,
+    limit: arch.gpaLimit,
+  });
   const windows = planned.flatMap((window, index): OpenWindow[] => {
     const placement = placements[index];
     if (placement === undefined) return [];
-    return [{ ...window, gpa: placement.gpa, mapping: mapWindow(source, window, placement), access: choice.enforce && window.attribute === 'device' ? 'trapped' : 'mapped' }];
+    return [
+      {
+        ...window,
+        gpa: placement.gpa,
+        mapping: mapWindow(source, window, placement),
+        access: choice.enforce && window.attribute === 'device' ? 'trapped' : 'mapped',
+      },
+    ];
   });
   return { source, windows };
 }
 
-function mapWindow(source: BarSource, window: Window, placement: Parameters<BarSource['map']>[1]): OpenWindow['mapping'] {
+function mapWindow(
+  source: BarSource,
+  window: Window,
+  placement: Parameters<BarSource['map']>[1],
+): OpenWindow['mapping'] {
   try {
     return source.map(window, placement);
   } catch (error) {
     if (!isErrno(error, 'ENXIO', 'EINVAL', 'ENOMEM', 'EPERM', 'EACCES', 'EAGAIN')) throw error;
     const { bar, offset, length, attribute } = window;
-    throw new WcvmmError('E_SYSCALL', `the kernel refused to map BAR ${bar} [${offset}, +${length}) as ${attribute} from the source ${source.kind} (${error.errnoName}). Check that the device still answers and that the range is inside of its BAR.`, { cause: error });
+    throw new WcvmmError(
+      'E_SYSCALL',
+      `the kernel refused to map BAR ${bar} [${offset}, +${length}) as ${attribute} from the source ${source.kind} (${error.errnoName}). Check that the device still answers and that the range is inside of its BAR.`,
+      { cause: error },
+    );
   }
 }

@@ -35,7 +35,12 @@ export interface BarSource {
 }
 
 export type SourceRequest =
-  | { readonly kind: 'cookie' | 'legacy'; readonly pci: PciDevice; readonly iommu?: IommuPath | 'auto'; readonly attributes: readonly Attribute[] }
+  | {
+      readonly kind: 'cookie' | 'legacy';
+      readonly pci: PciDevice;
+      readonly iommu?: IommuPath | 'auto';
+      readonly attributes: readonly Attribute[];
+    }
   | { readonly kind: 'sysfs'; readonly pci: PciDevice }
   | { readonly kind: 'memory'; readonly size: bigint };
 
@@ -54,11 +59,16 @@ export function openSource(port: Port, scope: Scope, request: SourceRequest): Ba
 /** The part of a VFIO region that user space may map: sparse areas where the driver names them, else all or nothing. */
 export function mappableAreas(info: RegionInfo): Region['mmappable'] {
   if ((info.flags & REGION_FLAG.mmap) === 0) return [];
-  const capabilities = (info.flags & REGION_FLAG.caps) === 0 ? [] : decodeCapabilities(info.reply, info.capabilityOffset);
+  const capabilities =
+    (info.flags & REGION_FLAG.caps) === 0 ? [] : decodeCapabilities(info.reply, info.capabilityOffset);
   return sparseAreas(capabilities) ?? [{ offset: 0n, length: info.size }];
 }
 
-function openVfioSource(port: Port, scope: Scope, { kind, pci, iommu = 'auto', attributes }: SourceRequest & { kind: 'cookie' | 'legacy' }): BarSource {
+function openVfioSource(
+  port: Port,
+  scope: Scope,
+  { kind, pci, iommu = 'auto', attributes }: SourceRequest & { kind: 'cookie' | 'legacy' },
+): BarSource {
   const device = openVfioDevice(port, scope, pci, { iommu });
   if (kind === 'cookie') requireMmapCookies(port, device.fd, attributes);
   const infos = Array.from({ length: VFIO_PCI.barCount }, (_, bar) => getRegionInfo(port, device.fd, bar));
@@ -108,7 +118,12 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
     map: ({ bar, attribute, offset, length }, placement) => {
       const path = resourcePath(pci.address, bar, attribute === 'wc');
       refuseAttribute('sysfs', attribute, port.exists(path));
-      const fd = openNode(port, scope, path, new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`));
+      const fd = openNode(
+        port,
+        scope,
+        path,
+        new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`),
+      );
       return mapPlaced(port, scope, { fd, offset, length }, placement);
     },
   };
@@ -121,7 +136,10 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
 function wakeForSysfs(port: Port, scope: Scope, pci: PciDevice): VfioDevice | null {
   if (pci.driver === 'vfio-pci') return openVfioDevice(port, scope, pci);
   if (pci.driver !== null) {
-    throw new WcvmmError('E_DEVICE_DRIVER', `${pci.address} is bound to the driver ${pci.driver}, which uses its BARs; expected no driver or vfio-pci. Unbind it first if nothing needs the device.`);
+    throw new WcvmmError(
+      'E_DEVICE_DRIVER',
+      `${pci.address} is bound to the driver ${pci.driver}, which uses its BARs; expected no driver or vfio-pci. Unbind it first if nothing needs the device.`,
+    );
   }
   const enable = `/sys/bus/pci/devices/${pci.address}/enable`;
   port.writeText(enable, '1');

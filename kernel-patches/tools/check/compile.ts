@@ -47,7 +47,9 @@ export class Objects {
     await this.#configure();
     const unread = join(this.#folder, 'unread');
     const before = await readFile(unread, 'utf8').catch(() => '');
-    const lines = await this.#run([`-j${availableParallelism()}`, ...targets], onFile, async (soFar) => appendFile(unread, `${soFar.join('\n')}\n`));
+    const lines = await this.#run([`-j${availableParallelism()}`, ...targets], onFile, async (soFar) =>
+      appendFile(unread, `${soFar.join('\n')}\n`),
+    );
     await rm(unread, { force: true });
     return [...before.split('\n'), ...lines];
   }
@@ -67,19 +69,42 @@ export class Objects {
   }
 
   // W=1 without its look at the comments of each file: kernelDoc() has one for all of them.
-  async #run(args: readonly string[], onFile: (count: number) => void, onInterruption: (lines: string[]) => Promise<void> = async () => {}): Promise<string[]> {
+  async #run(
+    args: readonly string[],
+    onFile: (count: number) => void,
+    onInterruption: (lines: string[]) => Promise<void> = async () => {},
+  ): Promise<string[]> {
     const { arch, crossCompile } = this.#arch;
     const lines: string[] = [];
     let count = 0;
-    await runProgram('nice', ['make', '-C', this.#tree, `O=${this.#folder}`, `ARCH=${arch}`, `CROSS_COMPILE=${crossCompile}`, 'W=1', 'cmd_checkdoc=', ...args], {
-      signal: this.#signal,
-      env: { LC_ALL: 'C', MAKEFLAGS: undefined, MAKELEVEL: undefined },
-      onLine: (line) => {
-        lines.push(line.replaceAll(`${this.#tree}/`, ''));
-        if (/^ {2}[A-Z]/.test(line)) onFile((count += 1));
+    await runProgram(
+      'nice',
+      [
+        'make',
+        '-C',
+        this.#tree,
+        `O=${this.#folder}`,
+        `ARCH=${arch}`,
+        `CROSS_COMPILE=${crossCompile}`,
+        'W=1',
+        'cmd_checkdoc=',
+        ...args,
+      ],
+      {
+        signal: this.#signal,
+        env: { LC_ALL: 'C', MAKEFLAGS: undefined, MAKELEVEL: undefined },
+        onLine: (line) => {
+          lines.push(line.replaceAll(`${this.#tree}/`, ''));
+          if (/^ {2}[A-Z]/.test(line)) onFile((count += 1));
+        },
+        failure: (tail, cause) =>
+          new WcvmmError(
+            'E_KERNEL_BUILD',
+            `A compile for ${arch} failed.\n${lines.filter((line) => /\berror\b/i.test(line)).join('\n') || tail}`,
+            { cause },
+          ),
       },
-      failure: (tail, cause) => new WcvmmError('E_KERNEL_BUILD', `A compile for ${arch} failed.\n${lines.filter((line) => /\berror\b/i.test(line)).join('\n') || tail}`, { cause }),
-    }).catch(async (error: unknown) => {
+    ).catch(async (error: unknown) => {
       if (this.#signal.aborted) await onInterruption(lines);
       throw error;
     });

@@ -7,7 +7,9 @@ import { posix } from 'node:path';
  */
 export function complaints(output: readonly string[]): string[] {
   const found = output.flatMap((line) => {
-    const match = /^(?:\.\.\/)*([\w./+-]+):\d+(?::\d+)?: (?:warning|error|fatal error): (.+)$/i.exec(line) ?? /^(?:warning|error): (?:\.\.\/)*([\w./+-]+):\d+ (.+)$/i.exec(line);
+    const match =
+      /^(?:\.\.\/)*([\w./+-]+):\d+(?::\d+)?: (?:warning|error|fatal error): (.+)$/i.exec(line) ??
+      /^(?:warning|error): (?:\.\.\/)*([\w./+-]+):\d+ (.+)$/i.exec(line);
     return match === null ? [] : [`${match[1]}: ${match[2]}`];
   });
   return [...new Set(found)].toSorted();
@@ -22,14 +24,18 @@ export function sparseComplaints(output: readonly string[]): string[] {
   const found = new Map<string, { text: string; details: Set<string> }>();
   const lastAt = new Map<string, Set<string>>();
   for (const line of output) {
-    const [, path, position, detail, severity, text] = /^(?:\.\.\/)*([\w./+-]+):(\d+:\d+): (?: {2,}(.+)|(warning|error): (.+))$/.exec(line) ?? [];
+    const [, path, position, detail, severity, text] =
+      /^(?:\.\.\/)*([\w./+-]+):(\d+:\d+): (?: {2,}(.+)|(warning|error): (.+))$/.exec(line) ?? [];
     if (path === undefined || (text !== undefined && / \[-W[^\]]*\]$/.test(text))) continue;
     const file = posix.normalize(path);
     const place = `${file}:${position}`;
     if (detail !== undefined) lastAt.get(place)?.add(detail);
     if (text === undefined) continue;
     const key = `${place} ${text}`;
-    const complaint = found.get(key) ?? { text: `${file}: ${severity === 'error' ? errorMark : ''}${text}`, details: new Set() };
+    const complaint = found.get(key) ?? {
+      text: `${file}: ${severity === 'error' ? errorMark : ''}${text}`,
+      details: new Set(),
+    };
     found.set(key, complaint);
     lastAt.set(place, complaint.details);
   }

@@ -14,7 +14,17 @@ import { kernelDoc, Objects } from './compile.ts';
 import { added, complaints, silencedFiles, sparseComplaints } from './complaints.ts';
 import { CheckRecord, type Done } from './record.ts';
 import { findSparse, type Sparse } from './sparse.ts';
-import { arm64, documentedFiles, i386, makeTargets, patchTargets, sourceFiles, sparseTargets, x86, type CheckArch } from './targets.ts';
+import {
+  arm64,
+  documentedFiles,
+  i386,
+  makeTargets,
+  patchTargets,
+  sourceFiles,
+  sparseTargets,
+  x86,
+  type CheckArch,
+} from './targets.ts';
 
 /** One line of the summary: what was checked, how it came out, and everything that is wrong. */
 export interface CheckLine {
@@ -39,8 +49,12 @@ const architectures: readonly CheckArch[] = [arm64, x86];
  * E_KERNEL_BUILD for an unpatched tree that does not compile.
  */
 export async function checkSeries(linuxSource: string | undefined): Promise<CheckReport> {
-  for (const [program, debian] of [['sparse', 'sparse'], ['perl', 'perl']] as const)
-    if (spawnSync(program, ['--version']).status !== 0) throw new WcvmmError('E_SETUP', `${program} is not installed; "testbed/apt install ${debian}" gets it.`);
+  for (const [program, debian] of [
+    ['sparse', 'sparse'],
+    ['perl', 'perl'],
+  ] as const)
+    if (spawnSync(program, ['--version']).status !== 0)
+      throw new WcvmmError('E_SETUP', `${program} is not installed; "testbed/apt install ${debian}" gets it.`);
   const progress = progressOn(process.stderr);
   return interruptible(async (signal) => {
     try {
@@ -86,7 +100,9 @@ class Check {
       await this.#bringTo(all);
       return [];
     });
-    const lines: CheckLine[] = [{ what: 'series', result: `${all} patches apply to ${this.#source.identity}, without fuzz`, problems: [] }];
+    const lines: CheckLine[] = [
+      { what: 'series', result: `${all} patches apply to ${this.#source.identity}, without fuzz`, problems: [] },
+    ];
     lines.push(await this.#checkpatch());
 
     const sparse = await this.#findSparse();
@@ -98,12 +114,21 @@ class Check {
       // Its object files are at hand. Otherwise it comes last: to take the patches out costs a compile.
       if (sparse !== null && (await this.#tree.has(this.#source, []))) await this.#sparse(0, arch, sparse);
     }
-    for (let count = 1; count <= all; count += 1) for (const arch of architectures) await this.#compilesOrSaysWhy(count, arch);
+    for (let count = 1; count <= all; count += 1)
+      for (const arch of architectures) await this.#compilesOrSaysWhy(count, arch);
     for (const arch of architectures) lines.push(await this.#everyPatch(arch, stock.get(arch.arch) ?? []));
     const found32 = await this.#compilesOrSaysWhy(all, i386);
-    lines.push({ what: 'compile W=1, i386', result: `${i386.folders.join(' ')} with all patches`, problems: added(found32, stockI386) });
+    lines.push({
+      what: 'compile W=1, i386',
+      result: `${i386.folders.join(' ')} with all patches`,
+      problems: added(found32, stockI386),
+    });
     const doc = await this.#kernelDoc(all);
-    lines.push({ what: 'kernel-doc', result: `${documentedFiles(this.#series).length} files; warnings: ${stockDoc.length} in stock, ${doc.length} now`, problems: added(doc, stockDoc) });
+    lines.push({
+      what: 'kernel-doc',
+      result: `${documentedFiles(this.#series).length} files; warnings: ${stockDoc.length} in stock, ${doc.length} now`,
+      problems: added(doc, stockDoc),
+    });
     lines.push(...(await this.#sparseOfAll(sparse)));
     return { lines, seconds: this.#seconds };
   }
@@ -112,19 +137,39 @@ class Check {
     const problems: string[] = [];
     for (const [index, patch] of this.#series.entries()) {
       const message = patch.text.replace(/^Subject: \[PATCH \d+\/\d+\]/m, '');
-      const { output } = await this.#step(`checkpatch of patch ${index + 1} of ${this.#series.length}`, index + 1, [message], async () => {
-        if (!(await exists(this.#tree.path))) await this.#bringTo(this.#series.length);
-        const file = join(this.#folder, 'checked.patch');
-        await writeFile(file, patch.text);
-        const lines: string[] = [];
-        // FILE_PATH_CHANGES asks for a MAINTAINERS entry for each new file, whether or not its folder has one.
-        const args = ['scripts/checkpatch.pl', '--strict', '--terse', '--no-summary', '--ignore', 'FILE_PATH_CHANGES', file];
-        // It ends with 1 if it found something. What it found is all that it writes in this form.
-        await runProgram('perl', args, { signal: this.#signal, cwd: this.#tree.path, onLine: (line) => lines.push(line), failure: checkpatchFailure }).catch((error: unknown) => {
-          if (!lines.some((line) => isFinding(line))) throw error;
-        });
-        return lines.filter((line) => isFinding(line)).map((line) => line.replace(/^.*checked\.patch:/, `${patch.name}:`));
-      });
+      const { output } = await this.#step(
+        `checkpatch of patch ${index + 1} of ${this.#series.length}`,
+        index + 1,
+        [message],
+        async () => {
+          if (!(await exists(this.#tree.path))) await this.#bringTo(this.#series.length);
+          const file = join(this.#folder, 'checked.patch');
+          await writeFile(file, patch.text);
+          const lines: string[] = [];
+          // FILE_PATH_CHANGES asks for a MAINTAINERS entry for each new file, whether or not its folder has one.
+          const args = [
+            'scripts/checkpatch.pl',
+            '--strict',
+            '--terse',
+            '--no-summary',
+            '--ignore',
+            'FILE_PATH_CHANGES',
+            file,
+          ];
+          // It ends with 1 if it found something. What it found is all that it writes in this form.
+          await runProgram('perl', args, {
+            signal: this.#signal,
+            cwd: this.#tree.path,
+            onLine: (line) => lines.push(line),
+            failure: checkpatchFailure,
+          }).catch((error: unknown) => {
+            if (!lines.some((line) => isFinding(line))) throw error;
+          });
+          return lines
+            .filter((line) => isFinding(line))
+            .map((line) => line.replace(/^.*checked\.patch:/, `${patch.name}:`));
+        },
+      );
       problems.push(...output);
     }
     return { what: 'checkpatch --strict', result: `${this.#series.length} patches`, problems };
@@ -137,7 +182,11 @@ class Check {
       const found = await this.#compilesOrSaysWhy(index + 1, arch);
       problems.push(...added(found, known).map((text) => `${patch.name}: ${text}`));
     }
-    return { what: `compile W=1, ${arch.arch}`, result: `each of ${this.#series.length} patches; where they are, stock has ${known.length} warnings`, problems };
+    return {
+      what: `compile W=1, ${arch.arch}`,
+      result: `each of ${this.#series.length} patches; where they are, stock has ${known.length} warnings`,
+      problems,
+    };
   }
 
   async #compilesOrSaysWhy(count: number, arch: CheckArch): Promise<string[]> {
@@ -169,7 +218,15 @@ class Check {
 
   /** No complaint of sparse that an unpatched tree does not have. */
   async #sparseOfAll(sparse: Sparse | null): Promise<CheckLine[]> {
-    if (sparse === null) return [{ what: 'sparse', result: "not run: this machine's fails the kernel's scripts/checker-valid.sh, or finds no mistake", problems: [], skipped: true }];
+    if (sparse === null)
+      return [
+        {
+          what: 'sparse',
+          result: "not run: this machine's fails the kernel's scripts/checker-valid.sh, or finds no mistake",
+          problems: [],
+          skipped: true,
+        },
+      ];
     const patched = new Map<string, string[]>();
     for (const arch of architectures) patched.set(arch.arch, await this.#sparse(this.#series.length, arch, sparse));
     const lines: CheckLine[] = [];
@@ -179,18 +236,29 @@ class Check {
       const now = patched.get(arch.arch) ?? [];
       const silenced = silencedFiles(now, files);
       const blind = silenced.length === 0 ? '' : `; after an error perhaps silent about ${silenced.join(' ')}`;
-      lines.push({ what: `sparse, ${arch.arch}`, result: `${files.length} files; complaints: ${before.length} in stock, ${now.length} now${blind}; ${sparse.name}`, problems: added(now, before) });
+      lines.push({
+        what: `sparse, ${arch.arch}`,
+        result: `${files.length} files; complaints: ${before.length} in stock, ${now.length} now${blind}; ${sparse.name}`,
+        problems: added(now, before),
+      });
     }
     return lines;
   }
 
   async #sparse(count: number, arch: CheckArch, { command, name }: Sparse): Promise<string[]> {
     const files = sourceFiles(this.#series, arch);
-    const { output } = await this.#step(`sparse of ${arch.arch}, ${count === 0 ? 'stock' : 'patched'}`, count, [name, command, ...files], async () => {
-      await this.#bringTo(count);
-      const targets = sparseTargets(await this.#existing(arch), arch);
-      return sparseComplaints(await this.#objects(arch).sparse(command, targets, (done) => this.#progress.update(`${done} files`)));
-    });
+    const { output } = await this.#step(
+      `sparse of ${arch.arch}, ${count === 0 ? 'stock' : 'patched'}`,
+      count,
+      [name, command, ...files],
+      async () => {
+        await this.#bringTo(count);
+        const targets = sparseTargets(await this.#existing(arch), arch);
+        return sparseComplaints(
+          await this.#objects(arch).sparse(command, targets, (done) => this.#progress.update(`${done} files`)),
+        );
+      },
+    );
     return output;
   }
 
@@ -224,7 +292,12 @@ class Check {
    * Does a step that depends on what the first `count` patches do, and on `more`, unless its result is on record.
    */
   async #step(what: string, count: number, more: readonly string[], body: () => Promise<string[]>): Promise<Done> {
-    const key = contentKey(what.replace(/ \d+ of \d+/, ''), this.#source.identity, ...more, ...this.#series.slice(0, count).map(diffOf));
+    const key = contentKey(
+      what.replace(/ \d+ of \d+/, ''),
+      this.#source.identity,
+      ...more,
+      ...this.#series.slice(0, count).map(diffOf),
+    );
     const known = await this.#record.find(key);
     if (known !== null) {
       if (!this.#counted.has(key)) this.#seconds.all += known.seconds;

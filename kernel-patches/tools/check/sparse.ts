@@ -51,7 +51,10 @@ export function findSparse(tree: string, program = 'sparse'): Sparse | null {
 }
 
 function passesKernelTest(tree: string, program: string, args: readonly string[]): boolean {
-  return spawnSync('sh', ['scripts/checker-valid.sh', program, ...args], { cwd: tree, encoding: 'utf8' }).stdout.trim() === '1';
+  return (
+    spawnSync('sh', ['scripts/checker-valid.sh', program, ...args], { cwd: tree, encoding: 'utf8' }).stdout.trim() ===
+    '1'
+  );
 }
 
 function findsMistake(program: string, args: readonly string[]): boolean {

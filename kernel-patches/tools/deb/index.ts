@@ -37,7 +37,11 @@ export async function buildPackages(request: PackageRequest): Promise<string[]> 
   const target = packageTarget(request.arch);
   const config = resolve(request.config ?? `/boot/config-${release()}`);
   const original = await readFile(config, 'utf8').catch((cause: unknown) => {
-    throw new WcvmmError('E_USAGE', `The kernel configuration ${config} cannot be read; copy /boot/config-* of the instance here and give it by --config.`, { cause });
+    throw new WcvmmError(
+      'E_USAGE',
+      `The kernel configuration ${config} cannot be read; copy /boot/config-* of the instance here and give it by --config.`,
+      { cause },
+    );
   });
   const { text, changes } = adaptConfig(original, target, config);
   checkTools(target);
@@ -71,7 +75,13 @@ function orderFor(tree: string, target: PackageTarget, signal: AbortSignal): Mak
   const crossCompile = compilerPrefix(target);
   // The headers package holds programs of the target's, which take the target's libraries to link.
   const profiles = crossCompile === '' ? '' : 'pkg.linux-upstream.nokernelheaders';
-  return { tree, arch: target.arch, crossCompile, env: { KDEB_CHANGELOG_DIST: 'unstable', DEB_BUILD_PROFILES: profiles, DEB_BUILD_OPTIONS: '' }, signal };
+  return {
+    tree,
+    arch: target.arch,
+    crossCompile,
+    env: { KDEB_CHANGELOG_DIST: 'unstable', DEB_BUILD_PROFILES: profiles, DEB_BUILD_OPTIONS: '' },
+    signal,
+  };
 }
 
 async function configure(order: Make, text: string, target: PackageTarget): Promise<void> {
@@ -80,7 +90,10 @@ async function configure(order: Make, text: string, target: PackageTarget): Prom
   await make(order, ['olddefconfig']);
   const unmet = unmetNeeds(await readFile(dotConfig, 'utf8'), target);
   if (unmet.length > 0)
-    throw new WcvmmError('E_KERNEL_BUILD', `With this configuration Linux does not let wcvmm have what it needs: ${unmet.join(', ')}. Switch on what these depend on in the file that --config names, and try again.`);
+    throw new WcvmmError(
+      'E_KERNEL_BUILD',
+      `With this configuration Linux does not let wcvmm have what it needs: ${unmet.join(', ')}. Switch on what these depend on in the file that --config names, and try again.`,
+    );
 }
 
 async function compile(order: Make, progress: Progress): Promise<void> {
@@ -99,8 +112,15 @@ async function removePackages(folder: string): Promise<void> {
 
 async function handOver(folder: string, outputDir: string, signal: AbortSignal): Promise<string[]> {
   // The third package, linux-libc-dev, would take the place of the instance's own headers of libc.
-  const names = (await readdir(folder)).filter((name) => /^linux-(?:image|headers)-.*\.deb$/.test(name)).sort().reverse();
-  if (names.length === 0) throw new WcvmmError('E_KERNEL_BUILD', `The kernel's bindeb-pkg made no package in ${folder}; give a Linux source that has it, by --linux-source.`);
+  const names = (await readdir(folder))
+    .filter((name) => /^linux-(?:image|headers)-.*\.deb$/.test(name))
+    .sort()
+    .reverse();
+  if (names.length === 0)
+    throw new WcvmmError(
+      'E_KERNEL_BUILD',
+      `The kernel's bindeb-pkg made no package in ${folder}; give a Linux source that has it, by --linux-source.`,
+    );
   await mkdir(outputDir, { recursive: true });
   const scratch = await mkdtemp(join(outputDir, '.wcvmm-'));
   try {

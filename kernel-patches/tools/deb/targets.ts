@@ -74,7 +74,11 @@ export const packageArchitectures: readonly string[] = targets.map(({ arch }) =>
 /** The target of an architecture; undefined = this machine's. Throws E_USAGE for one that there is no series for. */
 export function packageTarget(arch: string | undefined): PackageTarget {
   const found = targets.find((target) => (arch === undefined ? target.native === process.arch : target.arch === arch));
-  if (found === undefined) throw new WcvmmError('E_USAGE', `There are no kernel packages for ${arch ?? `this machine's ${process.arch}`}; --arch takes: ${packageArchitectures.join(', ')}.`);
+  if (found === undefined)
+    throw new WcvmmError(
+      'E_USAGE',
+      `There are no kernel packages for ${arch ?? `this machine's ${process.arch}`}; --arch takes: ${packageArchitectures.join(', ')}.`,
+    );
   return found;
 }
 

@@ -28,9 +28,18 @@ const required: readonly (readonly [debian: string, programOrFile: string])[] = 
 /** Throws E_SETUP, naming every Debian package that the build would miss. */
 export function checkTools(target: PackageTarget, has: (programOrFile: string) => boolean = isThere): void {
   const prefix = compilerPrefix(target);
-  const compilers = [['build-essential', 'gcc'], ...(prefix === '' ? [] : [[target.crossPackage, `${prefix}gcc`] as const])] as const;
-  const missing = [...compilers, ...required].filter(([, programOrFile]) => !has(programOrFile)).map(([debian]) => debian);
-  if (missing.length > 0) throw new WcvmmError('E_SETUP', `A kernel package cannot be built here without these Debian packages; install them with: apt-get install ${missing.join(' ')}`);
+  const compilers = [
+    ['build-essential', 'gcc'],
+    ...(prefix === '' ? [] : [[target.crossPackage, `${prefix}gcc`] as const]),
+  ] as const;
+  const missing = [...compilers, ...required]
+    .filter(([, programOrFile]) => !has(programOrFile))
+    .map(([debian]) => debian);
+  if (missing.length > 0)
+    throw new WcvmmError(
+      'E_SETUP',
+      `A kernel package cannot be built here without these Debian packages; install them with: apt-get install ${missing.join(' ')}`,
+    );
 }
 
 function isThere(programOrFile: string): boolean {

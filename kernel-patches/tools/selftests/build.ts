@@ -35,7 +35,8 @@ export async function ensureSelftests({ machine, source: given, progress, signal
   const programs = programsOf(kernel);
   const series = await readSeries();
   const built = join(cacheRoot(), 'selftests', kernel.arch);
-  const folderOf = ({ identity }: KernelSource): string => join(built, contentKey(identity, toolchain(kernel), ...programs.map(({ path }) => path), ...series.map(diffOf)));
+  const folderOf = ({ identity }: KernelSource): string =>
+    join(built, contentKey(identity, toolchain(kernel), ...programs.map(({ path }) => path), ...series.map(diffOf)));
   const known = await sourceAtHand(given);
   if (known !== null && (await exists(folderOf(known)))) return folderOf(known);
   return withLock(
@@ -52,7 +53,8 @@ export async function ensureSelftests({ machine, source: given, progress, signal
         await compile({ tree: tree.path, scratch, machine, programs, progress, signal });
         await publish(folder, async (temporary) => {
           await mkdir(temporary);
-          for (const program of programs) await copyFile(join(scratch, program.suite, program.path), join(temporary, nameOf(program)));
+          for (const program of programs)
+            await copyFile(join(scratch, program.suite, program.path), join(temporary, nameOf(program)));
         });
       } finally {
         await rm(scratch, { recursive: true, force: true });
@@ -64,7 +66,14 @@ export async function ensureSelftests({ machine, source: given, progress, signal
   );
 }
 
-async function compile({ tree, scratch, machine, programs, progress, signal }: Omit<SelftestBuild, 'source'> & { tree: string; scratch: string; programs: readonly Program[] }): Promise<void> {
+async function compile({
+  tree,
+  scratch,
+  machine,
+  programs,
+  progress,
+  signal,
+}: Omit<SelftestBuild, 'source'> & { tree: string; scratch: string; programs: readonly Program[] }): Promise<void> {
   const { arch, crossCompile } = machine.kernel;
   progress.phase(`compiling the kernel's selftests for ${arch}`);
   let files = 0;
@@ -84,7 +93,11 @@ async function compile({ tree, scratch, machine, programs, progress, signal }: O
     const output = join(scratch, suite);
     await mkdir(output);
     const targets = programs.filter((program) => program.suite === suite).map(({ path }) => join(output, path));
-    await make({ ...order, tree: folderIn(tree, suite) }, [`-j${availableParallelism()}`, `OUTPUT=${output}`, ...variables, ...targets], onLine);
+    await make(
+      { ...order, tree: folderIn(tree, suite) },
+      [`-j${availableParallelism()}`, `OUTPUT=${output}`, ...variables, ...targets],
+      onLine,
+    );
   }
 }
 
@@ -96,9 +109,18 @@ async function unpackLibraries(debianArch: string, scratch: string, signal: Abor
   const archives = join(scratch, 'debian');
   const system = join(scratch, 'system');
   await mkdir(archives);
-  const failure = (tail: string, cause: unknown): WcvmmError => new WcvmmError('E_KERNEL_BUILD', `The Debian packages ${libraries.join(' and ')}, which the selftests are linked with, could not be had for ${debianArch}.\n${tail}`, { cause });
-  await runProgram(join(projectRoot, 'testbed/apt'), ['download', 'release', debianArch, archives, ...libraries], { signal, failure });
-  for (const archive of await readdir(archives)) await runProgram('dpkg-deb', ['-x', join(archives, archive), system], { signal, failure });
+  const failure = (tail: string, cause: unknown): WcvmmError =>
+    new WcvmmError(
+      'E_KERNEL_BUILD',
+      `The Debian packages ${libraries.join(' and ')}, which the selftests are linked with, could not be had for ${debianArch}.\n${tail}`,
+      { cause },
+    );
+  await runProgram(join(projectRoot, 'testbed/apt'), ['download', 'release', debianArch, archives, ...libraries], {
+    signal,
+    failure,
+  });
+  for (const archive of await readdir(archives))
+    await runProgram('dpkg-deb', ['-x', join(archives, archive), system], { signal, failure });
   return system;
 }
 

@@ -41,19 +41,32 @@ export interface KernelResults {
 export async function runSelftests(request: SelftestRequest): Promise<KernelResults[]> {
   const machine = machineOf(request.arch);
   const bed = bedOf(request.arch);
-  const programs = bed.programs.filter((program) => (request.suites?.includes(program.suite) ?? true) && (request.programs?.includes(nameOf(program)) ?? true));
+  const programs = bed.programs.filter(
+    (program) =>
+      (request.suites?.includes(program.suite) ?? true) && (request.programs?.includes(nameOf(program)) ?? true),
+  );
   const unknown = request.programs?.filter((name) => !bed.programs.some((program) => nameOf(program) === name)) ?? [];
   if (programs.length === 0 || unknown.length > 0)
-    throw new WcvmmError('E_USAGE', `There is no selftest ${unknown.length > 0 ? unknown.join(', ') : 'of that suite'} for ${request.arch}; there is: ${bed.programs.map(nameOf).join(', ')}.`);
+    throw new WcvmmError(
+      'E_USAGE',
+      `There is no selftest ${unknown.length > 0 ? unknown.join(', ') : 'of that suite'} for ${request.arch}; there is: ${bed.programs.map(nameOf).join(', ')}.`,
+    );
   const progress = progressOn(process.stderr);
-  const folder = await interruptible(async (signal) => ensureSelftests({ machine, source: request.linuxSource, progress, signal })).finally(() => progress.done());
+  const folder = await interruptible(async (signal) =>
+    ensureSelftests({ machine, source: request.linuxSource, progress, signal }),
+  ).finally(() => progress.done());
   const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-selftests-'));
   try {
     const plan = join(scratch, 'plan');
     await writeFile(plan, planText(programs));
-    const inputs = [join(patchesFolder, 'selftests/inside'), plan, ...programs.map((program) => join(folder, nameOf(program)))];
+    const inputs = [
+      join(patchesFolder, 'selftests/inside'),
+      plan,
+      ...programs.map((program) => join(folder, nameOf(program))),
+    ];
     const all: KernelResults[] = [];
-    for (const kernel of request.kernels) all.push({ kernel, results: await runOn(kernel, request, { programs, inputs, memory: bed.memory, progress }) });
+    for (const kernel of request.kernels)
+      all.push({ kernel, results: await runOn(kernel, request, { programs, inputs, memory: bed.memory, progress }) });
     return all;
   } finally {
     await rm(scratch, { recursive: true, force: true });
@@ -67,7 +80,11 @@ interface What {
   progress: Progress;
 }
 
-async function runOn(kernel: KernelVariant, { arch, cpu, linuxSource, outputDir }: SelftestRequest, { programs, inputs, memory, progress }: What): Promise<readonly Result[]> {
+async function runOn(
+  kernel: KernelVariant,
+  { arch, cpu, linuxSource, outputDir }: SelftestRequest,
+  { programs, inputs, memory, progress }: What,
+): Promise<readonly Result[]> {
   const log = outputDir === undefined ? null : await logFile(outputDir, `${arch}-${kernel}.log`);
   let begun = 0;
   const reasons = new Map(programs.map((program) => [nameOf(program), program.needs?.otherwise ?? noIommu]));
@@ -94,10 +111,16 @@ async function runOn(kernel: KernelVariant, { arch, cpu, linuxSource, outputDir 
         complaints = `${complaints}${Buffer.from(chunk).toString()}`.slice(0, 2000);
       },
     });
-    if (code !== 0 || transcript.results.length === 0) throw new WcvmmError('E_TESTBED', `The selftests could not be run in the instance.\n${complaints}`);
+    if (code !== 0 || transcript.results.length === 0)
+      throw new WcvmmError('E_TESTBED', `The selftests could not be run in the instance.\n${complaints}`);
     return transcript.results;
   } catch (error) {
-    if (error instanceof WcvmmError && error.code === 'E_TESTBED' && transcript.running !== null) throw new WcvmmError('E_TESTBED', `The ${kernel} kernel did not survive ${transcript.running}. ${error.message}`, { cause: error });
+    if (error instanceof WcvmmError && error.code === 'E_TESTBED' && transcript.running !== null)
+      throw new WcvmmError(
+        'E_TESTBED',
+        `The ${kernel} kernel did not survive ${transcript.running}. ${error.message}`,
+        { cause: error },
+      );
     throw error;
   } finally {
     log?.end();
@@ -120,5 +143,10 @@ const secondsAround = 1500;
 
 /** What kernel-patches/selftests/inside reads, one program a line. */
 function planText(programs: readonly Program[]): string {
-  return programs.map((program) => `${[nameOf(program), program.per, program.seconds, program.needs?.file ?? '-', ...program.args].join(' ')}\n`).join('');
+  return programs
+    .map(
+      (program) =>
+        `${[nameOf(program), program.per, program.seconds, program.needs?.file ?? '-', ...program.args].join(' ')}\n`,
+    )
+    .join('');
 }

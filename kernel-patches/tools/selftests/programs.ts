@@ -26,14 +26,34 @@ interface Bed {
   readonly programs: readonly Program[];
 }
 
-const vfio = ['vfio_dma_mapping_test', 'vfio_dma_mapping_mmio_test', 'vfio_iommufd_setup_test', 'vfio_pci_device_test', 'vfio_pci_driver_test', 'vfio_pci_sriov_uapi_test', 'vfio_pci_mmap_cookie_test'].map((path): Program => ({ suite: 'vfio', path, args: [], per: 'device', seconds: 300, needs: null }));
+const vfio = [
+  'vfio_dma_mapping_test',
+  'vfio_dma_mapping_mmio_test',
+  'vfio_iommufd_setup_test',
+  'vfio_pci_device_test',
+  'vfio_pci_driver_test',
+  'vfio_pci_sriov_uapi_test',
+  'vfio_pci_mmap_cookie_test',
+].map((path): Program => ({ suite: 'vfio', path, args: [], per: 'device', seconds: 300, needs: null }));
 
 /** They talk to a mock of an IOMMU driver in the kernel. */
-const iommufd = ['iommufd', 'iommufd_fail_nth'].map(
-  (path): Program => ({ suite: 'iommufd', path, args: [], per: 'machine', seconds: 1800, needs: { file: '/sys/kernel/debug/fail_iommufd', otherwise: 'the kernel is built without CONFIG_IOMMUFD_TEST' } }),
-);
+const iommufd = ['iommufd', 'iommufd_fail_nth'].map((path): Program => ({
+  suite: 'iommufd',
+  path,
+  args: [],
+  per: 'machine',
+  seconds: 1800,
+  needs: { file: '/sys/kernel/debug/fail_iommufd', otherwise: 'the kernel is built without CONFIG_IOMMUFD_TEST' },
+}));
 
-const ofTheSeries: Program = { suite: 'kvm', path: 'vfio_mmap_attr_test', args: [], per: 'device', seconds: 120, needs: null };
+const ofTheSeries: Program = {
+  suite: 'kvm',
+  path: 'vfio_mmap_attr_test',
+  args: [],
+  per: 'device',
+  seconds: 120,
+  needs: null,
+};
 
 function kvm(path: string, ...args: string[]): Program {
   return { suite: 'kvm', path, args, per: 'machine', seconds: 300, needs: null };
@@ -43,21 +63,52 @@ function kvm(path: string, ...args: string[]): Program {
  * Of KVM's many selftests, those of the paths that the series changes: memslots, faults, page tables, aborts. With less memory than
  * they take by themselves, and without those that an emulator needs many minutes for or lacks the hardware for.
  */
-const everywhere = (memory: string): Program[] => [kvm('kvm_page_table_test', '-b', memory), kvm('memslot_modification_stress_test', '-b', memory), kvm('demand_paging_test', '-b', memory), kvm('guest_memfd_test'), kvm('coalesced_io_test')];
+const everywhere = (memory: string): Program[] => [
+  kvm('kvm_page_table_test', '-b', memory),
+  kvm('memslot_modification_stress_test', '-b', memory),
+  kvm('demand_paging_test', '-b', memory),
+  kvm('guest_memfd_test'),
+  kvm('coalesced_io_test'),
+];
 /** They want two processors. */
-const twoProcessors = (...more: readonly string[]): Program[] => [kvm('set_memory_region_test'), kvm('dirty_log_test', '-i', '3', ...more)];
-const x86 = [kvm('pre_fault_memory_test'), kvm('x86/exit_on_emulation_failure_test'), kvm('x86/nested_dirty_log_test'), kvm('x86/nested_tdp_fault_test')];
+const twoProcessors = (...more: readonly string[]): Program[] => [
+  kvm('set_memory_region_test'),
+  kvm('dirty_log_test', '-i', '3', ...more),
+];
+const x86 = [
+  kvm('pre_fault_memory_test'),
+  kvm('x86/exit_on_emulation_failure_test'),
+  kvm('x86/nested_dirty_log_test'),
+  kvm('x86/nested_tdp_fault_test'),
+];
 /** Guests with pages of 4 KiB and 48 bits of addresses alone: otherwise a test goes through nine kinds. */
 const oneMode = ['-m', '3'];
 const arm64: readonly Program[] = [
-  { ...kvm('arm64/page_fault_test', ...oneMode), needs: { file: '/dev/userfaultfd', otherwise: 'the kernel is built without CONFIG_USERFAULTFD' } },
+  {
+    ...kvm('arm64/page_fault_test', ...oneMode),
+    needs: { file: '/dev/userfaultfd', otherwise: 'the kernel is built without CONFIG_USERFAULTFD' },
+  },
   kvm('arm64/stage2_block_transitions'),
   kvm('arm64/mmio_sign_ext'),
 ];
 
 const beds: Readonly<Record<string, Bed>> = {
-  arm64: { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors(...oneMode), ...arm64, ...iommufd] },
-  'x86-amd': { memory: 3072, programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors(), ...x86, kvm('x86/svm_nested_pat_test'), ...iommufd] },
+  arm64: {
+    memory: 3072,
+    programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors(...oneMode), ...arm64, ...iommufd],
+  },
+  'x86-amd': {
+    memory: 3072,
+    programs: [
+      ...vfio,
+      ofTheSeries,
+      ...everywhere('16M'),
+      ...twoProcessors(),
+      ...x86,
+      kvm('x86/svm_nested_pat_test'),
+      ...iommufd,
+    ],
+  },
   'x86-intel': { memory: undefined, programs: [...vfio, ofTheSeries, ...everywhere('2M'), ...x86] },
 };
 
@@ -68,7 +119,9 @@ export function bedOf(arch: string): Bed {
 
 /** What any testbed runs whose kernel is of the same architecture. */
 export function programsOf(kernel: KernelTarget): readonly Program[] {
-  const all = Object.entries(beds).filter(([arch]) => machineOf(arch).kernel.arch === kernel.arch).flatMap(([, { programs }]) => programs);
+  const all = Object.entries(beds)
+    .filter(([arch]) => machineOf(arch).kernel.arch === kernel.arch)
+    .flatMap(([, { programs }]) => programs);
   return [...new Map(all.map((program) => [program.path, program])).values()];
 }
 

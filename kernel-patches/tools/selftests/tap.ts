@@ -29,21 +29,36 @@ export function outcomes(lines: readonly string[], code: number): Outcome[] {
     const seen = (names.get(name) ?? 0) + 1;
     names.set(name, seen);
     const status = directive === 'SKIP' ? 'skip' : not === undefined || directive !== undefined ? 'pass' : 'fail';
-    found.push({ test: seen === 1 ? name : `${name} (${seen})`, status, reason: status === 'pass' ? null : reason || complaintBefore(lines, index) });
+    found.push({
+      test: seen === 1 ? name : `${name} (${seen})`,
+      status,
+      reason: status === 'pass' ? null : reason || complaintBefore(lines, index),
+    });
   }
   const whole = wholeProgram(found, planned, lines, code);
   return whole === null ? found : [...found, whole];
 }
 
 /** What is to say of the program beside its tests: all there is if it has none, and an end that they do not explain. */
-function wholeProgram(found: readonly Outcome[], planned: number | null, lines: readonly string[], code: number): Outcome | null {
+function wholeProgram(
+  found: readonly Outcome[],
+  planned: number | null,
+  lines: readonly string[],
+  code: number,
+): Outcome | null {
   if (code === killed) return { test: null, status: 'fail', reason: 'it was stopped because it took too long' };
   if (found.length === 0 && planned === null) {
     if (code === 0) return { test: null, status: 'pass', reason: null };
-    return { test: null, status: code === skipped ? 'skip' : 'fail', reason: code === skipped ? lastWords(lines) : `exit code ${code}: ${firstComplaint(lines)}` };
+    return {
+      test: null,
+      status: code === skipped ? 'skip' : 'fail',
+      reason: code === skipped ? lastWords(lines) : `exit code ${code}: ${firstComplaint(lines)}`,
+    };
   }
-  if (planned !== null && found.length !== planned) return { test: null, status: 'fail', reason: `${found.length} of ${planned} tests reported, exit code ${code}` };
-  if (code !== 0 && code !== skipped && !found.some(({ status }) => status === 'fail')) return { test: null, status: 'fail', reason: `exit code ${code} though no test failed` };
+  if (planned !== null && found.length !== planned)
+    return { test: null, status: 'fail', reason: `${found.length} of ${planned} tests reported, exit code ${code}` };
+  if (code !== 0 && code !== skipped && !found.some(({ status }) => status === 'fail'))
+    return { test: null, status: 'fail', reason: `exit code ${code} though no test failed` };
   return null;
 }
 
@@ -61,7 +76,15 @@ function complaintBefore(lines: readonly string[], index: number): string | null
 /** KVM's selftests begin with "==== Test Assertion Failure ====", the place and what was asserted. */
 function firstComplaint(lines: readonly string[]): string {
   const begin = lines.findIndex((line) => line.includes('Test Assertion Failure'));
-  const said = begin === -1 ? null : lines.slice(begin + 1).filter((line) => !/^\s+(?:pid=|\d+\s+0x|errno=|\(stack trace)|^sh: /.test(line)).slice(0, 2).map((line) => line.trim()).join(' ');
+  const said =
+    begin === -1
+      ? null
+      : lines
+          .slice(begin + 1)
+          .filter((line) => !/^\s+(?:pid=|\d+\s+0x|errno=|\(stack trace)|^sh: /.test(line))
+          .slice(0, 2)
+          .map((line) => line.trim())
+          .join(' ');
   return said === null || said === '' ? lastWords(lines) : said;
 }
 

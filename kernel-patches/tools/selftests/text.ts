@@ -6,17 +6,27 @@ import type { Result } from './transcript.ts';
 /** A line for each program; below it its failures, and why tests were skipped. */
 export function kernelText(arch: string, { kernel, results }: KernelResults): string {
   const lines = [`${arch}, ${kernel} kernel`];
-  for (const [program, found] of grouped(results, (result) => result.program)) lines.push(row(nameOfProgram(program, found), found), ...details(found));
+  for (const [program, found] of grouped(results, (result) => result.program))
+    lines.push(row(nameOfProgram(program, found), found), ...details(found));
   lines.push(row('all', results), '');
   return asText(lines);
 }
 
 /** What `second` does as `first` does, what it has more, and every difference. */
-export function comparisonText(first: KernelVariant, second: KernelVariant, { same, gained, different }: Comparison): string {
-  const lines = [`${second} does what ${first} does: ${inWords(same)}`, `${second} passes where ${first} has nothing to test: ${inWords(gained)}`];
-  for (const [program, found] of grouped(gained, (result) => result.program)) lines.push(`  ${program}: ${found.length}`);
+export function comparisonText(
+  first: KernelVariant,
+  second: KernelVariant,
+  { same, gained, different }: Comparison,
+): string {
+  const lines = [
+    `${second} does what ${first} does: ${inWords(same)}`,
+    `${second} passes where ${first} has nothing to test: ${inWords(gained)}`,
+  ];
+  for (const [program, found] of grouped(gained, (result) => result.program))
+    lines.push(`  ${program}: ${found.length}`);
   lines.push(different.length === 1 ? '1 difference' : `${different.length || 'no'} differences`);
-  for (const { before, after } of different) lines.push(`  ${nameOfTest(before ?? after)}: ${first} ${inAWord(before)}, ${second} ${inAWord(after)}`);
+  for (const { before, after } of different)
+    lines.push(`  ${nameOfTest(before ?? after)}: ${first} ${inAWord(before)}, ${second} ${inAWord(after)}`);
   return asText(lines);
 }
 
@@ -25,7 +35,12 @@ function row(name: string, results: readonly Result[]): string {
 }
 
 function details(results: readonly Result[]): string[] {
-  const failed = results.filter(({ status }) => status === 'fail').map((result) => `    FAIL ${[result.device, result.test].filter((text) => text !== null).join(' ')}: ${result.reason ?? 'no reason given'}`);
+  const failed = results
+    .filter(({ status }) => status === 'fail')
+    .map(
+      (result) =>
+        `    FAIL ${[result.device, result.test].filter((text) => text !== null).join(' ')}: ${result.reason ?? 'no reason given'}`,
+    );
   const skipped = grouped(
     results.filter(({ status }) => status === 'skip'),
     ({ reason }) => reason ?? 'no reason given',

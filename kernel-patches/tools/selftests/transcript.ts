@@ -45,7 +45,9 @@ export class Transcript {
 
   /** The program that has begun and not ended. */
   get running(): string | null {
-    return this.#run === null ? null : [this.#run.program, ...(this.#run.device === null ? [] : [this.#run.device])].join(' ');
+    return this.#run === null
+      ? null
+      : [this.#run.program, ...(this.#run.device === null ? [] : [this.#run.device])].join(' ');
   }
 
   take(chunk: Uint8Array): void {
@@ -65,9 +67,13 @@ export class Transcript {
     }
     const run = this.#run;
     const end = /^::end (\d{1,3})$/.exec(line);
-    if (line === '::unfit' && run.output.length === 0) this.#end([{ test: null, status: 'skip', reason: this.#reasons.get(run.program) ?? 'there is nothing here to test' }]);
+    if (line === '::unfit' && run.output.length === 0)
+      this.#end([
+        { test: null, status: 'skip', reason: this.#reasons.get(run.program) ?? 'there is nothing here to test' },
+      ]);
     else if (line === '::log') run.into = 'log';
-    else if (end !== null && run.into === 'log') this.#end([...outcomes(run.output, Number(end[1])), ...ofTheLog(run.log)]);
+    else if (end !== null && run.into === 'log')
+      this.#end([...outcomes(run.output, Number(end[1])), ...ofTheLog(run.log)]);
     else if (run[run.into].length < maximumLines) run[run.into].push(line);
   }
 

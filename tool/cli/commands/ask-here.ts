@@ -27,12 +27,18 @@ export async function askHere(kind: Kind, options: ReportOptions): Promise<{ rea
       ...(options.guestConsole === true && { onConsole: (text: string) => process.stderr.write(text) }),
       signal,
     };
-    return kind === 'bench' ? measure(arch, request, options) : verify(libcPort, arch, { ...request, command: kind, overrides: (options.predict ?? []).map(parseOverride) });
+    return kind === 'bench'
+      ? measure(arch, request, options)
+      : verify(libcPort, arch, { ...request, command: kind, overrides: (options.predict ?? []).map(parseOverride) });
   }).finally(() => progress.done());
   return { report };
 }
 
-async function measure(arch: GuestArchitecture, request: Omit<BenchRequest, 'runs'>, { runs = 9 }: ReportOptions): Promise<Report> {
+async function measure(
+  arch: GuestArchitecture,
+  request: Omit<BenchRequest, 'runs'>,
+  { runs = 9 }: ReportOptions,
+): Promise<Report> {
   const { bench } = await import('../../bench/bench.ts');
   return bench(libcPort, arch, { ...request, runs });
 }

@@ -12,7 +12,10 @@ const REPORT = 'report.json';
 const BENCH_SECONDS = 900;
 
 /** No report where the command inside could not run: it has said why, and `code` is its exit code. */
-export async function askInside(kind: Kind, options: ReportOptions): Promise<{ readonly report: Report } | { readonly report: null; readonly code: number }> {
+export async function askInside(
+  kind: Kind,
+  options: ReportOptions,
+): Promise<{ readonly report: Report } | { readonly report: null; readonly code: number }> {
   const { guest, stock, cpu, testbed = '' } = options;
   const outputDir = await mkdtemp(join(tmpdir(), 'wcvmm-report-'));
   try {
@@ -28,7 +31,10 @@ export async function askInside(kind: Kind, options: ReportOptions): Promise<{ r
     });
     if (!(await readdir(outputDir)).includes(REPORT)) {
       if (code === EXIT.failed) return { report: null, code };
-      throw new WcvmmError('E_TESTBED', `the ${kind} inside of the instance ended with code ${code} and its report did not come out; expected ${REPORT}. Run it again; "wcvmm testbed shell --arch ${testbed}" shows the instance from inside.`);
+      throw new WcvmmError(
+        'E_TESTBED',
+        `the ${kind} inside of the instance ended with code ${code} and its report did not come out; expected ${REPORT}. Run it again; "wcvmm testbed shell --arch ${testbed}" shows the instance from inside.`,
+      );
     }
     const { readReport } = await import('../../report/read.ts');
     return { report: await readReport(join(outputDir, REPORT)) };
@@ -37,7 +43,10 @@ export async function askInside(kind: Kind, options: ReportOptions): Promise<{ r
   }
 }
 
-function argumentsInside({ device, source, iommu, map, enforce, timeout, guest, allowWrites, predict = [], runs, guestConsole }: ReportOptions, usual: string): readonly string[] {
+function argumentsInside(
+  { device, source, iommu, map, enforce, timeout, guest, allowWrites, predict = [], runs, guestConsole }: ReportOptions,
+  usual: string,
+): readonly string[] {
   const inside = source === 'memory' ? undefined : (device ?? usual);
   return [
     ...(inside === undefined ? [] : ['--device', inside]),

@@ -18,12 +18,19 @@ const MOST_RUNS = 999;
 
 function runs(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 3 || value > MOST_RUNS) throw new InvalidArgumentError(`Expected a number of runs from 3, below which there is no spread, to ${MOST_RUNS}.`);
+  if (!Number.isInteger(value) || value < 3 || value > MOST_RUNS)
+    throw new InvalidArgumentError(
+      `Expected a number of runs from 3, below which there is no spread, to ${MOST_RUNS}.`,
+    );
   return value;
 }
 
 export function benchCommand(): Command {
-  return addAskOptions(addWindowOptions(new Command('bench').description('Measure what stores and loads cost in each window, by memory type')))
+  return addAskOptions(
+    addWindowOptions(
+      new Command('bench').description('Measure what stores and loads cost in each window, by memory type'),
+    ),
+  )
     .option('--runs <count>', 'samples of each figure', runs, 9)
     .addHelpText('after', EXAMPLES)
     .action(reportAction('bench'));

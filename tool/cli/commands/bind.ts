@@ -41,7 +41,9 @@ function command(name: string, description: string, examples: string, plan: Plan
     .option('--force', 'even if something uses it')
     .option('--dry-run', 'change nothing; show what would be written')
     .addHelpText('after', examples)
-    .action(async (address: string, { force = false, group = false, dryRun = false }: Options) => carryOut(await plan(address, { force, group }), dryRun));
+    .action(async (address: string, { force = false, group = false, dryRun = false }: Options) =>
+      carryOut(await plan(address, { force, group }), dryRun),
+    );
 }
 
 async function carryOut({ steps, notes, settled }: Plan, dryRun: boolean): Promise<void> {
@@ -52,9 +54,13 @@ async function carryOut({ steps, notes, settled }: Plan, dryRun: boolean): Promi
 }
 
 export function bindCommand(): Command {
-  return command('bind', 'Hand a device to vfio-pci', BIND_EXAMPLES, async (address, options) => (await import('../../host/devices/bind.ts')).planBind(libcPort, address, options));
+  return command('bind', 'Hand a device to vfio-pci', BIND_EXAMPLES, async (address, options) =>
+    (await import('../../host/devices/bind.ts')).planBind(libcPort, address, options),
+  );
 }
 
 export function unbindCommand(): Command {
-  return command('unbind', 'Give a device back to the driver that it had', UNBIND_EXAMPLES, async (address, options) => (await import('../../host/devices/bind.ts')).planUnbind(libcPort, address, options));
+  return command('unbind', 'Give a device back to the driver that it had', UNBIND_EXAMPLES, async (address, options) =>
+    (await import('../../host/devices/bind.ts')).planUnbind(libcPort, address, options),
+  );
 }

@@ -21,8 +21,13 @@ machines differ is no mismatch.`;
 
 export function compareCommand(): Command {
   const command = new Command('compare')
-    .description('Put wc, default and device side by side against stage-1 Device-nGnRnE; or reports of several machines')
-    .argument('[reports...]', 'reports that verify, compare or bench wrote with --json; then nothing is run, only read');
+    .description(
+      'Put wc, default and device side by side against stage-1 Device-nGnRnE; or reports of several machines',
+    )
+    .argument(
+      '[reports...]',
+      'reports that verify, compare or bench wrote with --json; then nothing is run, only read',
+    );
   return addReportOptions(addWindowOptions(command))
     .addHelpText('after', EXAMPLES)
     .action(async (paths: readonly string[], options: ReportOptions) => {
@@ -34,17 +39,36 @@ export function compareCommand(): Command {
 /** The flags that were given and choose what to run: none of them means anything where nothing is run. */
 function runOnly(command: Command): readonly string[] {
   const outputs = new Set<string>(FORMAT_NAMES);
-  return command.options.filter((option) => !outputs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === 'cli').map(({ long, flags }) => long ?? flags);
+  return command.options
+    .filter(
+      (option) =>
+        !outputs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === 'cli',
+    )
+    .map(({ long, flags }) => long ?? flags);
 }
 
-async function compareFiles(paths: readonly string[], options: OutputOptions, meaningless: readonly string[]): Promise<void> {
-  if (meaningless.length > 0) throw new WcvmmError('E_USAGE', `compare reads the reports that are named and runs nothing, so ${meaningless.join(', ')} would mean nothing. Leave out the one or the other.`);
-  if (paths.length < 2) throw new WcvmmError('E_USAGE', `compare was given one report, ${paths[0] ?? ''}; expected two or more. "wcvmm report" shows one.`);
+async function compareFiles(
+  paths: readonly string[],
+  options: OutputOptions,
+  meaningless: readonly string[],
+): Promise<void> {
+  if (meaningless.length > 0)
+    throw new WcvmmError(
+      'E_USAGE',
+      `compare reads the reports that are named and runs nothing, so ${meaningless.join(', ')} would mean nothing. Leave out the one or the other.`,
+    );
+  if (paths.length < 2)
+    throw new WcvmmError(
+      'E_USAGE',
+      `compare was given one report, ${paths[0] ?? ''}; expected two or more. "wcvmm report" shows one.`,
+    );
   await checkOutputs(options);
   const { readReport } = await import('../../report/read.ts');
   const files: Parameters<typeof nameMachines>[0][number][] = [];
   for (const path of paths) files.push({ path, report: await readReport(path) });
   const machines = nameMachines(files);
-  await tell(options, machines, async (style) => (await import('../../report/machines-text.ts')).renderMachines(machines, style));
+  await tell(options, machines, async (style) =>
+    (await import('../../report/machines-text.ts')).renderMachines(machines, style),
+  );
   process.exitCode = Math.max(...machines.map(({ report }) => exitCodeOf(report)));
 }

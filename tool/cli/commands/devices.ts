@@ -24,8 +24,13 @@ export function devicesCommand(): Command {
     .option('--json [file]', 'write the list as JSON, to standard output or a file')
     .addHelpText('after', EXAMPLES)
     .action(async ({ all = false, json }: DevicesOptions) => {
-      const [{ listDevices }, { devicesInJson, renderDevices }, { styleOf }] = await Promise.all([import('../../host/devices/inventory.ts'), import('../../host/devices/text.ts'), import('../../report/terminal.ts')]);
+      const [{ listDevices }, { devicesInJson, renderDevices }, { styleOf }] = await Promise.all([
+        import('../../host/devices/inventory.ts'),
+        import('../../host/devices/text.ts'),
+        import('../../report/terminal.ts'),
+      ]);
       const devices = listDevices(libcPort, all);
-      if (!(await showJson(json, devicesInJson(devices)))) process.stdout.write(renderDevices(devices, all, styleOf(process.stdout, process.env)));
+      if (!(await showJson(json, devicesInJson(devices))))
+        process.stdout.write(renderDevices(devices, all, styleOf(process.stdout, process.env)));
     });
 }

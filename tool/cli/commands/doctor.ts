@@ -22,14 +22,19 @@ Exit code: 0 when "wcvmm verify" with the same --device and --source would run, 
 question could not be answered.`;
 
 export function doctorCommand(): Command {
-  return addDeviceOptions(new Command('doctor').description('Say what this machine can do, and how to mend what is missing'))
+  return addDeviceOptions(
+    new Command('doctor').description('Say what this machine can do, and how to mend what is missing'),
+  )
     .option('--json [file]', 'write the findings as JSON, to standard output or a file')
     .addHelpText('after', EXAMPLES)
     .action(async (options: DoctorOptions) => {
       const { diagnose } = await import('../../host/doctor/doctor.ts');
       const diagnosis = diagnose(libcPort, deviceChoice(options));
       if (!(await showJson(options.json, diagnosis))) {
-        const [{ renderDiagnosis }, { styleOf }] = await Promise.all([import('../../host/doctor/text.ts'), import('../../report/terminal.ts')]);
+        const [{ renderDiagnosis }, { styleOf }] = await Promise.all([
+          import('../../host/doctor/text.ts'),
+          import('../../report/terminal.ts'),
+        ]);
         process.stdout.write(renderDiagnosis(diagnosis, styleOf(process.stdout, process.env)));
       }
       process.exitCode = diagnosis.verify.runs ? EXIT.match : EXIT.mismatch;

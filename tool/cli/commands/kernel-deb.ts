@@ -23,9 +23,18 @@ Exit codes: 0 built, 2 could not.`;
 /** `wcvmm kernel deb`: kernel packages with the series, for a real machine. */
 export function debCommand(): Command {
   return new Command('deb')
-    .description("Build Debian packages of a kernel with the patches, from a machine's own configuration, and print their paths")
-    .option('--config <file>', "the machine's kernel configuration (default: /boot/config-RELEASE of the kernel that runs here)")
-    .addOption(new Option('--arch <architecture>', "the architecture to build for (default: this machine's)").choices(packageArchitectures))
+    .description(
+      "Build Debian packages of a kernel with the patches, from a machine's own configuration, and print their paths",
+    )
+    .option(
+      '--config <file>',
+      "the machine's kernel configuration (default: /boot/config-RELEASE of the kernel that runs here)",
+    )
+    .addOption(
+      new Option('--arch <architecture>', "the architecture to build for (default: this machine's)").choices(
+        packageArchitectures,
+      ),
+    )
     .option('-o, --output <folder>', 'where the packages go', '.')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
     .addHelpText('after', AFTER)
@@ -38,10 +47,13 @@ export function debCommand(): Command {
         outputDir: options.output,
         onChanges: (changes, config) => {
           process.stderr.write(`wcvmm: changed in ${config}:\n`);
-          for (const { option, from, to, why } of changes) process.stderr.write(`  ${option}: ${from} -> ${to} (${why})\n`);
+          for (const { option, from, to, why } of changes)
+            process.stderr.write(`  ${option}: ${from} -> ${to} (${why})\n`);
         },
       });
       process.stdout.write(`${packages.join('\n')}\n`);
-      process.stderr.write(`wcvmm: on the machine, as root: dpkg -i ${packages.map((path) => path.slice(path.lastIndexOf('/') + 1)).join(' ')} && reboot\n`);
+      process.stderr.write(
+        `wcvmm: on the machine, as root: dpkg -i ${packages.map((path) => path.slice(path.lastIndexOf('/') + 1)).join(' ')} && reboot\n`,
+      );
     });
 }

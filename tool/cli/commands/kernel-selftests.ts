@@ -35,8 +35,16 @@ Exit codes: 0 nothing failed, or no difference; 1 something; 2 could not run.`;
 export function selftestsCommand(): Command {
   return new Command('selftests')
     .description("Run the kernel's own selftests of VFIO, KVM and iommufd in a testbed, and compare two kernels")
-    .addOption(new Option('--arch <architecture>', 'the architecture of the instance').choices(architectures).default(architectures[0]))
-    .addOption(new Option('--kernel <variant...>', 'one kernel, or two to compare').choices(allVariants).default(['stock', 'patched'], 'stock patched'))
+    .addOption(
+      new Option('--arch <architecture>', 'the architecture of the instance')
+        .choices(architectures)
+        .default(architectures[0]),
+    )
+    .addOption(
+      new Option('--kernel <variant...>', 'one kernel, or two to compare')
+        .choices(allVariants)
+        .default(['stock', 'patched'], 'stock patched'),
+    )
     .addOption(new Option('--suite <name...>', 'only these').choices(['vfio', 'kvm', 'iommufd']))
     .option('--only <program...>', 'only these programs, as vfio_pci_mmap_cookie_test')
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
@@ -46,16 +54,37 @@ export function selftestsCommand(): Command {
     .addHelpText('after', AFTER)
     .action(async (options: SelftestOptions) => {
       const [first, second, ...more] = options.kernel;
-      if (first === undefined || more.length > 0) throw new WcvmmError('E_USAGE', `--kernel takes one kernel, or two to compare; it was given ${options.kernel.length}.`);
+      if (first === undefined || more.length > 0)
+        throw new WcvmmError(
+          'E_USAGE',
+          `--kernel takes one kernel, or two to compare; it was given ${options.kernel.length}.`,
+        );
       const { runSelftests } = await import('../../../kernel-patches/tools/selftests/index.ts');
-      const runs = await runSelftests({ arch: options.arch, kernels: options.kernel, suites: options.suite, programs: options.only, cpu: options.cpu, linuxSource: options.linuxSource, outputDir: options.output });
+      const runs = await runSelftests({
+        arch: options.arch,
+        kernels: options.kernel,
+        suites: options.suite,
+        programs: options.only,
+        cpu: options.cpu,
+        linuxSource: options.linuxSource,
+        outputDir: options.output,
+      });
       const [before, after] = runs;
-      const comparison = second === undefined || before === undefined || after === undefined ? null : compareResults(before.results, after.results);
-      const failed = comparison === null ? runs.some(({ results }) => totalsOf(results).fail > 0) : comparison.different.length > 0;
-      const value = { arch: options.arch, kernels: runs.map(({ kernel, results }) => ({ kernel, totals: totalsOf(results), results })), comparison };
+      const comparison =
+        second === undefined || before === undefined || after === undefined
+          ? null
+          : compareResults(before.results, after.results);
+      const failed =
+        comparison === null ? runs.some(({ results }) => totalsOf(results).fail > 0) : comparison.different.length > 0;
+      const value = {
+        arch: options.arch,
+        kernels: runs.map(({ kernel, results }) => ({ kernel, totals: totalsOf(results), results })),
+        comparison,
+      };
       if (!(await showJson(options.json, value))) {
         for (const run of runs) process.stdout.write(kernelText(options.arch, run));
-        if (comparison !== null && second !== undefined) process.stdout.write(comparisonText(first, second, comparison));
+        if (comparison !== null && second !== undefined)
+          process.stdout.write(comparisonText(first, second, comparison));
       }
       process.exitCode = failed ? 1 : 0;
     });

@@ -16,7 +16,14 @@ interface BuildOptions {
 /** `--kernel`, and `--stock` for the most common of its values; ask `variantOf` which one it is. */
 export function addKernelOptions(command: Command): Command {
   return command
-    .addOption(new Option('--kernel <variant>', 'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must find. debug, debug-stock: KASAN, lockdep and the like. 16k, 64k: arm64, pages of that size').choices(allVariants).default('patched', 'patched'))
+    .addOption(
+      new Option(
+        '--kernel <variant>',
+        'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must find. debug, debug-stock: KASAN, lockdep and the like. 16k, 64k: arm64, pages of that size',
+      )
+        .choices(allVariants)
+        .default('patched', 'patched'),
+    )
     .addOption(new Option('--stock', 'the same as --kernel stock').conflicts('kernel'));
 }
 
@@ -26,21 +33,43 @@ export function variantOf(options: { stock?: true; kernel?: KernelVariant }): Ke
 
 /** `wcvmm kernel`: the testbed's kernels, the patches in them, and packages with them for real machines. */
 export function kernelCommand(): Command {
-  return new Command('kernel').description('Build the kernels of the testbed, check and test their patches, package them').addCommand(buildCommand()).addCommand(checkCommand()).addCommand(selftestsCommand()).addCommand(debCommand());
+  return new Command('kernel')
+    .description('Build the kernels of the testbed, check and test their patches, package them')
+    .addCommand(buildCommand())
+    .addCommand(checkCommand())
+    .addCommand(selftestsCommand())
+    .addCommand(debCommand());
 }
 
 function buildCommand(): Command {
   return addKernelOptions(new Command('build'))
     .description('Build a kernel into the cache, unless it is there, and print the path of its image')
-    .addOption(new Option('--arch <architecture>', 'the architecture to build for').choices(kernelArchitectures).default(kernelArchitectures[0]))
-    .addOption(new Option('--all', 'those that the tests need, one path a line: stock, patched, and wrong-type (x86) or cacheable and old-zap (arm64)').conflicts(['kernel', 'stock']))
+    .addOption(
+      new Option('--arch <architecture>', 'the architecture to build for')
+        .choices(kernelArchitectures)
+        .default(kernelArchitectures[0]),
+    )
+    .addOption(
+      new Option(
+        '--all',
+        'those that the tests need, one path a line: stock, patched, and wrong-type (x86) or cacheable and old-zap (arm64)',
+      ).conflicts(['kernel', 'stock']),
+    )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
     .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and so on')
-    .addHelpText('after', '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --kernel wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --kernel wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.',
+    )
     .action(async (options: BuildOptions) => {
       const { buildKernels } = await import('../../../testbed/index.ts');
       const variants = options.all === true ? undefined : [variantOf(options)];
-      const images = await buildKernels({ arch: options.arch, variants, linuxSource: options.linuxSource, outputDir: options.output });
+      const images = await buildKernels({
+        arch: options.arch,
+        variants,
+        linuxSource: options.linuxSource,
+        outputDir: options.output,
+      });
       process.stdout.write(`${images.join('\n')}\n`);
     });
 }
@@ -49,12 +78,17 @@ function checkCommand(): Command {
   return new Command('check')
     .description("Do with the patch series what a reviewer's robots do: checkpatch, sparse, every patch compiled")
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
-    .addHelpText('after', '\nTakes an hour the first time; stopped, it goes on where it was.\n\nExit codes: 0 nothing to complain about, 1 something, 2 could not check.')
+    .addHelpText(
+      'after',
+      '\nTakes an hour the first time; stopped, it goes on where it was.\n\nExit codes: 0 nothing to complain about, 1 something, 2 could not check.',
+    )
     .action(async ({ linuxSource }: { linuxSource?: string }) => {
       const { checkSeries } = await import('../../../kernel-patches/tools/check/index.ts');
       const { lines, seconds } = await checkSeries(linuxSource);
       for (const { what, result, problems, skipped } of lines) {
-        process.stdout.write(`${problems.length > 0 ? 'FAIL' : skipped === true ? 'skip' : 'ok  '} ${what.padEnd(24)} ${result}\n`);
+        process.stdout.write(
+          `${problems.length > 0 ? 'FAIL' : skipped === true ? 'skip' : 'ok  '} ${what.padEnd(24)} ${result}\n`,
+        );
         for (const problem of problems) process.stdout.write(`       ${problem.replaceAll('\n', '\n       ')}\n`);
       }
       process.stdout.write(`${minutes(seconds.all)} in all, ${minutes(seconds.now)} of it now\n`);

@@ -17,16 +17,28 @@ export function manCommand(): Command {
     .option('-o, --output <folder>', 'write the pages of all commands into a folder instead')
     .addHelpText('after', EXAMPLES)
     .action(async (words: readonly string[], { output }: { output?: string }, command: Command) => {
-      const [{ defineCommand, everyCommand }, { manPage, pageName }] = await Promise.all([import('../help/definitions.ts'), import('../help/man.ts')]);
+      const [{ defineCommand, everyCommand }, { manPage, pageName }] = await Promise.all([
+        import('../help/definitions.ts'),
+        import('../help/man.ts'),
+      ]);
       const commands = everyCommand(defineCommand(command.parent ?? command));
       if (output !== undefined) {
         const [{ mkdir, writeFile }, { join }] = await Promise.all([import('node:fs/promises'), import('node:path')]);
         await mkdir(output, { recursive: true });
-        await Promise.all(commands.map((one) => writeFile(join(output, `${pageName(one)}.1`), manPage(one, packageVersion()))));
+        await Promise.all(
+          commands.map((one) => writeFile(join(output, `${pageName(one)}.1`), manPage(one, packageVersion()))),
+        );
         return;
       }
       const wanted = commands.find(({ path }) => path.slice(1).join(' ') === words.join(' '));
-      if (wanted === undefined) throw new WcvmmError('E_USAGE', `there is no command "${words.join(' ')}"; expected one of: ${commands.slice(1).map(({ path }) => path.slice(1).join(' ')).join(', ')}.`);
+      if (wanted === undefined)
+        throw new WcvmmError(
+          'E_USAGE',
+          `there is no command "${words.join(' ')}"; expected one of: ${commands
+            .slice(1)
+            .map(({ path }) => path.slice(1).join(' '))
+            .join(', ')}.`,
+        );
       process.stdout.write(manPage(wanted, packageVersion()));
     });
 }

@@ -34,26 +34,46 @@ export function repeatable(flags: string, description: string, otherwise = 'none
 
 export function seconds(text: string): number {
   const value = Number(text);
-  if (!Number.isFinite(value) || value <= 0 || value > 86_400) throw new InvalidArgumentError('Expected a number of seconds above 0, as in 30.');
+  if (!Number.isFinite(value) || value <= 0 || value > 86_400)
+    throw new InvalidArgumentError('Expected a number of seconds above 0, as in 30.');
   return value;
 }
 
 export function addDeviceOptions(command: Command): Command {
   return command
     .option('-d, --device <address>', 'PCI address of the device, as in 0000:01:00.0')
-    .addOption(new Option('-s, --source <source>', 'where mappings come from').choices(['cookie', 'legacy', 'sysfs', 'memory']).default('cookie'))
-    .addOption(new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'));
+    .addOption(
+      new Option('-s, --source <source>', 'where mappings come from')
+        .choices(['cookie', 'legacy', 'sysfs', 'memory'])
+        .default('cookie'),
+    )
+    .addOption(
+      new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'),
+    );
 }
 
 export function addWindowOptions(command: Command): Command {
   return addDeviceOptions(command)
-    .addOption(repeatable('-m, --map <map>', 'a window, as in bar2:0-64K=device; may be given more than once', 'all attributes, side by side in the largest BAR').argParser(collectMap))
-    .option('--enforce', 'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each')
+    .addOption(
+      repeatable(
+        '-m, --map <map>',
+        'a window, as in bar2:0-64K=device; may be given more than once',
+        'all attributes, side by side in the largest BAR',
+      ).argParser(collectMap),
+    )
+    .option(
+      '--enforce',
+      'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each',
+    )
     .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
 }
 
 export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps' | 'enforce'> {
-  if (source === 'memory' && device !== undefined) throw new WcvmmError('E_USAGE', '--source memory needs no device; expected one of the two. Leave out --device, or choose --source cookie.');
+  if (source === 'memory' && device !== undefined)
+    throw new WcvmmError(
+      'E_USAGE',
+      '--source memory needs no device; expected one of the two. Leave out --device, or choose --source cookie.',
+    );
   return { source, device: device ?? null, iommu };
 }
 

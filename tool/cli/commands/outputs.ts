@@ -41,16 +41,28 @@ export async function checkOutputs(options: OutputOptions): Promise<void> {
   for (const { format, path } of outputsOf(options)) {
     const place = path === '-' ? path : resolve(path);
     const other = taken.get(place);
-    if (other !== undefined) throw new WcvmmError('E_USAGE', `--${other} and --${format} both name ${path === '-' ? 'standard output' : path}; expected a file for each.`);
+    if (other !== undefined)
+      throw new WcvmmError(
+        'E_USAGE',
+        `--${other} and --${format} both name ${path === '-' ? 'standard output' : path}; expected a file for each.`,
+      );
     taken.set(place, format);
     if (path === '-') continue;
     const folder = await stat(dirname(place)).catch(() => null);
-    if (folder?.isDirectory() !== true) throw new WcvmmError('E_REPORT', `--${format} ${path} cannot be written: there is no folder ${dirname(place)}. Make it, or name another.`);
+    if (folder?.isDirectory() !== true)
+      throw new WcvmmError(
+        'E_REPORT',
+        `--${format} ${path} cannot be written: there is no folder ${dirname(place)}. Make it, or name another.`,
+      );
   }
 }
 
 /** Writes every output asked for, and the text unless standard output is taken by one of them. */
-export async function tell(options: OutputOptions, reports: readonly NamedReport[], text: (style: Style) => Promise<string>): Promise<void> {
+export async function tell(
+  options: OutputOptions,
+  reports: readonly NamedReport[],
+  text: (style: Style) => Promise<string>,
+): Promise<void> {
   const outputs = outputsOf(options);
   for (const { format, path } of outputs) {
     const written = await FORMATS[format].write(reports);

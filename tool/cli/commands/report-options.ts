@@ -23,7 +23,12 @@ export interface ReportOptions extends WindowOptions, OutputOptions {
 }
 
 export function addReportOptions(command: Command): Command {
-  return addAskOptions(command).addOption(repeatable('--predict <row>', 'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught'));
+  return addAskOptions(command).addOption(
+    repeatable(
+      '--predict <row>',
+      'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught',
+    ),
+  );
 }
 
 export function addAskOptions(command: Command): Command {
@@ -31,7 +36,13 @@ export function addAskOptions(command: Command): Command {
     .option('--guest <image>', 'ask this guest instead of the built one')
     .option('--allow-writes', 'the probes may store to BARs that wcvmm does not know as plain memory')
     .option('--guest-console', 'show what the guest prints')
-    .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(['arm64', 'x86-amd', 'x86-intel']))
+    .addOption(
+      new Option('--testbed <machine>', 'do it all inside an emulated instance').choices([
+        'arm64',
+        'x86-amd',
+        'x86-intel',
+      ]),
+    )
     .option('--stock', "with --testbed: a kernel without the project's patches")
     .option('--cpu <model>', "with --testbed: the emulator's name of a CPU model");
 }
@@ -41,7 +52,10 @@ export type Kind = 'verify' | 'compare' | 'bench';
 export function reportAction(kind: Kind): (options: ReportOptions) => Promise<void> {
   return async (options) => {
     await checkOutputs(options);
-    const ask = options.testbed === undefined ? (await import('./ask-here.ts')).askHere : (await import('./ask-inside.ts')).askInside;
+    const ask =
+      options.testbed === undefined
+        ? (await import('./ask-here.ts')).askHere
+        : (await import('./ask-inside.ts')).askInside;
     const asked = await ask(kind, options);
     if (asked.report === null) {
       process.exitCode = asked.code;

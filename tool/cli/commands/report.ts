@@ -15,7 +15,11 @@ Exit code: what the report's own run ended with: 0 when every check matched, 1 o
 
 /** `wcvmm report`: what verify, compare or bench has found, shown again or written in another form. */
 export function reportCommand(): Command {
-  return addOutputOptions(new Command('report').description('Show a report that was written with --json, or write it in another form').argument('<file>', 'a report ("-" = standard input)'))
+  return addOutputOptions(
+    new Command('report')
+      .description('Show a report that was written with --json, or write it in another form')
+      .argument('<file>', 'a report ("-" = standard input)'),
+  )
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, options: OutputOptions) => {
       await checkOutputs(options);

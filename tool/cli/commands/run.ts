@@ -42,7 +42,9 @@ export function runCommand(): Command {
   return addWindowOptions(new Command('run').description('Run a bare guest with windows of a BAR'))
     .argument('<image>', 'an ELF executable, linked as tool/verify/guest/abi.h says')
     .option('--memory <size>', 'guest RAM', '4M')
-    .addOption(repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once'))
+    .addOption(
+      repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once'),
+    )
     .option('--json <file>', 'also write what happened to a file ("-" = standard output)')
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, options: RunOptions) => {
@@ -59,7 +61,13 @@ async function run(port: Port, path: string, options: RunOptions, signal: AbortS
   try {
     const open = openWindows(port, scope, arch, windowChoice(options), BigInt(pageSize()));
     const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
-    const life = await start(port, arch, thread, { image, open, options, signal, onRam: (ram) => ramForDevices(port, dmaDevices, ram.mapping, arch.ramBase) });
+    const life = await start(port, arch, thread, {
+      image,
+      open,
+      options,
+      signal,
+      onRam: (ram) => ramForDevices(port, dmaDevices, ram.mapping, arch.ramBase),
+    });
     return await tell(life, open.windows, options);
   } finally {
     scope.close();
@@ -74,7 +82,12 @@ interface Start {
   readonly onRam: NonNullable<Parameters<typeof runGuest>[3]['onRam']>;
 }
 
-function start(port: Port, arch: GuestArchitecture, thread: VcpuThread, { image, open, options, signal, onRam }: Start): Promise<GuestLife> {
+function start(
+  port: Port,
+  arch: GuestArchitecture,
+  thread: VcpuThread,
+  { image, open, options, signal, onRam }: Start,
+): Promise<GuestLife> {
   return runGuest(port, arch, thread, {
     image,
     windows: open.windows,
@@ -88,14 +101,29 @@ function start(port: Port, arch: GuestArchitecture, thread: VcpuThread, { image,
   });
 }
 
-async function tell({ exit, stage2, windowExits, busLocks }: GuestLife, windows: readonly OpenWindow[], { json }: RunOptions): Promise<number> {
+async function tell(
+  { exit, stage2, windowExits, busLocks }: GuestLife,
+  windows: readonly OpenWindow[],
+  { json }: RunOptions,
+): Promise<number> {
   const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
     const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
     const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
-    return { bar, offset: Number(offset), length: Number(length), attribute, gpa: `0x${gpa.toString(16)}`, stage2: read?.memoryType ?? null, blockSize: read?.blockSize ?? null, ...(trapped && { trapped }) };
+    return {
+      bar,
+      offset: Number(offset),
+      length: Number(length),
+      attribute,
+      gpa: `0x${gpa.toString(16)}`,
+      stage2: read?.memoryType ?? null,
+      blockSize: read?.blockSize ?? null,
+      ...(trapped && { trapped }),
+    };
   });
   for (const row of rows) {
-    process.stderr.write(`bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`);
+    process.stderr.write(
+      `bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`,
+    );
   }
   if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
   const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
@@ -111,19 +139,38 @@ async function tell({ exit, stage2, windowExits, busLocks }: GuestLife, windows:
   return EXIT.match;
 }
 
-function whatBecameOf({ stage2, blockSize, trapped }: { stage2: string | null; blockSize: number | null; trapped?: { exits: number } }): string {
+function whatBecameOf({
+  stage2,
+  blockSize,
+  trapped,
+}: {
+  stage2: string | null;
+  blockSize: number | null;
+  trapped?: { exits: number };
+}): string {
   if (trapped !== undefined) return `trapped: no memslot, ${trapped.exits} accesses were exits`;
-  return blockSize === null ? 'not touched by the guest' : `stage 2 ${stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(blockSize))}`;
+  return blockSize === null
+    ? 'not touched by the guest'
+    : `stage 2 ${stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(blockSize))}`;
 }
 
 /** JSON has no bigint. */
 function exitInJson(exit: VcpuExit): object {
-  return Object.fromEntries(Object.entries(exit).map(([name, value]: [string, unknown]) => [name, typeof value === 'bigint' ? `0x${value.toString(16)}` : value]));
+  return Object.fromEntries(
+    Object.entries(exit).map(([name, value]: [string, unknown]) => [
+      name,
+      typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
+    ]),
+  );
 }
 
 function ramLength({ memory }: RunOptions): number {
   const size = parseSize(memory);
-  if (size === null || size > 2n ** 32n) throw new WcvmmError('E_USAGE', `--memory ${memory} is no size that a guest can have; expected 4M up to 4G, as in --memory 16M.`);
+  if (size === null || size > 2n ** 32n)
+    throw new WcvmmError(
+      'E_USAGE',
+      `--memory ${memory} is no size that a guest can have; expected 4M up to 4G, as in --memory 16M.`,
+    );
   return Number(size);
 }
 
@@ -131,6 +178,8 @@ async function readImage(path: string): Promise<Uint8Array> {
   try {
     return await readFile(path);
   } catch (error) {
-    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, { cause: error });
+    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, {
+      cause: error,
+    });
   }
 }

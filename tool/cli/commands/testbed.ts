@@ -32,7 +32,11 @@ interface BatchOptions extends SharedOptions {
 }
 
 function runCommand(): Command {
-  return batchCommand('run', 'Run wcvmm inside the instance; its output, files and exit code come back', '<arguments...>')
+  return batchCommand(
+    'run',
+    'Run wcvmm inside the instance; its output, files and exit code come back',
+    '<arguments...>',
+  )
     .addHelpText(
       'after',
       examples(
@@ -46,19 +50,26 @@ function runCommand(): Command {
 
 function execCommand(): Command {
   return batchCommand('exec', 'Run any program inside the instance', '<program...>')
-    .addHelpText('after', examples('wcvmm testbed exec -- cat /proc/version', 'wcvmm testbed exec --no-iommu -- ls /sys/bus/pci/devices'))
+    .addHelpText(
+      'after',
+      examples('wcvmm testbed exec -- cat /proc/version', 'wcvmm testbed exec --no-iommu -- ls /sys/bus/pci/devices'),
+    )
     .action(async (args: string[], options: BatchOptions) => start(batch({ kind: 'program', args }, options)));
 }
 
 function shellCommand(): Command {
-  return machineOptions(new Command('shell').description('An interactive shell inside the instance; it powers off when the shell ends'))
+  return machineOptions(
+    new Command('shell').description('An interactive shell inside the instance; it powers off when the shell ends'),
+  )
     .addHelpText('after', examples('wcvmm testbed shell', 'wcvmm testbed shell --stock --cpu neoverse-n1'))
     .action(async (options: SharedOptions) => start({ ...request(options), run: { kind: 'shell' }, timeout: null }));
 }
 
 function batchCommand(name: string, description: string, args: string): Command {
   return machineOptions(new Command(name).description(description).argument(args))
-    .addOption(new Option('-i, --input <file...>', "copy a file into the command's working directory").default([], 'none'))
+    .addOption(
+      new Option('-i, --input <file...>', "copy a file into the command's working directory").default([], 'none'),
+    )
     .option('-o, --output <folder>', 'where the files that it writes there go', '.')
     .option('-t, --timeout <seconds>', 'stop the instance after so long (default: 120; x86-intel: 300)', positive)
     .passThroughOptions();
@@ -66,12 +77,19 @@ function batchCommand(name: string, description: string, args: string): Command 
 
 function machineOptions(command: Command): Command {
   return addKernelOptions(command)
-    .addOption(new Option('--arch <architecture>', 'the architecture of the instance').choices(architectures).default(architectures[0]))
+    .addOption(
+      new Option('--arch <architecture>', 'the architecture of the instance')
+        .choices(architectures)
+        .default(architectures[0]),
+    )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
     .option('--no-iommu', 'an instance without an IOMMU')
     .option('--memory <MiB>', 'memory of the instance', positive)
-    .option('--emulator-options <words>', "more for the emulator's command line, separated by spaces: further devices, a trace");
+    .option(
+      '--emulator-options <words>',
+      "more for the emulator's command line, separated by spaces: further devices, a trace",
+    );
 }
 
 function positive(text: string): number {

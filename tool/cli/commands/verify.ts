@@ -13,7 +13,11 @@ Examples:
 Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run.`;
 
 export function verifyCommand(): Command {
-  return addReportOptions(addWindowOptions(new Command('verify').description('Let bare guests find out what memory type each window of a BAR really has')))
+  return addReportOptions(
+    addWindowOptions(
+      new Command('verify').description('Let bare guests find out what memory type each window of a BAR really has'),
+    ),
+  )
     .addHelpText('after', EXAMPLES)
     .action(reportAction('verify'));
 }

@@ -2,7 +2,11 @@
 import type { Argument, Command, Option } from 'commander';
 
 /** What a value is, as far as a shell can complete it. */
-export type ValueKind = { readonly kind: 'words'; readonly words: readonly string[] } | { readonly kind: 'file' } | { readonly kind: 'device' } | { readonly kind: 'free' };
+export type ValueKind =
+  | { readonly kind: 'words'; readonly words: readonly string[] }
+  | { readonly kind: 'file' }
+  | { readonly kind: 'device' }
+  | { readonly kind: 'free' };
 
 export interface OptionDefinition {
   readonly short: string | null;
@@ -45,8 +49,18 @@ function valueKind(name: string, choices: readonly string[] | undefined): ValueK
 
 function optionDefinition(option: Option, term: string, description: string): OptionDefinition {
   const name = /[<[]([\w-]+)/.exec(option.flags)?.[1] ?? '';
-  const value = option.required || option.optional ? { name, optional: option.optional, of: valueKind(name, option.argChoices) } : null;
-  return { short: option.short ?? null, long: option.long ?? option.flags, term, description, value, repeatable: option.variadic || Array.isArray(option.defaultValue) };
+  const value =
+    option.required || option.optional
+      ? { name, optional: option.optional, of: valueKind(name, option.argChoices) }
+      : null;
+  return {
+    short: option.short ?? null,
+    long: option.long ?? option.flags,
+    term,
+    description,
+    value,
+    repeatable: option.variadic || Array.isArray(option.defaultValue),
+  };
 }
 
 function argumentDefinition(argument: Argument): ArgumentDefinition {
@@ -67,12 +81,17 @@ function afterHelp(command: Command): string {
 export function defineCommand(command: Command, parents: readonly string[] = []): CommandDefinition {
   const path = [...parents, command.name()];
   const help = command.createHelp();
-  const { visibleOptions, visibleCommands } = { visibleOptions: help.visibleOptions(command), visibleCommands: help.visibleCommands(command) };
+  const { visibleOptions, visibleCommands } = {
+    visibleOptions: help.visibleOptions(command),
+    visibleCommands: help.visibleCommands(command),
+  };
   return {
     path,
     description: command.description(),
     usage: help.commandUsage(command),
-    options: visibleOptions.map((option) => optionDefinition(option, help.optionTerm(option), help.optionDescription(option))),
+    options: visibleOptions.map((option) =>
+      optionDefinition(option, help.optionTerm(option), help.optionDescription(option)),
+    ),
     arguments: command.registeredArguments.map(argumentDefinition),
     subcommands: visibleCommands.filter((sub) => sub.name() !== 'help').map((sub) => defineCommand(sub, path)),
     after: afterHelp(command),

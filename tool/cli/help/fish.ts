@@ -29,14 +29,18 @@ function commandLines(command: CommandDefinition): readonly string[] {
   const at = quoted(`__wcvmm_at ${command.path.slice(1).join(' ')}`.trim());
   const [first] = command.arguments;
   return [
-    ...command.subcommands.map((sub) => `complete -c wcvmm -n ${at} -f -a ${sub.path.at(-1)} -d ${quoted(sub.description)}`),
+    ...command.subcommands.map(
+      (sub) => `complete -c wcvmm -n ${at} -f -a ${sub.path.at(-1)} -d ${quoted(sub.description)}`,
+    ),
     ...(first === undefined ? [] : [`complete -c wcvmm -n ${at} ${values(first.of).replace('-r -F', '-F')}`]),
     ...command.options.map((option) => optionLine(at, option)),
   ];
 }
 
 export function fishCompletion(program: CommandDefinition): string {
-  const paths = everyCommand(program).slice(1).map(({ path }) => quoted(path.slice(1).join(' ')));
+  const paths = everyCommand(program)
+    .slice(1)
+    .map(({ path }) => quoted(path.slice(1).join(' ')));
   return `# fish completion for wcvmm: wcvmm completion fish > ~/.config/fish/completions/wcvmm.fish
 function __wcvmm_at
     set -l path

@@ -8,7 +8,10 @@ export function pageName({ path }: CommandDefinition): string {
 
 /** No text may be taken for a request or an escape; a hyphen of an option must stay one. */
 function roff(text: string): string {
-  return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll(/^([.'])/gm, '\\&$1');
+  return text
+    .replaceAll('\\', '\\e')
+    .replaceAll('-', '\\-')
+    .replaceAll(/^([.'])/gm, '\\&$1');
 }
 
 function tagged(term: string, text: string): readonly string[] {
@@ -42,9 +45,15 @@ export function manPage(definition: CommandDefinition, version: string): string 
     '.SH SYNOPSIS',
     `.B ${roff(path.join(' '))}`,
     roff(usage.slice(path.join(' ').length).trim()),
-    ...(subcommands.length === 0 ? [] : ['.SH COMMANDS', ...subcommands.flatMap((sub) => tagged(sub.path.at(-1) ?? '', sub.description))]),
-    ...(described.length === 0 ? [] : ['.SH ARGUMENTS', ...described.flatMap((argument) => tagged(argument.name, argument.description))]),
-    ...(options.length === 0 ? [] : ['.SH OPTIONS', ...options.flatMap((option) => tagged(option.term, option.description))]),
+    ...(subcommands.length === 0
+      ? []
+      : ['.SH COMMANDS', ...subcommands.flatMap((sub) => tagged(sub.path.at(-1) ?? '', sub.description))]),
+    ...(described.length === 0
+      ? []
+      : ['.SH ARGUMENTS', ...described.flatMap((argument) => tagged(argument.name, argument.description))]),
+    ...(options.length === 0
+      ? []
+      : ['.SH OPTIONS', ...options.flatMap((option) => tagged(option.term, option.description))]),
     ...afterSections(definition.after),
     ...related(definition),
   ];

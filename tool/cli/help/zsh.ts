@@ -29,7 +29,9 @@ function optionSpec({ short, long, description, value, repeatable }: OptionDefin
   const exclusion = repeatable ? '*' : `(${[short, long].filter((name) => name !== null).join(' ')})`;
   const takes = value === null ? '' : `:${value.optional ? ':' : ''}${quoted(value.name)}:${action(value.of)}`;
   // Braces are expanded by the shell, so they stand outside of the quotes.
-  return short === null ? `'${exclusion}${names}[${quoted(description)}]${takes}'` : `'${exclusion}'${names}'[${quoted(description)}]${takes}'`;
+  return short === null
+    ? `'${exclusion}${names}[${quoted(description)}]${takes}'`
+    : `'${exclusion}'${names}'[${quoted(description)}]${takes}'`;
 }
 
 function argumentSpec({ name, variadic, of }: ArgumentDefinition): string {
@@ -41,7 +43,9 @@ function commandFunction({ path, options, subcommands, arguments: positional }: 
   if (subcommands.length === 0) {
     return `${functionName(path)}() {\n  _arguments -s -S \\\n    ${[...specs, ...positional.map(argumentSpec)].join(' \\\n    ')}\n}`;
   }
-  const listed = subcommands.map((sub) => `'${sub.path.at(-1)}:${sub.description.replaceAll("'", "'\\''").replaceAll(':', '\\:')}'`);
+  const listed = subcommands.map(
+    (sub) => `'${sub.path.at(-1)}:${sub.description.replaceAll("'", "'\\''").replaceAll(':', '\\:')}'`,
+  );
   const cases = subcommands.map((sub) => `      ${sub.path.at(-1)}) ${functionName(sub.path)} ;;`);
   return `${functionName(path)}() {
   local context state line

@@ -45,12 +45,19 @@ function isVfio(driver: string | null): boolean {
 function requireUnused(port: Port, device: PciDevice, force: boolean): void {
   const uses = force ? [] : usesOf(port, device);
   if (uses.length === 0) return;
-  throw new WcvmmError('E_DEVICE_IN_USE', `${device.address} is in use: ${uses.join('; ')}. Stop that first; --force takes the device away all the same.`);
+  throw new WcvmmError(
+    'E_DEVICE_IN_USE',
+    `${device.address} is in use: ${uses.join('; ')}. Stop that first; --force takes the device away all the same.`,
+  );
 }
 
 function expectDriver(port: Port, address: string, driver: string | null): void {
   const now = boundTo(port, address);
-  if (now !== driver) throw new WcvmmError('E_BIND', `${address} has the driver ${now ?? 'none'} after all; expected ${driver ?? 'none'}. Everything was put back; dmesg may say why.`);
+  if (now !== driver)
+    throw new WcvmmError(
+      'E_BIND',
+      `${address} has the driver ${now ?? 'none'} after all; expected ${driver ?? 'none'}. Everything was put back; dmesg may say why.`,
+    );
 }
 
 function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] {
@@ -58,9 +65,22 @@ function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] 
   const former: Former = { driver, override };
   const state = statePath(address);
   return [
-    { action: { kind: 'create', path: state, text: `${JSON.stringify(former)}\n` }, undo: { kind: 'remove', path: state } },
-    ...(driver === null ? [] : [{ action: { kind: 'release', driver, address }, undo: { kind: 'write', path: `${PCI_DRIVERS}/${driver}/bind`, text: address } } satisfies Step]),
-    { action: { kind: 'write', path: overridePath(address), text: VFIO_PCI }, undo: { kind: 'write', path: overridePath(address), text: `${override}\n` } },
+    {
+      action: { kind: 'create', path: state, text: `${JSON.stringify(former)}\n` },
+      undo: { kind: 'remove', path: state },
+    },
+    ...(driver === null
+      ? []
+      : [
+          {
+            action: { kind: 'release', driver, address },
+            undo: { kind: 'write', path: `${PCI_DRIVERS}/${driver}/bind`, text: address },
+          } satisfies Step,
+        ]),
+    {
+      action: { kind: 'write', path: overridePath(address), text: VFIO_PCI },
+      undo: { kind: 'write', path: overridePath(address), text: `${override}\n` },
+    },
     { action: { kind: 'write', path: PCI_PROBE, text: address }, undo: { kind: 'release', driver: VFIO_PCI, address } },
   ];
 }
@@ -71,17 +91,31 @@ function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] 
  */
 export function planBind(port: Port, text: string, { force, group }: BindOptions): Plan {
   const device = findDevice(port, text);
-  if (isBridge(device)) throw new WcvmmError('E_USAGE', `${device.address} is a bridge: it carries other devices and cannot be passed through. "wcvmm devices" shows what can.`);
-  if (device.iommuGroup === null && !noIommuIsAllowed(port)) throw new WcvmmError('E_NO_IOMMU', `${device.address} is in no IOMMU group, and VFIO needs one: switch the IOMMU on (firmware; intel_iommu=on), or allow VFIO's unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1). Without either "--source sysfs" maps the BAR of a device that has no driver.`);
-  if (!port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`)) throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
-  const others = groupOthers(port, device).flatMap((address) => readPciDevice(port, address) ?? []).filter((other) => !isBridge(other));
+  if (isBridge(device))
+    throw new WcvmmError(
+      'E_USAGE',
+      `${device.address} is a bridge: it carries other devices and cannot be passed through. "wcvmm devices" shows what can.`,
+    );
+  if (device.iommuGroup === null && !noIommuIsAllowed(port))
+    throw new WcvmmError(
+      'E_NO_IOMMU',
+      `${device.address} is in no IOMMU group, and VFIO needs one: switch the IOMMU on (firmware; intel_iommu=on), or allow VFIO's unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1). Without either "--source sysfs" maps the BAR of a device that has no driver.`,
+    );
+  if (!port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`))
+    throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
+  const others = groupOthers(port, device)
+    .flatMap((address) => readPciDevice(port, address) ?? [])
+    .filter((other) => !isBridge(other));
   const inTheWay = others.filter(({ driver }) => driver !== null && !isVfio(driver));
   const wanted = [device, ...(group ? inTheWay : [])].filter(({ driver }) => !isVfio(driver));
   for (const one of wanted) requireUnused(port, one, force);
   const hint = `VFIO refuses ${device.address} until its IOMMU group ${device.iommuGroup} has no other driver: ${inTheWay.map(({ address, driver }) => `${address} has ${driver}`).join(', ')}. --group binds them too`;
   return {
     steps: wanted.flatMap((one) => bindSteps(port, one)),
-    notes: [...(wanted.length === 0 ? [`${device.address} is bound to ${device.driver} already`] : []), ...(inTheWay.length > 0 && !group ? [hint] : [])],
+    notes: [
+      ...(wanted.length === 0 ? [`${device.address} is bound to ${device.driver} already`] : []),
+      ...(inTheWay.length > 0 && !group ? [hint] : []),
+    ],
     settled: () => {
       for (const { address } of wanted) expectDriver(port, address, VFIO_PCI);
     },
@@ -91,12 +125,23 @@ export function planBind(port: Port, text: string, { force, group }: BindOptions
 /** `former` null: nobody knows which driver it had, and the kernel chooses. */
 function unbindSteps(address: string, former: Former | null): readonly Step[] {
   const override = former?.override ?? '';
-  const giveBack: Step[] = former === null
-    ? [{ action: { kind: 'write', path: PCI_PROBE, text: address }, undo: null }]
-    : former.driver === null ? [] : [{ action: { kind: 'write', path: `${PCI_DRIVERS}/${former.driver}/bind`, text: address }, undo: { kind: 'release', driver: former.driver, address } }];
+  const giveBack: Step[] =
+    former === null
+      ? [{ action: { kind: 'write', path: PCI_PROBE, text: address }, undo: null }]
+      : former.driver === null
+        ? []
+        : [
+            {
+              action: { kind: 'write', path: `${PCI_DRIVERS}/${former.driver}/bind`, text: address },
+              undo: { kind: 'release', driver: former.driver, address },
+            },
+          ];
   return [
     { action: { kind: 'release', driver: VFIO_PCI, address }, undo: { kind: 'write', path: PCI_PROBE, text: address } },
-    { action: { kind: 'write', path: overridePath(address), text: `${override}\n` }, undo: { kind: 'write', path: overridePath(address), text: VFIO_PCI } },
+    {
+      action: { kind: 'write', path: overridePath(address), text: `${override}\n` },
+      undo: { kind: 'write', path: overridePath(address), text: VFIO_PCI },
+    },
     ...giveBack,
   ];
 }
@@ -124,12 +169,15 @@ export function planUnbind(port: Port, text: string, { force, group }: BindOptio
       // Last: until then a second "unbind" can still do what this one did not.
       ...formers.map(({ address, former }): Step => ({
         action: { kind: 'remove', path: statePath(address) },
-        undo: former === null ? null : { kind: 'create', path: statePath(address), text: `${JSON.stringify(former)}\n` },
+        undo:
+          former === null ? null : { kind: 'create', path: statePath(address), text: `${JSON.stringify(former)}\n` },
       })),
     ],
     notes: [
       ...(wanted.length === 0 ? [`${device.address} is not bound to vfio-pci`] : []),
-      ...(unknown.length > 0 ? [`no driver that is loaded is on record for ${unknown.join(', ')}: the kernel chooses`] : []),
+      ...(unknown.length > 0
+        ? [`no driver that is loaded is on record for ${unknown.join(', ')}: the kernel chooses`]
+        : []),
     ],
     settled: () => {
       for (const { address, former } of formers) if (former !== null) expectDriver(port, address, former.driver);

@@ -23,7 +23,9 @@ export interface VfioRegion {
   readonly attributes: readonly Attribute[] | null;
 }
 
-export type VfioAnswer = { readonly kind: 'asked'; readonly regions: readonly VfioRegion[] } | { readonly kind: 'not-asked'; readonly why: string };
+export type VfioAnswer =
+  | { readonly kind: 'asked'; readonly regions: readonly VfioRegion[] }
+  | { readonly kind: 'not-asked'; readonly why: string };
 
 export interface ListedDevice extends Omit<PciDevice, 'vfioCdev'> {
   /** By sysfs, for each BAR: resourceN gives `device`, resourceN_wc `wc`. */
@@ -51,7 +53,10 @@ function askVfio(port: Port, pci: PciDevice, uses: readonly string[]): VfioAnswe
     const regions = Array.from({ length: VFIO_PCI.barCount }, (_, bar): VfioRegion => {
       const info = getRegionInfo(port, device.fd, bar);
       const capabilities = decodeCapabilities(info.reply, info.capabilityOffset);
-      return { mappable: info.size === 0n ? [] : mappableAreas(info), attributes: attributesOf(mmapAttributes(capabilities)) };
+      return {
+        mappable: info.size === 0n ? [] : mappableAreas(info),
+        attributes: attributesOf(mmapAttributes(capabilities)),
+      };
     });
     return { kind: 'asked', regions };
   } catch (error) {
@@ -76,7 +81,12 @@ function listed(port: Port, pci: PciDevice): ListedDevice {
 }
 
 function sysfsAttributes(port: Port, address: string, bar: number): readonly Attribute[] {
-  return ([['device', false], ['wc', true]] as const).flatMap(([attribute, combining]) => (port.exists(resourcePath(address, bar, combining)) ? [attribute] : []));
+  return (
+    [
+      ['device', false],
+      ['wc', true],
+    ] as const
+  ).flatMap(([attribute, combining]) => (port.exists(resourcePath(address, bar, combining)) ? [attribute] : []));
 }
 
 /** Without `all` those that have a BAR of memory and are no bridges. */

@@ -36,7 +36,8 @@ function perform(port: Port, action: Action): void {
       if (port.exists(action.path)) port.removeFile(action.path);
       return;
     case 'release':
-      if (boundTo(port, action.address) === action.driver) port.writeText(`${PCI_DRIVERS}/${action.driver}/unbind`, action.address);
+      if (boundTo(port, action.address) === action.driver)
+        port.writeText(`${PCI_DRIVERS}/${action.driver}/unbind`, action.address);
   }
 }
 
@@ -68,7 +69,12 @@ export function spell(action: Action): string {
  * Takes the steps in order and then asks `settled`, which throws if what came out is not what was wanted. Whatever fails,
  * and when `signal` aborts between two steps, the steps so far are taken back in reverse.
  */
-export async function takeSteps(port: Port, steps: readonly Step[], settled: () => void, signal: AbortSignal): Promise<void> {
+export async function takeSteps(
+  port: Port,
+  steps: readonly Step[],
+  settled: () => void,
+  signal: AbortSignal,
+): Promise<void> {
   const undo: Action[] = [];
   try {
     for (const { action, undo: back } of steps) {
@@ -86,7 +92,11 @@ export async function takeSteps(port: Port, steps: readonly Step[], settled: () 
     const stuck = undo.toReversed().flatMap((action) => takeBack(port, action));
     const what: unknown = error instanceof SysError ? refused(error) : error;
     if (stuck.length === 0) throw what;
-    throw new WcvmmError('E_BIND', `${what instanceof Error ? what.message : String(what)} And this could not be put back: ${stuck.join('; ')}. Do it by hand.`, { cause: error });
+    throw new WcvmmError(
+      'E_BIND',
+      `${what instanceof Error ? what.message : String(what)} And this could not be put back: ${stuck.join('; ')}. Do it by hand.`,
+      { cause: error },
+    );
   }
 }
 
@@ -101,6 +111,15 @@ function takeBack(port: Port, action: Action): readonly string[] {
 
 function refused(error: SysError): WcvmmError {
   const { call, message } = error;
-  if (isErrno(error, 'EACCES', 'EPERM')) return new WcvmmError('E_PERMISSION', `this user may not change which driver has a device (${call}). Run as root; nothing was changed.`, { cause: error });
-  return new WcvmmError('E_BIND', `the kernel refused to change the device's driver (${message}). Everything is as it was; dmesg may say why.`, { cause: error });
+  if (isErrno(error, 'EACCES', 'EPERM'))
+    return new WcvmmError(
+      'E_PERMISSION',
+      `this user may not change which driver has a device (${call}). Run as root; nothing was changed.`,
+      { cause: error },
+    );
+  return new WcvmmError(
+    'E_BIND',
+    `the kernel refused to change the device's driver (${message}). Everything is as it was; dmesg may say why.`,
+    { cause: error },
+  );
 }

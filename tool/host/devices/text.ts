@@ -13,12 +13,18 @@ function ways(bar: PciBar, { vfio, sysfs }: ListedDevice): string {
   if (bar.kind !== 'memory') return '';
   const region = vfio.kind === 'asked' ? vfio.regions[bar.bar] : undefined;
   const bySysfs = sysfs[bar.bar] ?? [];
-  const byVfio = region === undefined ? [] : region.mappable.length === 0 ? ['vfio: not to be mapped'] : [region.attributes === null ? 'legacy: default' : `cookie: ${region.attributes.join(' ')}`];
+  const byVfio =
+    region === undefined
+      ? []
+      : region.mappable.length === 0
+        ? ['vfio: not to be mapped']
+        : [region.attributes === null ? 'legacy: default' : `cookie: ${region.attributes.join(' ')}`];
   return [...byVfio, ...(bySysfs.length > 0 ? [`sysfs: ${bySysfs.join(' ')}`] : [])].join('; ');
 }
 
 function barRow(bar: PciBar, device: ListedDevice): readonly string[] {
-  const kind = bar.kind === 'io' ? 'I/O ports' : `${bar.is64Bit ? '64-bit' : '32-bit'}${bar.prefetchable ? ' prefetchable' : ''}`;
+  const kind =
+    bar.kind === 'io' ? 'I/O ports' : `${bar.is64Bit ? '64-bit' : '32-bit'}${bar.prefetchable ? ' prefetchable' : ''}`;
   return [`bar${bar.bar}`, formatSize(bar.size).padStart(7), kind, ways(bar, device)];
 }
 
@@ -41,7 +47,10 @@ function holeNotes({ bars, vfio }: ListedDevice): readonly string[] {
   return bars.flatMap(({ bar, kind, size }) => {
     const mappable = vfio.regions[bar]?.mappable ?? [];
     if (kind !== 'memory' || mappable.length === 0) return [];
-    return holesIn({ start: 0n, end: size }, mappable).map(({ start, end }) => `bar${bar}:${span({ offset: start, length: end - start })} is the kernel's and cannot be mapped`);
+    return holesIn({ start: 0n, end: size }, mappable).map(
+      ({ start, end }) =>
+        `bar${bar}:${span({ offset: start, length: end - start })} is the kernel's and cannot be mapped`,
+    );
   });
 }
 
@@ -61,19 +70,29 @@ function renderDevice(device: ListedDevice, style: Style): readonly string[] {
   return [
     `${paint(style, 'bold', address)}  ${id}  ${className(classCode)}, ${driver === null ? 'no driver' : `driver ${driver}`}`,
     ...wrap('    ', groupNote(device), style.columns),
-    ...table(bars.filter(({ kind }) => kind !== 'absent').map((bar) => barRow(bar, device)), '    '),
+    ...table(
+      bars.filter(({ kind }) => kind !== 'absent').map((bar) => barRow(bar, device)),
+      '    ',
+    ),
     ...notes.flatMap((note) => wrap('    ', note, style.columns).map((line) => paint(style, 'dim', line))),
     '',
   ];
 }
 
 export function renderDevices(devices: readonly ListedDevice[], all: boolean, style: Style): string {
-  if (devices.length === 0) return `no PCI device${all ? '' : ' with a memory BAR; --all shows bridges and the others too'}\n`;
+  if (devices.length === 0)
+    return `no PCI device${all ? '' : ' with a memory BAR; --all shows bridges and the others too'}\n`;
   return devices.flatMap((device) => renderDevice(device, style)).join('\n');
 }
 
 /** "wcvmm.devices/1": bytes as numbers. A field may be added, none changes meaning. */
 export function devicesInJson(devices: readonly ListedDevice[]): object {
-  const plain = JSON.stringify({ schema: 'wcvmm.devices/1', devices: devices.map((device) => ({ ...device, className: className(device.classCode) })) }, (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+  const plain = JSON.stringify(
+    {
+      schema: 'wcvmm.devices/1',
+      devices: devices.map((device) => ({ ...device, className: className(device.classCode) })),
+    },
+    (_key, value: unknown) => (typeof value === 'bigint' ? Number(value) : value),
+  );
   return JSON.parse(plain) as object;
 }

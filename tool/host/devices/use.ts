@@ -18,7 +18,9 @@ function listOr(port: Port, path: string): readonly string[] {
 
 /** Members of a class whose sysfs link leads through the device's folder. */
 function below(port: Port, folder: string, address: string): readonly string[] {
-  return listOr(port, folder).filter((name) => port.linkTarget(`${folder}/${name}`)?.split('/').includes(address) === true);
+  return listOr(port, folder).filter(
+    (name) => port.linkTarget(`${folder}/${name}`)?.split('/').includes(address) === true,
+  );
 }
 
 /** With NVMe multipath the disk is nvme0n1, a virtual device, and what the PCI device has is its path nvme0c1n1. */
@@ -33,7 +35,8 @@ export function blockDevices(port: Port, address: string): readonly string[] {
     if (found.has(name)) return;
     found.add(name);
     for (const holder of listOr(port, `${BLOCK}/${name}/holders`)) visit(holder);
-    for (const child of listOr(port, `${BLOCK}/${name}`)) if (port.exists(`${BLOCK}/${name}/${child}/partition`)) visit(child);
+    for (const child of listOr(port, `${BLOCK}/${name}`))
+      if (port.exists(`${BLOCK}/${name}/${child}/partition`)) visit(child);
   };
   for (const name of below(port, BLOCK, address)) visit(diskOfPath(name));
   return [...found];
@@ -64,11 +67,17 @@ function blockUses(port: Port, address: string): readonly string[] {
   const names = blockDevices(port, address);
   if (names.length === 0) return [];
   const mounted = mounts(port);
-  const swaps = new Set(readOr(port, '/proc/swaps', '').split('\n').map((line) => line.split(/\s/)[0]));
+  const swaps = new Set(
+    readOr(port, '/proc/swaps', '')
+      .split('\n')
+      .map((line) => line.split(/\s/)[0]),
+  );
   const uses = names.flatMap((name): string[] => {
     const number = readOr(port, `${BLOCK}/${name}/dev`, '').trim();
     // btrfs mounts under a number of its own, and names the disk as its source.
-    const at = mounted.filter(({ device, source }) => device === number || source === `/dev/${name}`).map(({ point }) => point);
+    const at = mounted
+      .filter(({ device, source }) => device === number || source === `/dev/${name}`)
+      .map(({ point }) => point);
     const holders = listOr(port, `${BLOCK}/${name}/holders`);
     return [
       ...(at.length > 0 ? [`${name} is mounted on ${[...new Set(at)].join(', ')}`] : []),
@@ -76,7 +85,11 @@ function blockUses(port: Port, address: string): readonly string[] {
       ...(holders.length > 0 ? [`${name} is part of ${holders.join(', ')}`] : []),
     ];
   });
-  return uses.length > 0 ? uses : names.filter((name) => isClaimed(port, name)).map((name) => `${name} is in use by the kernel (it cannot be opened exclusively)`);
+  return uses.length > 0
+    ? uses
+    : names
+        .filter((name) => isClaimed(port, name))
+        .map((name) => `${name} is in use by the kernel (it cannot be opened exclusively)`);
 }
 
 /** A mount in another namespace, ZFS and the like show nowhere above, but they claim the disk. */
@@ -90,12 +103,15 @@ function isClaimed(port: Port, name: string): boolean {
 }
 
 function netUses(port: Port, address: string): readonly string[] {
-  return below(port, NET, address).filter((name) => (Number(readOr(port, `${NET}/${name}/flags`, '')) & IFF_UP) !== 0).map((name) => `the network interface ${name} is up`);
+  return below(port, NET, address)
+    .filter((name) => (Number(readOr(port, `${NET}/${name}/flags`, '')) & IFF_UP) !== 0)
+    .map((name) => `the network interface ${name} is up`);
 }
 
 function displayUses(port: Port, { address, classCode }: PciDevice): readonly string[] {
   if (classCode >> 16 !== DISPLAY) return [];
-  const console = readOr(port, `${pciFolder(address)}/boot_vga`, '').trim() === '1' || below(port, GRAPHICS, address).length > 0;
+  const console =
+    readOr(port, `${pciFolder(address)}/boot_vga`, '').trim() === '1' || below(port, GRAPHICS, address).length > 0;
   return console ? ['it is the GPU of the console'] : [];
 }
 
@@ -108,10 +124,15 @@ function virtualFunctions(port: Port, address: string): readonly string[] {
 function vfioUses(port: Port, { driver, vfioCdev, iommuGroup }: PciDevice): readonly string[] {
   // All processes' files are looked through: only for a device that can be among them.
   if (driver?.endsWith('vfio-pci') !== true) return [];
-  const nodes = new Set([...(vfioCdev === null ? [] : [`/dev/vfio/devices/${vfioCdev}`]), ...(iommuGroup === null ? [] : [`/dev/vfio/${iommuGroup}`, `/dev/vfio/noiommu-${iommuGroup}`])]);
+  const nodes = new Set([
+    ...(vfioCdev === null ? [] : [`/dev/vfio/devices/${vfioCdev}`]),
+    ...(iommuGroup === null ? [] : [`/dev/vfio/${iommuGroup}`, `/dev/vfio/noiommu-${iommuGroup}`]),
+  ]);
   return listOr(port, '/proc').flatMap((pid): string[] => {
     if (!/^\d+$/.test(pid)) return [];
-    const holds = listOr(port, `/proc/${pid}/fd`).some((fd) => nodes.has(port.linkTarget(`/proc/${pid}/fd/${fd}`) ?? ''));
+    const holds = listOr(port, `/proc/${pid}/fd`).some((fd) =>
+      nodes.has(port.linkTarget(`/proc/${pid}/fd/${fd}`) ?? ''),
+    );
     return holds ? [`process ${pid} (${readOr(port, `/proc/${pid}/comm`, '').trim()}) has it open`] : [];
   });
 }
@@ -119,7 +140,13 @@ function vfioUses(port: Port, { driver, vfioCdev, iommuGroup }: PciDevice): read
 /** Sentences that each name one use; empty where nothing that can be seen uses the device. */
 export function usesOf(port: Port, device: PciDevice): readonly string[] {
   const { address } = device;
-  return [...blockUses(port, address), ...netUses(port, address), ...displayUses(port, device), ...virtualFunctions(port, address), ...vfioUses(port, device)];
+  return [
+    ...blockUses(port, address),
+    ...netUses(port, address),
+    ...displayUses(port, device),
+    ...virtualFunctions(port, address),
+    ...vfioUses(port, device),
+  ];
 }
 
 /** Who else is in the device's IOMMU group. */

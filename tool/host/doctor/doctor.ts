@@ -41,5 +41,12 @@ export function diagnose(port: Port, way: Way, machine: string = process.arch): 
     lockdown(port, way.source),
   ];
   const blockedBy = findings.filter(({ blocks }) => blocks).map(({ id }) => id);
-  return { schema: 'wcvmm.doctor/1', kernel: release(), machine, source: way.source, verify: { runs: blockedBy.length === 0, blockedBy }, findings };
+  return {
+    schema: 'wcvmm.doctor/1',
+    kernel: release(),
+    machine,
+    source: way.source,
+    verify: { runs: blockedBy.length === 0, blockedBy },
+    findings,
+  };
 }

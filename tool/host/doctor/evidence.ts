@@ -26,8 +26,14 @@ function readable(port: Port, path: string): 'yes' | 'no' | 'forbidden' {
 export function debugfs(port: Port): Finding {
   const answer = readable(port, `${DEBUGFS}/kvm`);
   if (answer === 'yes') return ok('debugfs', `${DEBUGFS}/kvm can be read`);
-  if (answer === 'forbidden' || readable(port, DEBUGFS) === 'forbidden') return missing('debugfs', `${DEBUGFS} may not be read`, 'run as root', false);
-  return missing('debugfs', `${DEBUGFS}/kvm is not there`, 'mount -t debugfs debugfs /sys/kernel/debug, on a kernel with CONFIG_DEBUG_FS', false);
+  if (answer === 'forbidden' || readable(port, DEBUGFS) === 'forbidden')
+    return missing('debugfs', `${DEBUGFS} may not be read`, 'run as root', false);
+  return missing(
+    'debugfs',
+    `${DEBUGFS}/kvm is not there`,
+    'mount -t debugfs debugfs /sys/kernel/debug, on a kernel with CONFIG_DEBUG_FS',
+    false,
+  );
 }
 
 /** arm64: a VM is made and its dump read, since the file exists only as long as a VM does. */
@@ -36,7 +42,12 @@ function stage2Dump(port: Port): Finding {
   try {
     const dump = readStage2(port, createMachine(port, scope).debugName);
     if (dump.kind === 'read') return ok('stage2-dump', "a VM's stage2_page_tables can be read");
-    return missing('stage2-dump', dump.why, 'run as root with debugfs mounted, on a kernel with CONFIG_PTDUMP_STAGE2_DEBUGFS', false);
+    return missing(
+      'stage2-dump',
+      dump.why,
+      'run as root with debugfs mounted, on a kernel with CONFIG_PTDUMP_STAGE2_DEBUGFS',
+      false,
+    );
   } catch (error) {
     if (!(error instanceof WcvmmError) && !(error instanceof SysError)) throw error;
     return unknown('stage2-dump', 'no VM can be made to read the dump of', null);
@@ -56,9 +67,27 @@ function file(port: Port, id: string, path: string, what: string, mend: string):
 export function readBack(port: Port, arch: GuestArchitecture): readonly Finding[] {
   if (arch.name === 'arm64') return [stage2Dump(port)];
   return [
-    file(port, 'spte-tracepoint', `${TRACEFS}/events/kvmmmu/kvm_mmu_set_spte`, 'EPT and NPT entries as they are made', 'mount -t tracefs tracefs /sys/kernel/tracing, on a kernel with CONFIG_FTRACE'),
-    file(port, 'pat-list', `${DEBUGFS}/x86/pat_memtype_list`, "the kernel's record of memory types", 'mount debugfs, on a kernel with CONFIG_X86_PAT and CONFIG_DEBUG_FS'),
-    file(port, 'host-ptdump', `${DEBUGFS}/page_tables/current_kernel`, "this process's own page tables", 'a kernel with CONFIG_PTDUMP_DEBUGFS'),
+    file(
+      port,
+      'spte-tracepoint',
+      `${TRACEFS}/events/kvmmmu/kvm_mmu_set_spte`,
+      'EPT and NPT entries as they are made',
+      'mount -t tracefs tracefs /sys/kernel/tracing, on a kernel with CONFIG_FTRACE',
+    ),
+    file(
+      port,
+      'pat-list',
+      `${DEBUGFS}/x86/pat_memtype_list`,
+      "the kernel's record of memory types",
+      'mount debugfs, on a kernel with CONFIG_X86_PAT and CONFIG_DEBUG_FS',
+    ),
+    file(
+      port,
+      'host-ptdump',
+      `${DEBUGFS}/page_tables/current_kernel`,
+      "this process's own page tables",
+      'a kernel with CONFIG_PTDUMP_DEBUGFS',
+    ),
     file(port, 'msr', '/dev/cpu/0/msr', 'the PAT and the MTRRs', 'modprobe msr'),
   ];
 }

@@ -12,7 +12,15 @@ import type { Finding } from './finding.ts';
 import { readOr } from '../../../vmm/sys/attempt.ts';
 
 /** MIDR_EL1.Implementer, as /proc/cpuinfo shows it (Arm ARM, MIDR_EL1). */
-const IMPLEMENTERS: Readonly<Record<string, string>> = { '0x41': 'Arm', '0x46': 'Fujitsu', '0x48': 'HiSilicon', '0x4e': 'NVIDIA', '0x51': 'Qualcomm', '0x61': 'Apple', '0xc0': 'Ampere' };
+const IMPLEMENTERS: Readonly<Record<string, string>> = {
+  '0x41': 'Arm',
+  '0x46': 'Fujitsu',
+  '0x48': 'HiSilicon',
+  '0x4e': 'NVIDIA',
+  '0x51': 'Qualcomm',
+  '0x61': 'Apple',
+  '0xc0': 'Ampere',
+};
 
 function vendor(port: Port): string {
   const implementer = /^CPU implementer\s*:\s*(\S+)$/m.exec(readOr(port, '/proc/cpuinfo', ''))?.[1];
@@ -21,7 +29,13 @@ function vendor(port: Port): string {
 }
 
 export function architecture(port: Port, arch: GuestArchitecture | null, machine: string): Finding {
-  if (arch === null) return missing('architecture', `${machine}: wcvmm has no guest for it`, 'use an arm64 or x86-64 machine, or --testbed arm64', true);
+  if (arch === null)
+    return missing(
+      'architecture',
+      `${machine}: wcvmm has no guest for it`,
+      'use an arm64 or x86-64 machine, or --testbed arm64',
+      true,
+    );
   return ok('architecture', `${arch.name}, ${vendor(port)}`);
 }
 
@@ -32,7 +46,10 @@ export function kvmNode(port: Port): Finding {
     return ok('kvm', '/dev/kvm opens, API version 12');
   } catch (error) {
     if (!(error instanceof WcvmmError)) throw error;
-    const mend = error.code === 'E_PERMISSION' ? 'run as root, or add this user to the group that owns /dev/kvm' : 'load the module (modprobe kvm_intel or kvm_amd), switch virtualization on in the firmware; in a cloud choose a bare-metal instance';
+    const mend =
+      error.code === 'E_PERMISSION'
+        ? 'run as root, or add this user to the group that owns /dev/kvm'
+        : 'load the module (modprobe kvm_intel or kvm_amd), switch virtualization on in the firmware; in a cloud choose a bare-metal instance';
     return missing('kvm', error.message.split('. ')[0] ?? error.message, mend, true);
   } finally {
     scope.close();
@@ -51,15 +68,31 @@ export function kvmKind(port: Port, arch: GuestArchitecture): Finding {
   if (paging !== null) return nested(paging, flags.includes('hypervisor'));
   if (!flags.includes('vmx') && !flags.includes('svm')) {
     const what = port.exists('/sys/module/kvm_pvm') ? 'kvm_pvm' : 'a KVM in software';
-    return missing('kvm-kind', `${what}: no EPT or NPT but page tables kept in software. A guest may run, cannot do all that verify asks, and what it sees says nothing about stage 2`, 'choose a bare-metal instance for verdicts; "wcvmm run --source memory" works', true);
+    return missing(
+      'kvm-kind',
+      `${what}: no EPT or NPT but page tables kept in software. A guest may run, cannot do all that verify asks, and what it sees says nothing about stage 2`,
+      'choose a bare-metal instance for verdicts; "wcvmm run --source memory" works',
+      true,
+    );
   }
-  return missing('kvm-kind', 'EPT or NPT is not in use: with shadow page tables nothing that a guest sees says anything about stage 2', 'load kvm_intel with ept=1, or kvm_amd with npt=1, on a processor that has it', false);
+  return missing(
+    'kvm-kind',
+    'EPT or NPT is not in use: with shadow page tables nothing that a guest sees says anything about stage 2',
+    'load kvm_intel with ept=1, or kvm_amd with npt=1, on a processor that has it',
+    false,
+  );
 }
 
 function nested(paging: 'ept' | 'npt', belowAnother: boolean): Finding {
   const name = paging.toUpperCase();
-  const strict = paging === 'npt' ? "; a guest's own PAT WC wins over every host type, so that no window can be made strict" : '';
-  if (belowAnother) return note('kvm-kind', `${name}, and the hypervisor below decides over memory types too${strict}`, 'choose a bare-metal instance for verdicts');
+  const strict =
+    paging === 'npt' ? "; a guest's own PAT WC wins over every host type, so that no window can be made strict" : '';
+  if (belowAnother)
+    return note(
+      'kvm-kind',
+      `${name}, and the hypervisor below decides over memory types too${strict}`,
+      'choose a bare-metal instance for verdicts',
+    );
   return strict === '' ? ok('kvm-kind', name) : note('kvm-kind', `${name}${strict}`);
 }
 
@@ -70,11 +103,22 @@ export function virtualMachine(port: Port, arch: GuestArchitecture): readonly Fi
     facts = kvmFacts(port, arch);
   } catch (error) {
     if (!(error instanceof SysError) && !(error instanceof WcvmmError)) throw error;
-    return [missing('vm', `no VM can be made: ${error.message}`, 'see the kernel log (dmesg); another hypervisor may hold the processor', true)];
+    return [
+      missing(
+        'vm',
+        `no VM can be made: ${error.message}`,
+        'see the kernel log (dmesg); another hypervisor may hold the processor',
+        true,
+      ),
+    ];
   }
   const vm = ok('vm', 'a VM with a vCPU can be made');
   if (facts.fwb === null) return [vm];
-  const fwb = facts.fwb ? ok('fwb', 'FEAT_S2FWB: stage 2 can force write-back') : note('fwb', 'no FEAT_S2FWB: stage 2 and stage 1 combine to the stricter of both; the model knows that');
-  const mte = facts.mte ? ok('mte', 'guests can have memory tagging') : note('mte', 'no memory tagging for guests: tag retention cannot be asked');
+  const fwb = facts.fwb
+    ? ok('fwb', 'FEAT_S2FWB: stage 2 can force write-back')
+    : note('fwb', 'no FEAT_S2FWB: stage 2 and stage 1 combine to the stricter of both; the model knows that');
+  const mte = facts.mte
+    ? ok('mte', 'guests can have memory tagging')
+    : note('mte', 'no memory tagging for guests: tag retention cannot be asked');
   return [vm, fwb, mte];
 }

@@ -38,32 +38,62 @@ export function memlock(port: Port): Finding {
   const soft = /^Max locked memory\s+(\S+)/m.exec(readOr(port, '/proc/self/limits', ''))?.[1];
   if (soft === undefined) return unknown('memlock', 'RLIMIT_MEMLOCK cannot be read', null);
   const limit = soft === 'unlimited' ? soft : formatSize(BigInt(soft));
-  if (has(heldCapabilities(port), CAP_IPC_LOCK)) return ok('memlock', `RLIMIT_MEMLOCK ${limit}, and CAP_IPC_LOCK, which lifts it`);
-  if (soft === 'unlimited' || BigInt(soft) >= GUEST_RAM) return ok('memlock', `RLIMIT_MEMLOCK ${limit}, enough for the guest's ${formatSize(GUEST_RAM)}`);
-  return missing('memlock', `RLIMIT_MEMLOCK ${limit}, less than the guest's ${formatSize(GUEST_RAM)} that "run --dma-device" pins`, 'ulimit -l unlimited as root, or LimitMEMLOCK=infinity', false);
+  if (has(heldCapabilities(port), CAP_IPC_LOCK))
+    return ok('memlock', `RLIMIT_MEMLOCK ${limit}, and CAP_IPC_LOCK, which lifts it`);
+  if (soft === 'unlimited' || BigInt(soft) >= GUEST_RAM)
+    return ok('memlock', `RLIMIT_MEMLOCK ${limit}, enough for the guest's ${formatSize(GUEST_RAM)}`);
+  return missing(
+    'memlock',
+    `RLIMIT_MEMLOCK ${limit}, less than the guest's ${formatSize(GUEST_RAM)} that "run --dma-device" pins`,
+    'ulimit -l unlimited as root, or LimitMEMLOCK=infinity',
+    false,
+  );
 }
 
 export function hugepages(port: Port): Finding {
   const folder = '/sys/kernel/mm/hugepages';
   const sizes = attempt(() => port.list(folder)) ?? [];
-  if (sizes.length === 0) return note('hugepages', 'this kernel has none (CONFIG_HUGETLBFS); wcvmm needs none, its guests are small');
-  const free = sizes.toSorted().map((name) => `${readOr(port, `${folder}/${name}/free_hugepages`, '?').trim()} free of ${formatSize(BigInt(/\d+/.exec(name)?.[0] ?? 0) << 10n)}`);
+  if (sizes.length === 0)
+    return note('hugepages', 'this kernel has none (CONFIG_HUGETLBFS); wcvmm needs none, its guests are small');
+  const free = sizes
+    .toSorted()
+    .map(
+      (name) =>
+        `${readOr(port, `${folder}/${name}/free_hugepages`, '?').trim()} free of ${formatSize(BigInt(/\d+/.exec(name)?.[0] ?? 0) << 10n)}`,
+    );
   return note('hugepages', `${free.join(', ')}; wcvmm needs none, its guests are small`);
 }
 
 /** Huge pfnmaps let one entry map 2 MiB or 1 GiB of a BAR (Linux 6.12, arm64 and x86-64, needs transparent huge pages). */
 export function hugePfnmaps(port: Port): Finding {
   const config = readOr(port, `/boot/config-${release()}`, '');
-  if (/^CONFIG_ARCH_SUPPORTS_PMD_PFNMAP=y$/m.test(config)) return ok('huge-pfnmaps', 'CONFIG_ARCH_SUPPORTS_PMD_PFNMAP: large BARs are mapped by 2 MiB and more');
+  if (/^CONFIG_ARCH_SUPPORTS_PMD_PFNMAP=y$/m.test(config))
+    return ok('huge-pfnmaps', 'CONFIG_ARCH_SUPPORTS_PMD_PFNMAP: large BARs are mapped by 2 MiB and more');
   const mend = 'a kernel 6.12 or newer with CONFIG_TRANSPARENT_HUGEPAGE';
-  if (config !== '' || !port.exists('/sys/kernel/mm/transparent_hugepage')) return missing('huge-pfnmaps', 'this kernel maps BARs page by page: an 8 GiB BAR is two million faults', mend, false);
-  if (/ vfio_pci_mmap_huge_fault\b/.test(readOr(port, '/proc/kallsyms', ''))) return ok('huge-pfnmaps', "transparent huge pages, and vfio-pci's huge fault handler");
-  return unknown('huge-pfnmaps', "vfio-pci is not loaded, or kernel symbols are hidden: nothing says whether it maps by blocks. The report's block column shows what came out", null);
+  if (config !== '' || !port.exists('/sys/kernel/mm/transparent_hugepage'))
+    return missing(
+      'huge-pfnmaps',
+      'this kernel maps BARs page by page: an 8 GiB BAR is two million faults',
+      mend,
+      false,
+    );
+  if (/ vfio_pci_mmap_huge_fault\b/.test(readOr(port, '/proc/kallsyms', '')))
+    return ok('huge-pfnmaps', "transparent huge pages, and vfio-pci's huge fault handler");
+  return unknown(
+    'huge-pfnmaps',
+    "vfio-pci is not loaded, or kernel symbols are hidden: nothing says whether it maps by blocks. The report's block column shows what came out",
+    null,
+  );
 }
 
 /** Kernel lockdown (LOCKDOWN_PCI_ACCESS, LOCKDOWN_DEBUGFS) takes away what root alone could do. */
 export function lockdown(port: Port, source: Source): Finding {
   const mode = /\[(\w+)\]/.exec(readOr(port, '/sys/kernel/security/lockdown', ''))?.[1] ?? 'none';
   if (mode === 'none') return ok('lockdown', 'off');
-  return missing('lockdown', `kernel lockdown "${mode}": no BAR by sysfs, debugfs only in part`, 'boot without Secure Boot or without lockdown=; --source cookie does not need it off', source === 'sysfs');
+  return missing(
+    'lockdown',
+    `kernel lockdown "${mode}": no BAR by sysfs, debugfs only in part`,
+    'boot without Secure Boot or without lockdown=; --source cookie does not need it off',
+    source === 'sysfs',
+  );
 }

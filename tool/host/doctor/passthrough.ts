@@ -31,21 +31,45 @@ function needsVfio(source: Source): boolean {
 
 export function iommu(port: Port, { source }: Way): Finding {
   const groups = attempt(() => port.list(GROUPS)) ?? [];
-  const isReal = (group: string): boolean => attempt(() => port.readText(`${GROUPS}/${group}/name`).trim()) !== 'vfio-noiommu';
+  const isReal = (group: string): boolean =>
+    attempt(() => port.readText(`${GROUPS}/${group}/name`).trim()) !== 'vfio-noiommu';
   if (groups.some(isReal)) return ok('iommu', `${groups.filter(isReal).length} IOMMU groups`);
-  if (groups.length > 0) return note('iommu', "none, and VFIO's no-IOMMU mode is on: BARs can be mapped, and a device cannot reach guest RAM");
-  return missing('iommu', 'no IOMMU group', 'switch the IOMMU on in the firmware (VT-d, AMD-Vi, SMMU) and boot with intel_iommu=on where the kernel wants it; --source sysfs needs none', needsVfio(source));
+  if (groups.length > 0)
+    return note(
+      'iommu',
+      "none, and VFIO's no-IOMMU mode is on: BARs can be mapped, and a device cannot reach guest RAM",
+    );
+  return missing(
+    'iommu',
+    'no IOMMU group',
+    'switch the IOMMU on in the firmware (VT-d, AMD-Vi, SMMU) and boot with intel_iommu=on where the kernel wants it; --source sysfs needs none',
+    needsVfio(source),
+  );
 }
 
 export function vfio(port: Port, { source, iommu: path }: Way): Finding {
   const nodes = { iommufd: '/dev/iommu', container: '/dev/vfio/vfio' } as const;
   const wanted = path === 'auto' ? (['iommufd', 'container'] as const) : [path];
-  const answers = wanted.map((name) => ({ name, code: refusal((scope) => openNode(port, scope, nodes[name], new WcvmmError('E_NO_IOMMU', nodes[name]))) }));
+  const answers = wanted.map((name) => ({
+    name,
+    code: refusal((scope) => openNode(port, scope, nodes[name], new WcvmmError('E_NO_IOMMU', nodes[name]))),
+  }));
   const open = answers.filter(({ code }) => code === null).map(({ name }) => name);
   if (open.length > 0) return ok('vfio', open.join(' and '));
   const refused = answers.find(({ code }) => code === 'E_PERMISSION');
-  if (refused !== undefined) return missing('vfio', `${nodes[refused.name]} may not be opened`, 'run as root, or give this user access to it', needsVfio(source));
-  return missing('vfio', `there is no ${wanted.map((name) => nodes[name]).join(' and no ')}`, 'modprobe vfio-pci; a kernel for it has CONFIG_VFIO, and CONFIG_IOMMUFD or CONFIG_VFIO_CONTAINER', needsVfio(source));
+  if (refused !== undefined)
+    return missing(
+      'vfio',
+      `${nodes[refused.name]} may not be opened`,
+      'run as root, or give this user access to it',
+      needsVfio(source),
+    );
+  return missing(
+    'vfio',
+    `there is no ${wanted.map((name) => nodes[name]).join(' and no ')}`,
+    'modprobe vfio-pci; a kernel for it has CONFIG_VFIO, and CONFIG_IOMMUFD or CONFIG_VFIO_CONTAINER',
+    needsVfio(source),
+  );
 }
 
 function refusal(open: (scope: Scope) => unknown): ErrorCode | null {
@@ -71,7 +95,9 @@ const WAY = { ioas: 'iommufd', container: 'the container', none: "VFIO's no-IOMM
 /** The device that is named, else the first that vfio-pci holds; one that no process has open, if there is one. */
 function chosen(port: Port, { device }: Way): string | null {
   if (device !== null) return device;
-  const held = pciAddresses(port).flatMap((address) => readPciDevice(port, address) ?? []).filter(({ driver }) => driver === 'vfio-pci');
+  const held = pciAddresses(port)
+    .flatMap((address) => readPciDevice(port, address) ?? [])
+    .filter(({ driver }) => driver === 'vfio-pci');
   const free = held.find((pci) => usesOf(port, pci).length === 0);
   return (free ?? held[0])?.address ?? null;
 }
@@ -81,9 +107,15 @@ export function deviceAndCookies(port: Port, way: Way): readonly Finding[] {
   const { source } = way;
   if (source === 'memory') return [note('device', 'none needed: a memfd stands in for the BAR')];
   const address = chosen(port, way);
-  const cookiesUnknown = (why: string): readonly Finding[] => (source === 'sysfs' ? [] : [unknown('cookies', why, null, source === 'cookie')]);
+  const cookiesUnknown = (why: string): readonly Finding[] =>
+    source === 'sysfs' ? [] : [unknown('cookies', why, null, source === 'cookie')];
   if (address === null) {
-    const none = missing('device', 'no device is bound to vfio-pci', 'choose one with "wcvmm devices" and hand it over with "wcvmm bind ADDRESS"', true);
+    const none = missing(
+      'device',
+      'no device is bound to vfio-pci',
+      'choose one with "wcvmm devices" and hand it over with "wcvmm bind ADDRESS"',
+      true,
+    );
     return [none, ...cookiesUnknown('a device must be bound to vfio-pci to ask the kernel')];
   }
   const scope = new Scope();
@@ -91,11 +123,22 @@ export function deviceAndCookies(port: Port, way: Way): readonly Finding[] {
     const pci = findDevice(port, address);
     if (source === 'sysfs') return [sysfsDevice(pci)];
     const device = openVfioDevice(port, scope, pci, { iommu: way.iommu });
-    return [ok('device', `${pci.address} (${pci.id}) opens through ${WAY[device.dma.kind]}`), cookies(port, device, source)];
+    return [
+      ok('device', `${pci.address} (${pci.id}) opens through ${WAY[device.dma.kind]}`),
+      cookies(port, device, source),
+    ];
   } catch (error) {
     if (!(error instanceof WcvmmError) && !(error instanceof SysError)) throw error;
     if (error instanceof WcvmmError && error.code === 'E_USAGE') throw error;
-    return [missing('device', error.message, '"wcvmm devices" shows what there is, "wcvmm bind ADDRESS" hands a device over', true), ...cookiesUnknown('the device must open to ask the kernel')];
+    return [
+      missing(
+        'device',
+        error.message,
+        '"wcvmm devices" shows what there is, "wcvmm bind ADDRESS" hands a device over',
+        true,
+      ),
+      ...cookiesUnknown('the device must open to ask the kernel'),
+    ];
   } finally {
     scope.close();
   }
@@ -103,10 +146,21 @@ export function deviceAndCookies(port: Port, way: Way): readonly Finding[] {
 
 function sysfsDevice({ address, id, driver }: PciDevice): Finding {
   if (driver === null || driver === 'vfio-pci') return ok('device', `${address} (${id}), driver ${driver ?? 'none'}`);
-  return missing('device', `${address} is bound to the driver ${driver}, which uses its BARs`, `"wcvmm bind ${address}" hands it over if nothing uses it`, true);
+  return missing(
+    'device',
+    `${address} is bound to the driver ${driver}, which uses its BARs`,
+    `"wcvmm bind ${address}" hands it over if nothing uses it`,
+    true,
+  );
 }
 
 function cookies(port: Port, device: VfioDevice, source: Source): Finding {
-  if (hasMmapCookies(port, device.fd)) return ok('cookies', 'VFIO_DEVICE_FEATURE_MMAP_COOKIE, probed: attributes can be chosen');
-  return missing('cookies', 'this kernel has no VFIO_DEVICE_FEATURE_MMAP_COOKIE (probed): default is all that can be mapped', 'boot a kernel with the series in kernel-patches/; or use --source legacy, or --source sysfs', source === 'cookie');
+  if (hasMmapCookies(port, device.fd))
+    return ok('cookies', 'VFIO_DEVICE_FEATURE_MMAP_COOKIE, probed: attributes can be chosen');
+  return missing(
+    'cookies',
+    'this kernel has no VFIO_DEVICE_FEATURE_MMAP_COOKIE (probed): default is all that can be mapped',
+    'boot a kernel with the series in kernel-patches/; or use --source legacy, or --source sysfs',
+    source === 'cookie',
+  );
 }

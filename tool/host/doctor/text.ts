@@ -19,7 +19,13 @@ function line({ id, state, detail, mend }: Finding, width: number, style: Style)
 export function renderDiagnosis({ kernel, machine, source, verify, findings }: Diagnosis, style: Style): string {
   const width = Math.max(...findings.map(({ id }) => id.length));
   const verdict = verify.runs
-    ? wrap('✓ ', `wcvmm verify --source ${source} would run here`, style.columns).map((text) => paint(style, 'green', text))
-    : wrap('✗ ', `wcvmm verify --source ${source} would not run here: ${verify.blockedBy.join(', ')}`, style.columns).map((text) => paint(style, 'red', text));
+    ? wrap('✓ ', `wcvmm verify --source ${source} would run here`, style.columns).map((text) =>
+        paint(style, 'green', text),
+      )
+    : wrap(
+        '✗ ',
+        `wcvmm verify --source ${source} would not run here: ${verify.blockedBy.join(', ')}`,
+        style.columns,
+      ).map((text) => paint(style, 'red', text));
   return `wcvmm doctor\n  Linux ${kernel} on ${machine}\n\n${findings.flatMap((finding) => line(finding, width, style)).join('\n')}\n\n${verdict.join('\n')}\n`;
 }

@@ -19,9 +19,18 @@ interface Drawn {
 
 /** @param prefix for ids, unlike those of other pictures in the page */
 export function barPictures(report: Report, prefix: string): readonly Markup[] {
-  const windows = [...report.windows.entries()].filter(([, window]) => !isControl(report, window)).map(([index, window]): Drawn => ({ index, window }));
+  const windows = [...report.windows.entries()]
+    .filter(([, window]) => !isControl(report, window))
+    .map(([index, window]): Drawn => ({ index, window }));
   const bars = [...new Set(windows.map(({ window }) => window.bar))].sort((a, b) => a - b);
-  return bars.map((bar) => picture(report, bar, windows.filter(({ window }) => window.bar === bar), `${prefix}-bar${bar}`));
+  return bars.map((bar) =>
+    picture(
+      report,
+      bar,
+      windows.filter(({ window }) => window.bar === bar),
+      `${prefix}-bar${bar}`,
+    ),
+  );
 }
 
 /** What is drawn: the offsets at its left and right edge, in bytes. */
@@ -35,27 +44,40 @@ const SMALL_PART = 1 / 16;
 
 function picture({ device }: Report, bar: number, windows: readonly Drawn[], id: string): Markup {
   const known = device.bars?.find((one) => one.bar === bar)?.size ?? 0;
-  const mapped: Stretch = { start: Math.min(...windows.map(({ window }) => window.offset)), end: Math.max(...windows.map(({ window }) => window.offset + window.length)) };
+  const mapped: Stretch = {
+    start: Math.min(...windows.map(({ window }) => window.offset)),
+    end: Math.max(...windows.map(({ window }) => window.offset + window.length)),
+  };
   const whole: Stretch = { start: 0, end: Math.max(known, mapped.end) };
   const name = device.source === 'memory' ? 'Memory in the place of a BAR' : `BAR ${bar}`;
-  const size = known === whole.end ? formatSize(BigInt(known)) : `drawn up to ${formatSize(BigInt(whole.end))}; the report does not say how large it is`;
+  const size =
+    known === whole.end
+      ? formatSize(BigInt(known))
+      : `drawn up to ${formatSize(BigInt(whole.end))}; the report does not say how large it is`;
   const isSmall = mapped.end - mapped.start < SMALL_PART * (whole.end - whole.start);
   return html`<figure>
-<figcaption><b>${name}</b>, ${size}</figcaption>
-${drawing(windows, whole, id, `${name}, ${size}`)}
-${isSmall ? html`<figcaption>The part with windows, magnified</figcaption>${drawing(windows, mapped, `${id}-part`, `${name}, the part with windows`)}` : null}
-</figure>`;
+    <figcaption><b>${name}</b>, ${size}</figcaption>
+    ${drawing(windows, whole, id, `${name}, ${size}`)}
+    ${
+      isSmall
+        ? html`<figcaption>The part with windows, magnified</figcaption>
+            ${drawing(windows, mapped, `${id}-part`, `${name}, the part with windows`)}`
+        : null
+    }
+  </figure>`;
 }
 
 function drawing(windows: readonly Drawn[], stretch: Stretch, id: string, what: string): Markup {
   return html`<svg class="bar" width="100%" height="68" role="img" aria-labelledby="${id}">
-<title id="${id}">${what}: ${windows.map(({ window }) => `${windowRange(window)} ${window.attribute}`).join(', ')}</title>
-<defs>${patterns(id)}</defs>
-<rect class="unmapped" x="0" y="2" width="100%" height="44"/>
-${windows.map((drawn) => windowPicture(drawn, stretch, id))}
-<rect class="outline" x="0" y="2" width="100%" height="44"/>
-${ticks(windows, stretch)}
-</svg>`;
+    <title id="${id}">
+      ${what}: ${windows.map(({ window }) => `${windowRange(window)} ${window.attribute}`).join(', ')}
+    </title>
+    <defs>${patterns(id)}</defs>
+    <rect class="unmapped" x="0" y="2" width="100%" height="44" />
+    ${windows.map((drawn) => windowPicture(drawn, stretch, id))}
+    <rect class="outline" x="0" y="2" width="100%" height="44" />
+    ${ticks(windows, stretch)}
+  </svg>`;
 }
 
 function windowPicture({ index, window }: Drawn, stretch: Stretch, id: string): Markup {
@@ -64,31 +86,38 @@ function windowPicture({ index, window }: Drawn, stretch: Stretch, id: string): 
   const x = Math.min(place(offset, stretch), 100 - width);
   const label = width >= ROOM_FOR_NAME ? `${index} ${attribute}` : width >= ROOM_FOR_NUMBER ? String(index) : '';
   const at = html`x="${places(x)}%" y="2" width="${places(width)}%" height="44"`;
-  return html`<g class="${attribute}"><rect class="fill" ${at}/><rect ${at} fill="url(#${id}-${attribute})"/><rect class="outline" ${at}/>
-${label === '' ? null : html`<text x="${places(x + width / 2)}%" y="29" text-anchor="middle">${label}</text>`}</g>
-`;
+  return html`<g class="${attribute}"
+    ><rect class="fill" ${at} /><rect ${at} fill="url(#${id}-${attribute})" /><rect class="outline" ${at} />
+    ${label === '' ? null : html`<text x="${places(x + width / 2)}%" y="29" text-anchor="middle">${label}</text>`}</g
+  > `;
 }
 
 /** The offsets where windows start and end, as far as there is room. */
 function ticks(windows: readonly Drawn[], stretch: Stretch): readonly Markup[] {
   const { start, end } = stretch;
-  const offsets = [...new Set(windows.flatMap(({ window }) => [window.offset, window.offset + window.length]).concat(start, end))].sort((a, b) => a - b);
+  const offsets = [
+    ...new Set(windows.flatMap(({ window }) => [window.offset, window.offset + window.length]).concat(start, end)),
+  ].sort((a, b) => a - b);
   let last = -Infinity;
   return offsets.flatMap((offset) => {
     const x = place(offset, stretch);
     if (offset !== end && (x - last < ROOM_FOR_TICK || 100 - x < ROOM_FOR_TICK)) return [];
     last = x;
     const anchor = offset === start ? 'start' : offset === end ? 'end' : 'middle';
-    return [html`<text class="tick" x="${places(x)}%" y="63" text-anchor="${anchor}">${formatSize(BigInt(offset))}</text>`];
+    return [
+      html`<text class="tick" x="${places(x)}%" y="63" text-anchor="${anchor}">${formatSize(BigInt(offset))}</text>`,
+    ];
   });
 }
 
 /** Not by colour alone: device is hatched, default dotted, wc plain. */
 function patterns(id: string): Markup {
   const tile = html`width="8" height="8" patternUnits="userSpaceOnUse"`;
-  return html`<pattern id="${id}-device" ${tile} patternTransform="rotate(45)"><rect class="ink" width="2" height="8"/></pattern>
-<pattern id="${id}-default" ${tile}><circle class="ink" cx="3" cy="3" r="1.2"/></pattern>
-<pattern id="${id}-wc" ${tile}/>`;
+  return html`<pattern id="${id}-device" ${tile} patternTransform="rotate(45)"
+      ><rect class="ink" width="2" height="8"
+    /></pattern>
+    <pattern id="${id}-default" ${tile}><circle class="ink" cx="3" cy="3" r="1.2" /></pattern>
+    <pattern id="${id}-wc" ${tile} />`;
 }
 
 /** Percent of the width. */

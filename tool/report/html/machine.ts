@@ -20,49 +20,90 @@ import { verdictBar } from './verdicts.ts';
 export function machineSection({ name, report }: NamedReport, index: number): Markup {
   const prefix = `m${index}`;
   const notes = collectNotes(report.checks);
-  return html`<section class="machine" aria-labelledby="${prefix}"><h2 id="${prefix}">${name}</h2>
-<p class="facts">${machineFacts(report)}<br>${deviceFacts(report)}</p>
-${verdictSection(report)}
-<h3>Windows</h3>
-${barPictures(report, prefix)}
-<div class="cards">${report.windows.map((window, at) => (isControl(report, window) ? null : windowCard(report, window, at)))}</div>
-${report.checks.length === 0 ? null : html`<h3>Predicted, programmed, observed</h3>
-${mismatches(report, prefix)}
-${matrixTable({ name, report }, notes, prefix)}
-${matrixLegend(report)}`}
-${measurementSection(report, prefix)}
-${noteList(notes, prefix)}
-${factList(report)}</section>
-`;
+  return html`<section class="machine" aria-labelledby="${prefix}">
+    <h2 id="${prefix}">${name}</h2>
+    <p class="facts">${machineFacts(report)}<br />${deviceFacts(report)}</p>
+    ${verdictSection(report)}
+    <h3>Windows</h3>
+    ${barPictures(report, prefix)}
+    <div class="cards">
+      ${report.windows.map((window, at) => (isControl(report, window) ? null : windowCard(report, window, at)))}
+    </div>
+    ${
+      report.checks.length === 0
+        ? null
+        : html`<h3>Predicted, programmed, observed</h3>
+            ${mismatches(report, prefix)} ${matrixTable({ name, report }, notes, prefix)} ${matrixLegend(report)}`
+    }
+    ${measurementSection(report, prefix)} ${noteList(notes, prefix)} ${factList(report)}
+  </section> `;
 }
 
 function verdictSection(report: Report): Markup {
   const held = exitCodeOf(report) === EXIT.match;
-  return html`<div class="verdict ${held ? 'held' : 'broken'}"><p><span class="mark" aria-hidden="true">${held ? '✓' : '✗'}</span> ${held ? heldSentence(report) : brokenSentence(report)}</p>${verdictBar(report.summary)}</div>`;
+  return html`<div class="verdict ${held ? 'held' : 'broken'}">
+    <p>
+      <span class="mark" aria-hidden="true">${held ? '✓' : '✗'}</span>
+      ${held ? heldSentence(report) : brokenSentence(report)}
+    </p>
+    ${verdictBar(report.summary)}
+  </div>`;
 }
 
 function heldSentence({ summary, checks }: Report): string {
   if (checks.length === 0) return 'Every window was made as the model predicts, as far as the kernel tells.';
-  return summary.match > 0 ? 'Everything that could be told is as the model predicts.' : 'Nothing contradicts the model, and nothing was matched.';
+  return summary.match > 0
+    ? 'Everything that could be told is as the model predicts.'
+    : 'Nothing contradicts the model, and nothing was matched.';
 }
 
 function brokenSentence({ summary, windows }: Report): string {
   const wrong = windows.filter(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2)).length;
   if (summary.mismatch + wrong === 0) return 'No check was carried out.';
-  const checks = summary.mismatch > 0 ? [`${summary.mismatch} check${summary.mismatch === 1 ? ' is' : 's are'} not as predicted.`] : [];
-  return [...checks, ...(wrong > 0 ? [`${wrong} window${wrong === 1 ? ' was' : 's were'} not made as predicted.`] : [])].join(' ');
+  const checks =
+    summary.mismatch > 0
+      ? [`${summary.mismatch} check${summary.mismatch === 1 ? ' is' : 's are'} not as predicted.`]
+      : [];
+  return [
+    ...checks,
+    ...(wrong > 0 ? [`${wrong} window${wrong === 1 ? ' was' : 's were'} not made as predicted.`] : []),
+  ].join(' ');
 }
 
 function windowCard({ arch, checks }: Report, window: ReportWindow, index: number): Markup {
   const { attribute, hostVma, stage2, strictness, trapped, mtrr } = window;
   const wc = arch === 'arm64' ? 'Normal-NC' : 'WC';
   const asDriver = checks.filter((check) => check.window === index && check.stage1 === wc);
-  return html`<article class="card ${attribute}"><h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
-<dl><div><dt>host mapping</dt><dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd></div>
-<div><dt>stage 2</dt><dd>${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses was an exit to the VMM`}</dd></div>
-${mtrr === undefined ? null : html`<div><dt>MTRR</dt><dd>${mtrr ?? 'not known'}</dd></div>`}
-<div><dt>strict</dt><dd>${strictness === undefined ? 'not known' : html`<details${attribute === 'device' && !strictness.strict ? html` open` : null}><summary><b>${strictness.strict ? '✓ yes' : '✗ no'}</b></summary>${strictness.why}</details>`}</dd></div></dl>
-${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asDriver).replaceAll('*', ' (predicted)'))}.</p>`}</article>`;
+  return html`<article class="card ${attribute}">
+    <h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
+    <dl>
+      <div>
+        <dt>host mapping</dt>
+        <dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd>
+      </div>
+      <div>
+        <dt>stage 2</dt>
+        <dd>
+          ${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses was an exit to the VMM`}
+        </dd>
+      </div>
+      ${
+        mtrr === undefined
+          ? null
+          : html`<div>
+              <dt>MTRR</dt>
+              <dd>${mtrr ?? 'not known'}</dd>
+            </div>`
+      }
+      <div>
+        <dt>strict</dt>
+        <dd>
+          ${strictness === undefined ? 'not known' : html`<details${attribute === 'device' && !strictness.strict ? html` open` : null}><summary><b>${strictness.strict ? '✓ yes' : '✗ no'}</b></summary>${strictness.why}</details>`}
+        </dd>
+      </div>
+    </dl>
+    ${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asDriver).replaceAll('*', ' (predicted)'))}.</p>`}
+  </article>`;
 }
 
 function chip(text: string, type: string, wrong: boolean): Markup {
@@ -82,14 +123,25 @@ function mismatches(report: Report, prefix: string): Markup | null {
     const window = first && report.windows[first.window];
     if (first === undefined || window === undefined) return [];
     const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
-    return [html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${first.predicted}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}</li>`];
+    return [
+      html`<li>
+        <b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted
+        <b>${first.predicted}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as
+        ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}
+      </li>`,
+    ];
   });
-  return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">${items}</ul>`;
+  return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">
+    ${items}
+  </ul>`;
 }
 
 function noteList(notes: readonly Note[], prefix: string): Markup | null {
   if (notes.length === 0) return null;
-  return html`<h3>Reasons</h3><ol class="notes">${notes.map(({ number, verdict, text }) => html`<li id="${prefix}-note${number}" value="${number}" tabindex="-1" class="${verdict}"><b>${VERDICT_WORDS[verdict]}</b> ${text}</li>`)}</ol>`;
+  return html`<h3>Reasons</h3>
+    <ol class="notes">
+      ${notes.map(({ number, verdict, text }) => html`<li id="${prefix}-note${number}" value="${number}" tabindex="-1" class="${verdict}"><b>${VERDICT_WORDS[verdict]}</b> ${text}</li>`)}
+    </ol>`;
 }
 
 function factList({ arch, platform, device, command, limits = [] }: Report): Markup {
@@ -98,13 +150,34 @@ function factList({ arch, platform, device, command, limits = [] }: Report): Mar
     ['machine', platform.emulator === null ? `${arch} hardware` : `${arch}, emulated by ${platform.emulator}`],
     ['Linux', platform.kernel],
     ['mmap cookies', word(platform.cookies)],
-    ...(arch === 'arm64' ? ([['stage 2 can force write-back (FWB)', word(platform.fwb)]] as const) : ([["CPU's vendor", platform.vendor ?? 'not known'], ['nested paging', platform.nestedPaging?.toUpperCase() ?? 'none, or not known']] as const)),
+    ...(arch === 'arm64'
+      ? ([['stage 2 can force write-back (FWB)', word(platform.fwb)]] as const)
+      : ([
+          ["CPU's vendor", platform.vendor ?? 'not known'],
+          ['nested paging', platform.nestedPaging?.toUpperCase() ?? 'none, or not known'],
+        ] as const)),
     ['device', device.address ?? 'none'],
     ['PCI id', device.id ?? 'not known'],
     ['mappings from', device.source],
   ];
-  return html`<h3>Platform</h3><dl class="facts">${facts.map(([what, value]) => html`<div><dt>${what}</dt><dd>${value}</dd></div>`)}</dl>
-${limits.length === 0 ? null : html`<h3>Not proven</h3><ul>${limits.map((limit) => html`<li>${limit}</li>`)}</ul>`}`;
+  return html`<h3>Platform</h3>
+    <dl class="facts">
+      ${facts.map(
+        ([what, value]) =>
+          html`<div>
+            <dt>${what}</dt>
+            <dd>${value}</dd>
+          </div>`,
+      )}
+    </dl>
+    ${
+      limits.length === 0
+        ? null
+        : html`<h3>Not proven</h3>
+            <ul>
+              ${limits.map((limit) => html`<li>${limit}</li>`)}
+            </ul>`
+    }`;
 }
 
 function word(value: boolean | null): string {

@@ -15,7 +15,9 @@ export const NOTHING = new Markup('');
 
 /** The template's own text is markup; its parts are escaped, lists joined, null left out. */
 export function html(template: TemplateStringsArray, ...parts: readonly Part[]): Markup {
-  return new Markup(template.map((text, index) => (index === 0 ? text : textOf(parts[index - 1] ?? null) + text)).join(''));
+  return new Markup(
+    template.map((text, index) => (index === 0 ? text : textOf(parts[index - 1] ?? null) + text)).join(''),
+  );
 }
 
 function textOf(part: Part): string {

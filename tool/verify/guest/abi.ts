@@ -30,7 +30,15 @@ const CELL_VERBOSE = 1;
 
 export const SIZE_OF = { window: 16, params: 288, cell: 32, record: 64, logHeader: 64, log: 262_208 } as const;
 
-export const PARAMS_AT = { magic: 0, version: 8, windowCount: 12, stage1Count: 16, cellCount: 20, stage1: 24, windows: 32 } as const;
+export const PARAMS_AT = {
+  magic: 0,
+  version: 8,
+  windowCount: 12,
+  stage1Count: 16,
+  cellCount: 20,
+  stage1: 24,
+  windows: 32,
+} as const;
 export const CELL_AT = { window: 0, stage1: 4, probe: 8, flags: 12, offset: 16, argument: 24 } as const;
 export const RECORD_AT = { cell: 0, outcome: 4, syndrome: 8, address: 16, value: 24, reserved: 56 } as const;
 export const LOG_AT = { magic: 0, recordCount: 8, running: 12, reserved: 16, records: 64 } as const;
@@ -108,13 +116,20 @@ export interface Cell {
  * @param windows in the order of the cells' indexes; gpa and length are page-aligned bytes
  * @throws WcvmmError E_USAGE when there are more windows than a guest can hold
  */
-export function encodeParams({ stage1, windows, cellCount }: {
+export function encodeParams({
+  stage1,
+  windows,
+  cellCount,
+}: {
   stage1: readonly number[];
   windows: readonly { gpa: bigint; length: bigint }[];
   cellCount: number;
 }): Uint8Array {
   if (windows.length > ABI.maxWindows) {
-    throw new WcvmmError('E_USAGE', `${windows.length} maps were given and a guest can hold ${ABI.maxWindows}: use fewer --map`);
+    throw new WcvmmError(
+      'E_USAGE',
+      `${windows.length} maps were given and a guest can hold ${ABI.maxWindows}: use fewer --map`,
+    );
   }
   if (stage1.length > ABI.maxStage1) throw new RangeError(`${stage1.length} stage-1 types, at most ${ABI.maxStage1}`);
   checkCellCount(cellCount);

@@ -26,5 +26,8 @@ export function exchange(port: Port, exchanges: readonly Exchange[], cell: numbe
 
 /** Little-endian halves of the eight 64-bit words. */
 function patternWords(seed: bigint): number[] {
-  return Array.from({ length: WORDS }, (_, index) => wcvmmPattern(seed, index)).flatMap((word) => [Number(word & 0xffff_ffffn), Number(word >> 32n)]);
+  return Array.from({ length: WORDS }, (_, index) => wcvmmPattern(seed, index)).flatMap((word) => [
+    Number(word & 0xffff_ffffn),
+    Number(word >> 32n),
+  ]);
 }

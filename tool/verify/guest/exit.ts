@@ -12,7 +12,9 @@ const MEANING: Readonly<Record<number, string>> = {
 export function describeExit(exit: VcpuExit): string | null {
   switch (exit.kind) {
     case 'done':
-      return exit.status === STATUS.ok ? null : `the guest ended with status ${exit.status}: ${MEANING[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
+      return exit.status === STATUS.ok
+        ? null
+        : `the guest ended with status ${exit.status}: ${MEANING[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
     case 'killed':
       return exit.errno === ERRNO.EFAULT
         ? 'KVM_RUN failed with EFAULT: the guest made an access that stage 2 forbids (unaligned, to memory that stage 2 makes Device) and this KVM ends the VM for it. A kernel with the series in kernel-patches/ gives the guest the fault instead.'
@@ -36,5 +38,7 @@ export function describeExit(exit: VcpuExit): string | null {
 
 function whichInstruction({ instruction, address }: VcpuExit & { kind: 'not-emulated' }): string {
   if (instruction !== null) return `its bytes: ${instruction}`;
-  return address === null ? 'this KVM does not say which' : `an access to gpa 0x${address.toString(16)} that is no load or store of one general register`;
+  return address === null
+    ? 'this KVM does not say which'
+    : `an access to gpa 0x${address.toString(16)} that is no load or store of one general register`;
 }

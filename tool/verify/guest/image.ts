@@ -17,7 +17,11 @@ export async function loadGuest(arch: GuestArchitecture['name'], path: string = 
   try {
     bytes = await readFile(path);
   } catch (error) {
-    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable. "make -C ${arch}-tests" builds the project's own.`, { cause: error });
+    throw new WcvmmError(
+      'E_GUEST_IMAGE',
+      `the guest image ${path} cannot be read; expected an ELF executable. "make -C ${arch}-tests" builds the project's own.`,
+      { cause: error },
+    );
   }
   return parseElf(bytes, arch);
 }

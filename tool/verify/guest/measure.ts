@@ -12,12 +12,19 @@ export interface Measure {
   readonly storeFirst?: boolean;
 }
 
-export const MEASURE = { repetitionsMask: 0x7fff_ffff, storeFirst: 0x8000_0000, sizeShift: 32, strideShift: 48 } as const;
+export const MEASURE = {
+  repetitionsMask: 0x7fff_ffff,
+  storeFirst: 0x8000_0000,
+  sizeShift: 32,
+  strideShift: 48,
+} as const;
 
 /** The `argument` of a bandwidth or latency cell. @throws RangeError for what the guest would refuse */
 export function measureArgument({ repetitions, size, stride, storeFirst = false }: Measure): bigint {
-  if (!isWords(size) || !isWords(stride)) throw new RangeError(`${size} bytes by ${stride}; expected multiples of 8 up to 4096`);
-  if (!Number.isInteger(repetitions) || repetitions < 1 || repetitions > ABI.maxRepetitions) throw new RangeError(`${repetitions} repetitions, at most ${ABI.maxRepetitions}`);
+  if (!isWords(size) || !isWords(stride))
+    throw new RangeError(`${size} bytes by ${stride}; expected multiples of 8 up to 4096`);
+  if (!Number.isInteger(repetitions) || repetitions < 1 || repetitions > ABI.maxRepetitions)
+    throw new RangeError(`${repetitions} repetitions, at most ${ABI.maxRepetitions}`);
   const low = BigInt(repetitions) | (storeFirst ? BigInt(MEASURE.storeFirst) : 0n);
   return low | (BigInt(size) << BigInt(MEASURE.sizeShift)) | (BigInt(stride) << BigInt(MEASURE.strideShift));
 }

@@ -16,10 +16,19 @@ export interface GuestRam {
 /** `length` bytes, at least the ABI's 4 MiB and below 4 GiB, zeroed. */
 export function allocateRam(port: Port, scope: Scope, length: number = ABI.ramSize): GuestRam {
   if (length < ABI.ramSize || length >= 2 ** 32) {
-    throw new WcvmmError('E_USAGE', `guest RAM of ${length} bytes was asked for; expected at least ${ABI.ramSize} and less than 4 GiB.`);
+    throw new WcvmmError(
+      'E_USAGE',
+      `guest RAM of ${length} bytes was asked for; expected at least ${ABI.ramSize} and less than 4 GiB.`,
+    );
   }
   const size = BigInt(length);
-  const address = port.mmap({ length: size, protection: PROT_READ | PROT_WRITE, flags: MAP_SHARED | MAP_ANONYMOUS, fd: -1, offset: 0n });
+  const address = port.mmap({
+    length: size,
+    protection: PROT_READ | PROT_WRITE,
+    flags: MAP_SHARED | MAP_ANONYMOUS,
+    fd: -1,
+    offset: 0n,
+  });
   scope.defer(() => port.munmap(address, size));
   return { mapping: { address, length: size }, bytes: new Uint8Array(port.view(address, length)) };
 }

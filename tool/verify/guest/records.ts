@@ -62,10 +62,12 @@ let parsers: ReturnType<typeof compileParsers> | undefined;
 export async function decodeLog(bytes: Uint8Array, cellCount: number): Promise<GuestLog> {
   parsers ??= compileParsers();
   const parse = await parsers;
-  if (bytes.length < SIZE_OF.logHeader) refuse(`it has ${bytes.length} bytes where its header has ${SIZE_OF.logHeader}`);
+  if (bytes.length < SIZE_OF.logHeader)
+    refuse(`it has ${bytes.length} bytes where its header has ${SIZE_OF.logHeader}`);
   const { magic, recordCount, running } = parse.header(bytes);
   if (magic === 0n) refuse('the guest never started one: its first word is still 0');
-  if (magic !== ABI.magic) refuse(`it starts with 0x${magic.toString(16)} where 0x${ABI.magic.toString(16)} was expected`);
+  if (magic !== ABI.magic)
+    refuse(`it starts with 0x${magic.toString(16)} where 0x${ABI.magic.toString(16)} was expected`);
   const limit = Math.min(cellCount, ABI.maxRecords, Math.floor((bytes.length - LOG_AT.records) / SIZE_OF.record));
   if (recordCount > limit) refuse(`it counts ${recordCount} records and at most ${limit} can be there`);
   const records = Array.from({ length: recordCount }, (_, index) => {
@@ -88,10 +90,14 @@ function checkRecord({ cell, outcome, syndrome, address, values }: RawRecord, in
  */
 function checkRunning(running: number, recordCount: number, cellCount: number): number | null {
   if (running === 0 || running === recordCount) return null;
-  if (running !== recordCount + 1 || running > cellCount) refuse(`it says that cell ${running - 1} of ${cellCount} is under way after ${recordCount} records`);
+  if (running !== recordCount + 1 || running > cellCount)
+    refuse(`it says that cell ${running - 1} of ${cellCount} is under way after ${recordCount} records`);
   return running - 1;
 }
 
 function refuse(what: string): never {
-  throw new WcvmmError('E_GUEST_RECORDS', `the guest's log cannot be believed: ${what}. Either the guest image is not the one built for this version, or it overwrote its own memory`);
+  throw new WcvmmError(
+    'E_GUEST_RECORDS',
+    `the guest's log cannot be believed: ${what}. Either the guest image is not the one built for this version, or it overwrote its own memory`,
+  );
 }

@@ -51,7 +51,12 @@ export interface GuestLife extends Omit<VcpuRun, 'busLocks' | 'trappedExits'> {
   readonly stage2: Stage2Dump;
 }
 
-export async function runGuest(port: Port, arch: GuestArchitecture, thread: VcpuThread, job: GuestJob): Promise<GuestLife> {
+export async function runGuest(
+  port: Port,
+  arch: GuestArchitecture,
+  thread: VcpuThread,
+  job: GuestJob,
+): Promise<GuestLife> {
   const scope = new Scope();
   try {
     const machine = machineFor(port, scope, job);
@@ -82,7 +87,13 @@ export async function runGuest(port: Port, arch: GuestArchitecture, thread: Vcpu
       ...(signal && { signal }),
     });
     const exitsOf = (window: GuestWindow): number => run.trappedExits[trapped.indexOf(window)] ?? 0;
-    return { ...run, busLocks: exits.busLocks ? run.busLocks : null, windowExits: job.windows.map(exitsOf), log: copyLog(ram), stage2: stage2.read() };
+    return {
+      ...run,
+      busLocks: exits.busLocks ? run.busLocks : null,
+      windowExits: job.windows.map(exitsOf),
+      log: copyLog(ram),
+      stage2: stage2.read(),
+    };
   } finally {
     scope.close();
   }
@@ -92,12 +103,17 @@ function machineFor(port: Port, scope: Scope, { mte = false }: GuestJob): Machin
   try {
     return createMachine(port, scope, { mte });
   } catch (error) {
-    if (mte && isErrno(error, 'EINVAL')) throw new WcvmmError('E_NO_KVM', 'this KVM gives guests no MTE (KVM_CAP_ARM_MTE).', { cause: error });
+    if (mte && isErrno(error, 'EINVAL'))
+      throw new WcvmmError('E_NO_KVM', 'this KVM gives guests no MTE (KVM_CAP_ARM_MTE).', { cause: error });
     throw error;
   }
 }
 
-const DIRECTION: Readonly<Partial<Record<ProbeName, Exchange['direction']>>> = { 'data-read': 'host-writes', 'data-write': 'host-reads', 'fence-visibility': 'host-reads' };
+const DIRECTION: Readonly<Partial<Record<ProbeName, Exchange['direction']>>> = {
+  'data-read': 'host-writes',
+  'data-write': 'host-reads',
+  'fence-visibility': 'host-reads',
+};
 
 /** The host's half of each cell that has one. */
 function exchangesOf({ cells, windows }: GuestJob): readonly Exchange[] {

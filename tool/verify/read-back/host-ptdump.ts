@@ -18,7 +18,8 @@ export interface HostRange {
   readonly cache: PatBits;
 }
 
-const LINE = /^0x([0-9a-f]{16})-0x([0-9a-f]{16}) {3} *\d+[BKMGTPE] (USR| {3}) (RW|ro) (PWT| {3}) (PCD| {3}) (PSE| {3}) (PAT| {3}) (?:GLB| {3}) (?:NX|x ) (pgd|p4d|pud|pmd|pte)$/;
+const LINE =
+  /^0x([0-9a-f]{16})-0x([0-9a-f]{16}) {3} *\d+[BKMGTPE] (USR| {3}) (RW|ro) (PWT| {3}) (PCD| {3}) (PSE| {3}) (PAT| {3}) (?:GLB| {3}) (?:NX|x ) (pgd|p4d|pud|pmd|pte)$/;
 
 const ENTRY_SIZE: Readonly<Record<string, number>> = { pte: 2 ** 12, pmd: 2 ** 21, pud: 2 ** 30 };
 
@@ -29,14 +30,34 @@ export function parseHostPtdump(text: string): readonly HostRange[] {
     const entrySize = ENTRY_SIZE[level ?? ''];
     if (entrySize === undefined || (level !== 'pte' && large !== 'PSE')) return [];
     const cache = { pwt: pwt === 'PWT', pcd: pcd === 'PCD', pat: pat === 'PAT' };
-    return [{ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`), entrySize, user: user === 'USR', writable: access === 'RW', cache }];
+    return [
+      {
+        start: BigInt(`0x${start}`),
+        end: BigInt(`0x${end}`),
+        entrySize,
+        user: user === 'USR',
+        writable: access === 'RW',
+        cache,
+      },
+    ];
   });
 }
 
 /** The type of what is mapped at [address, address + length), as memattr names host mappings. @param pat the host's */
-export function readHostRange(ranges: readonly HostRange[], address: bigint, length: bigint, pat: Pat = LINUX_PAT): Stage2Reading {
+export function readHostRange(
+  ranges: readonly HostRange[],
+  address: bigint,
+  length: bigint,
+  pat: Pat = LINUX_PAT,
+): Stage2Reading {
   const inside = ranges.filter(({ start, end }) => start < address + length && end > address);
-  const types = [...new Set(inside.map(({ cache }) => lookUpPat(cache, pat)).map((entry) => (entry.kind === 'type' ? entry.type : 'reserved')))];
+  const types = [
+    ...new Set(
+      inside
+        .map(({ cache }) => lookUpPat(cache, pat))
+        .map((entry) => (entry.kind === 'type' ? entry.type : 'reserved')),
+    ),
+  ];
   return {
     memoryType: types.length === 1 ? (types[0] ?? null) : null,
     blockSize: inside.length === 0 ? null : Math.max(...inside.map(({ entrySize }) => entrySize)),

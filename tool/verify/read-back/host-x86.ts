@@ -18,10 +18,16 @@ export function hostMtrr(port: Port, start: bigint, length: bigint): MtrrType | 
   const [capability = null, defaultType = null] = readMsrs(port, [MTRR_MSR.capability, MTRR_MSR.defaultType]);
   if (capability === null || defaultType === null) return null;
   const count = Number(capability & 0xffn);
-  const values = readMsrs(port, Array.from({ length: 2 * count }, (_, index) => MTRR_MSR.firstVariable + index));
+  const values = readMsrs(
+    port,
+    Array.from({ length: 2 * count }, (_, index) => MTRR_MSR.firstVariable + index),
+  );
   const known = values.filter((value) => value !== null);
   if (known.length < values.length) return null;
-  const variable = Array.from({ length: count }, (_, index) => ({ base: known[2 * index] ?? 0n, mask: known[2 * index + 1] ?? 0n }));
+  const variable = Array.from({ length: count }, (_, index) => ({
+    base: known[2 * index] ?? 0n,
+    mask: known[2 * index + 1] ?? 0n,
+  }));
   return mtrrTypeOf({ defaultType, variable }, start, length);
 }
 
@@ -44,7 +50,9 @@ function readMsrs(port: Port, numbers: readonly number[]): readonly (bigint | nu
 function readMsr(port: Port, fd: number, number: number): bigint | null {
   const bytes = new Uint8Array(8);
   try {
-    return port.pread(fd, bytes, BigInt(number)) === bytes.length ? new DataView(bytes.buffer).getBigUint64(0, true) : null;
+    return port.pread(fd, bytes, BigInt(number)) === bytes.length
+      ? new DataView(bytes.buffer).getBigUint64(0, true)
+      : null;
   } catch (error) {
     if (error instanceof SysError) return null;
     throw error;

@@ -30,12 +30,15 @@ export function parseMemtypeList(text: string): readonly Memtype[] {
     if (line === '' || line === 'PAT memtype list:') return [];
     const [, start, end, name] = LINE.exec(line) ?? [];
     const type = NAMES.get(name ?? '');
-    if (type === undefined) throw new RangeError(`the PAT memtype list has the line "${line}"; expected PAT: [mem 0x...-0x...] and a type.`);
+    if (type === undefined)
+      throw new RangeError(`the PAT memtype list has the line "${line}"; expected PAT: [mem 0x...-0x...] and a type.`);
     return [{ start: BigInt(`0x${start}`), end: BigInt(`0x${end}`), type }];
   });
 }
 
 /** The types of all reservations that touch [start, start + length), in the list's order, each once. */
 export function memtypesOf(list: readonly Memtype[], start: bigint, length: bigint): readonly PatType[] {
-  return [...new Set(list.filter((entry) => entry.start < start + length && entry.end > start).map(({ type }) => type))];
+  return [
+    ...new Set(list.filter((entry) => entry.start < start + length && entry.end > start).map(({ type }) => type)),
+  ];
 }

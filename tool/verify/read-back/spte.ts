@@ -50,7 +50,14 @@ function parseEvent(context: string, fields: string): SpteEvent | null {
   const pid = CONTEXT.exec(context)?.[1];
   const [, gfn, spte, w, x, level] = EVENT.exec(fields) ?? [];
   if (pid === undefined || gfn === undefined || spte === undefined) return null;
-  return { pid: Number(pid), gfn: BigInt(`0x${gfn}`), spte: BigInt(`0x${spte}`), level: Number(level), writable: w === 'w', executable: x === 'x' };
+  return {
+    pid: Number(pid),
+    gfn: BigInt(`0x${gfn}`),
+    spte: BigInt(`0x${spte}`),
+    level: Number(level),
+    writable: w === 'w',
+    executable: x === 'x',
+  };
 }
 
 function overwritten(line: string): string | null {
@@ -62,7 +69,11 @@ function overwritten(line: string): string | null {
 const PRESENT = { ept: 0b111n, npt: 0b001n } as const;
 
 /** What an entry says of the memory type, as memattr names stage 2; null if it maps nothing. */
-export function typeOfSpte({ spte, level }: Pick<SpteEvent, 'spte' | 'level'>, paging: 'ept' | 'npt', hostPat?: Pat): string | null {
+export function typeOfSpte(
+  { spte, level }: Pick<SpteEvent, 'spte' | 'level'>,
+  paging: 'ept' | 'npt',
+  hostPat?: Pat,
+): string | null {
   if ((spte & PRESENT[paging]) === 0n) return null;
   return nameOfLeaf(paging, spte, level > 1, hostPat);
 }
@@ -84,6 +95,9 @@ export function rangesOf(events: readonly SpteEvent[], paging: 'ept' | 'npt', ho
 /** What is left of a range when [start, end) is another's. */
 function without(range: Stage2Range, start: bigint, end: bigint): readonly Stage2Range[] {
   if (end <= range.start || start >= range.end) return [range];
-  const [before, after] = [{ ...range, end: start }, { ...range, start: end }];
+  const [before, after] = [
+    { ...range, end: start },
+    { ...range, start: end },
+  ];
   return [before, after].filter((rest) => rest.start < rest.end);
 }

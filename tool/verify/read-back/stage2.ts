@@ -34,7 +34,14 @@ export function parseStage2(text: string): readonly Stage2Range[] {
     const match = LINE.exec(line);
     if (match === null || /\sF\s/.test(` ${match[4]} `)) return [];
     const word = TYPE.exec(match[4] ?? '')?.[1];
-    return [{ start: BigInt(`0x${match[1]}`), end: BigInt(`0x${match[2]}`), level: Number(match[3]), memoryType: word === undefined ? null : (NAMES[word] ?? word) }];
+    return [
+      {
+        start: BigInt(`0x${match[1]}`),
+        end: BigInt(`0x${match[2]}`),
+        level: Number(match[3]),
+        memoryType: word === undefined ? null : (NAMES[word] ?? word),
+      },
+    ];
   });
 }
 
@@ -53,7 +60,12 @@ export interface Stage2Reading {
   readonly mixed: boolean;
 }
 
-export function readRange(ranges: readonly Stage2Range[], gpa: bigint, length: bigint, pageSize: number): Stage2Reading {
+export function readRange(
+  ranges: readonly Stage2Range[],
+  gpa: bigint,
+  length: bigint,
+  pageSize: number,
+): Stage2Reading {
   const inside = ranges.filter(({ start, end }) => start < gpa + length && end > gpa);
   const types = [...new Set(inside.map(({ memoryType }) => memoryType))];
   const level = inside.reduce((least, range) => Math.min(least, range.level), 4);
@@ -64,7 +76,9 @@ export function readRange(ranges: readonly Stage2Range[], gpa: bigint, length: b
   };
 }
 
-export type Stage2Dump = { readonly kind: 'read'; readonly ranges: readonly Stage2Range[] } | { readonly kind: 'unavailable'; readonly why: string };
+export type Stage2Dump =
+  | { readonly kind: 'read'; readonly ranges: readonly Stage2Range[] }
+  | { readonly kind: 'unavailable'; readonly why: string };
 
 /** `debugName` as in Machine. Must be read while the VM lives. */
 export function readStage2(port: Port, debugName: string): Stage2Dump {
@@ -73,6 +87,9 @@ export function readStage2(port: Port, debugName: string): Stage2Dump {
     return { kind: 'read', ranges: parseStage2(port.readText(path)) };
   } catch (error) {
     if (isErrno(error, 'EACCES', 'EPERM')) return { kind: 'unavailable', why: `${path} may only be read by root` };
-    return { kind: 'unavailable', why: `${path} cannot be read: mount debugfs on /sys/kernel/debug and use a kernel with CONFIG_PTDUMP_STAGE2_DEBUGFS` };
+    return {
+      kind: 'unavailable',
+      why: `${path} cannot be read: mount debugfs on /sys/kernel/debug and use a kernel with CONFIG_PTDUMP_STAGE2_DEBUGFS`,
+    };
   }
 }

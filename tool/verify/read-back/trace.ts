@@ -15,7 +15,8 @@ export interface Tracepoint {
   readonly thread: number;
 }
 
-export type Trace = { readonly kind: 'recording'; read(): string } | { readonly kind: 'unavailable'; readonly why: string };
+export type Trace =
+  { readonly kind: 'recording'; read(): string } | { readonly kind: 'unavailable'; readonly why: string };
 
 const ROOTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
@@ -27,8 +28,16 @@ let started = 0;
 /** Records until `scope` closes, and leaves no instance behind. */
 export function startTrace(port: Port, scope: Scope, { system, event, filter, thread }: Tracepoint): Trace {
   const root = ROOTS.find((path) => port.exists(`${path}/instances`));
-  if (root === undefined) return { kind: 'unavailable', why: 'tracefs is not there: mount it with "mount -t tracefs nodev /sys/kernel/tracing", as root' };
-  if (!port.exists(`${root}/events/${system}/${event}`)) return { kind: 'unavailable', why: `this kernel has no tracepoint ${system}:${event}; expected one with CONFIG_FTRACE, and the module kvm loaded` };
+  if (root === undefined)
+    return {
+      kind: 'unavailable',
+      why: 'tracefs is not there: mount it with "mount -t tracefs nodev /sys/kernel/tracing", as root',
+    };
+  if (!port.exists(`${root}/events/${system}/${event}`))
+    return {
+      kind: 'unavailable',
+      why: `this kernel has no tracepoint ${system}:${event}; expected one with CONFIG_FTRACE, and the module kvm loaded`,
+    };
   const instance = `${root}/instances/wcvmm-${process.pid}-${(started += 1)}`;
   const switchOf = `${instance}/events/${system}/${event}`;
   try {

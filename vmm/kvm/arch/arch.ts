@@ -56,5 +56,8 @@ export function hostArchitecture(arch: string = process.arch): GuestArchitecture
 export function requireArchitecture(): GuestArchitecture {
   const arch = hostArchitecture();
   if (arch !== null) return arch;
-  throw new WcvmmError('E_NO_KVM', `wcvmm has no bare guest for ${process.arch} machines; expected arm64 or x64. Use --testbed arm64, which emulates one.`);
+  throw new WcvmmError(
+    'E_NO_KVM',
+    `wcvmm has no bare guest for ${process.arch} machines; expected arm64 or x64. Use --testbed arm64, which emulates one.`,
+  );
 }

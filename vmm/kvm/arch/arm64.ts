@@ -19,5 +19,11 @@ export const arm64: GuestArchitecture = {
     return { busLocks: false };
   },
   watchStage2: (port, _scope, { debugName }) => Promise.resolve({ read: () => readStage2(port, debugName) }),
-  facts: (port, { vm }, vcpu) => ({ fwb: hasFwb(port, vcpu), mte: checkExtension(port, vm, KVM_CAP.armMte) > 0, vendor: null, nestedPaging: null, ticksPerSecond: null }),
+  facts: (port, { vm }, vcpu) => ({
+    fwb: hasFwb(port, vcpu),
+    mte: checkExtension(port, vm, KVM_CAP.armMte) > 0,
+    vendor: null,
+    nestedPaging: null,
+    ticksPerSecond: null,
+  }),
 };

@@ -5,4 +5,9 @@
  *   0x0_4000_0000   guest RAM, 4 MiB: image, parameters, cells, log (tool/verify/guest/abi.h)
  *   0x1_0000_0000   windows, up to the guest's 39 bits
  */
-export const MEMORY_MAP = { ramBase: 0x4000_0000n, doorbell: 0x0900_0000n, windowBase: 0x1_0000_0000n, gpaLimit: 1n << 39n } as const;
+export const MEMORY_MAP = {
+  ramBase: 0x4000_0000n,
+  doorbell: 0x0900_0000n,
+  windowBase: 0x1_0000_0000n,
+  gpaLimit: 1n << 39n,
+} as const;

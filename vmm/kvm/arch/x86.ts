@@ -27,7 +27,13 @@ export const x86: GuestArchitecture = {
     const { watchSptes } = await import('../../../tool/verify/read-back/spte-watch.ts');
     return watchSptes(port, scope, vm, paging);
   },
-  facts: (port, { vm }, vcpu) => ({ fwb: null, mte: false, vendor: cpuVendor(port), nestedPaging: nestedPaging(port), ticksPerSecond: tscFrequency(port, vm, vcpu) }),
+  facts: (port, { vm }, vcpu) => ({
+    fwb: null,
+    mte: false,
+    vendor: cpuVendor(port),
+    nestedPaging: nestedPaging(port),
+    ticksPerSecond: tscFrequency(port, vm, vcpu),
+  }),
 };
 
 /** Hz. A guest's CPUID seldom says it, and KVM knows. */
