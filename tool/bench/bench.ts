@@ -8,7 +8,7 @@ import type { GuestArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import { VcpuThread } from '../../vmm/kvm/vcpu.ts';
 import { summarise } from '../report/report.ts';
 import type { Report, ReportWindow } from '../report/report.ts';
-import { Scope } from '../../common/scope.ts';
+import { scoped } from '../../common/scope.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import { chainOf } from '../verify/chain.ts';
@@ -29,10 +29,11 @@ export interface BenchRequest extends Omit<VerifyRequest, 'command' | 'overrides
 }
 
 export async function bench(port: Port, arch: GuestArchitecture, request: BenchRequest): Promise<Report> {
-  const scope = new Scope();
-  const thread = new VcpuThread();
   const chain = chainOf(arch.name);
-  try {
+  return scoped(async (ends) => {
+    const scope = ends.inner();
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
     const { source, windows } = openWindows(port, scope, arch, request.choice, BigInt(pageSize()));
     requireHarmless(source, windows, request.allowWrites);
     const control = openWindows(port, scope, arch, CONTROL, BigInt(pageSize()));
@@ -104,10 +105,7 @@ export async function bench(port: Port, arch: GuestArchitecture, request: BenchR
         };
       });
     }
-  } finally {
-    await thread.close();
-    scope.close();
-  }
+  });
 }
 
 interface Described {

@@ -8,7 +8,7 @@ import { VcpuThread } from '../../vmm/kvm/vcpu.ts';
 import type { GuestArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow } from '../report/report.ts';
-import { Scope } from '../../common/scope.ts';
+import { scoped } from '../../common/scope.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
@@ -70,10 +70,11 @@ interface Result {
 }
 
 export async function verify(port: Port, arch: GuestArchitecture, request: VerifyRequest): Promise<Report> {
-  const scope = new Scope();
-  const thread = new VcpuThread();
   const chain = chainOf(arch.name);
-  try {
+  return scoped(async (ends) => {
+    const scope = ends.inner();
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
     const page = BigInt(pageSize());
     const opened = openWindows(port, scope, arch, request.choice, page);
     const { source, windows } = opened;
@@ -110,10 +111,7 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
       limits: limitsOf(source.kind, told.stage2, hostMappings, chain.blindness(reported.emulator)),
       summary: summarise(checks),
     };
-  } finally {
-    await thread.close();
-    scope.close();
-  }
+  });
 }
 
 export function barsOf({ regions }: BarSource, windows: readonly OpenWindow[]): { bar: number; size: number }[] {

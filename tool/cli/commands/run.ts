@@ -13,7 +13,7 @@ import { readRange } from '../../verify/read-back/stage2.ts';
 import type { VcpuExit } from '../../../vmm/kvm/vcpu-protocol.ts';
 import { VcpuThread } from '../../../vmm/kvm/vcpu.ts';
 import { formatSize, parseSize } from '../../../vmm/memory/index.ts';
-import { Scope } from '../../../common/scope.ts';
+import { scoped } from '../../../common/scope.ts';
 import { libcPort, pageSize } from '../../../vmm/sys/libc.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
@@ -55,10 +55,10 @@ export function runCommand(): Command {
 async function run(port: Port, path: string, options: RunOptions, signal: AbortSignal): Promise<number> {
   const arch = requireArchitecture();
   const image = parseElf(await readImage(path), arch.name, { base: arch.ramBase, size: BigInt(ramLength(options)) });
-  const scope = new Scope();
-  const thread = new VcpuThread();
-  scope.defer(() => void thread.close());
-  try {
+  return scoped(async (ends) => {
+    const scope = ends.inner();
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
     const open = openWindows(port, scope, arch, windowChoice(options), BigInt(pageSize()));
     const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
     const life = await start(port, arch, thread, {
@@ -68,10 +68,8 @@ async function run(port: Port, path: string, options: RunOptions, signal: AbortS
       signal,
       onRam: (ram) => ramForDevices(port, dmaDevices, ram.mapping, arch.ramBase),
     });
-    return await tell(life, open.windows, options);
-  } finally {
-    scope.close();
-  }
+    return tell(life, open.windows, options);
+  });
 }
 
 interface Start {
