@@ -56,28 +56,21 @@ function picture({ device }: Report, bar: number, windows: readonly Drawn[], id:
       : `drawn up to ${formatSize(BigInt(whole.end))}; the report does not say how large it is`;
   const isSmall = mapped.end - mapped.start < SMALL_PART * (whole.end - whole.start);
   return html`<figure>
-    <figcaption><b>${name}</b>, ${size}</figcaption>
-    ${drawing(windows, whole, id, `${name}, ${size}`)}
-    ${
-      isSmall
-        ? html`<figcaption>The part with windows, magnified</figcaption>
-            ${drawing(windows, mapped, `${id}-part`, `${name}, the part with windows`)}`
-        : null
-    }
-  </figure>`;
+<figcaption><b>${name}</b>, ${size}</figcaption>
+${drawing(windows, whole, id, `${name}, ${size}`)}
+${isSmall ? html`<figcaption>The part with windows, magnified</figcaption>${drawing(windows, mapped, `${id}-part`, `${name}, the part with windows`)}` : null}
+</figure>`;
 }
 
 function drawing(windows: readonly Drawn[], stretch: Stretch, id: string, what: string): Markup {
   return html`<svg class="bar" width="100%" height="68" role="img" aria-labelledby="${id}">
-    <title id="${id}">
-      ${what}: ${windows.map(({ window }) => `${windowRange(window)} ${window.attribute}`).join(', ')}
-    </title>
-    <defs>${patterns(id)}</defs>
-    <rect class="unmapped" x="0" y="2" width="100%" height="44" />
-    ${windows.map((drawn) => windowPicture(drawn, stretch, id))}
-    <rect class="outline" x="0" y="2" width="100%" height="44" />
-    ${ticks(windows, stretch)}
-  </svg>`;
+<title id="${id}">${what}: ${windows.map(({ window }) => `${windowRange(window)} ${window.attribute}`).join(', ')}</title>
+<defs>${patterns(id)}</defs>
+<rect class="unmapped" x="0" y="2" width="100%" height="44"/>
+${windows.map((drawn) => windowPicture(drawn, stretch, id))}
+<rect class="outline" x="0" y="2" width="100%" height="44"/>
+${ticks(windows, stretch)}
+</svg>`;
 }
 
 function windowPicture({ index, window }: Drawn, stretch: Stretch, id: string): Markup {
@@ -86,10 +79,9 @@ function windowPicture({ index, window }: Drawn, stretch: Stretch, id: string): 
   const x = Math.min(place(offset, stretch), 100 - width);
   const label = width >= ROOM_FOR_NAME ? `${index} ${attribute}` : width >= ROOM_FOR_NUMBER ? String(index) : '';
   const at = html`x="${places(x)}%" y="2" width="${places(width)}%" height="44"`;
-  return html`<g class="${attribute}"
-    ><rect class="fill" ${at} /><rect ${at} fill="url(#${id}-${attribute})" /><rect class="outline" ${at} />
-    ${label === '' ? null : html`<text x="${places(x + width / 2)}%" y="29" text-anchor="middle">${label}</text>`}</g
-  > `;
+  return html`<g class="${attribute}"><rect class="fill" ${at}/><rect ${at} fill="url(#${id}-${attribute})"/><rect class="outline" ${at}/>
+${label === '' ? null : html`<text x="${places(x + width / 2)}%" y="29" text-anchor="middle">${label}</text>`}</g>
+`;
 }
 
 /** The offsets where windows start and end, as far as there is room. */
@@ -113,11 +105,9 @@ function ticks(windows: readonly Drawn[], stretch: Stretch): readonly Markup[] {
 /** Not by colour alone: device is hatched, default dotted, wc plain. */
 function patterns(id: string): Markup {
   const tile = html`width="8" height="8" patternUnits="userSpaceOnUse"`;
-  return html`<pattern id="${id}-device" ${tile} patternTransform="rotate(45)"
-      ><rect class="ink" width="2" height="8"
-    /></pattern>
-    <pattern id="${id}-default" ${tile}><circle class="ink" cx="3" cy="3" r="1.2" /></pattern>
-    <pattern id="${id}-wc" ${tile} />`;
+  return html`<pattern id="${id}-device" ${tile} patternTransform="rotate(45)"><rect class="ink" width="2" height="8"/></pattern>
+<pattern id="${id}-default" ${tile}><circle class="ink" cx="3" cy="3" r="1.2"/></pattern>
+<pattern id="${id}-wc" ${tile}/>`;
 }
 
 /** Percent of the width. */

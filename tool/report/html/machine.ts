@@ -20,34 +20,29 @@ import { verdictBar } from './verdicts.ts';
 export function machineSection({ name, report }: NamedReport, index: number): Markup {
   const prefix = `m${index}`;
   const notes = collectNotes(report.checks);
-  return html`<section class="machine" aria-labelledby="${prefix}">
-    <h2 id="${prefix}">${name}</h2>
-    <p class="facts">${machineFacts(report)}<br />${deviceFacts(report)}</p>
-    ${verdictSection(report)}
-    <h3>Windows</h3>
-    ${barPictures(report, prefix)}
-    <div class="cards">
-      ${report.windows.map((window, at) => (isControl(report, window) ? null : windowCard(report, window, at)))}
-    </div>
-    ${
-      report.checks.length === 0
-        ? null
-        : html`<h3>Predicted, programmed, observed</h3>
-            ${mismatches(report, prefix)} ${matrixTable({ name, report }, notes, prefix)} ${matrixLegend(report)}`
-    }
-    ${measurementSection(report, prefix)} ${noteList(notes, prefix)} ${factList(report)}
-  </section> `;
+  return html`<section class="machine" aria-labelledby="${prefix}"><h2 id="${prefix}">${name}</h2>
+<p class="facts">${machineFacts(report)}<br>${deviceFacts(report)}</p>
+${verdictSection(report)}
+<h3>Windows</h3>
+${barPictures(report, prefix)}
+<div class="cards">${report.windows.map((window, at) => (isControl(report, window) ? null : windowCard(report, window, at)))}</div>
+${
+  report.checks.length === 0
+    ? null
+    : html`<h3>Predicted, programmed, observed</h3>
+${mismatches(report, prefix)}
+${matrixTable({ name, report }, notes, prefix)}
+${matrixLegend(report)}`
+}
+${measurementSection(report, prefix)}
+${noteList(notes, prefix)}
+${factList(report)}</section>
+`;
 }
 
 function verdictSection(report: Report): Markup {
   const held = exitCodeOf(report) === EXIT.match;
-  return html`<div class="verdict ${held ? 'held' : 'broken'}">
-    <p>
-      <span class="mark" aria-hidden="true">${held ? '✓' : '✗'}</span>
-      ${held ? heldSentence(report) : brokenSentence(report)}
-    </p>
-    ${verdictBar(report.summary)}
-  </div>`;
+  return html`<div class="verdict ${held ? 'held' : 'broken'}"><p><span class="mark" aria-hidden="true">${held ? '✓' : '✗'}</span> ${held ? heldSentence(report) : brokenSentence(report)}</p>${verdictBar(report.summary)}</div>`;
 }
 
 function heldSentence({ summary, checks }: Report): string {
@@ -74,36 +69,12 @@ function windowCard({ arch, checks }: Report, window: ReportWindow, index: numbe
   const { attribute, hostVma, stage2, strictness, trapped, mtrr } = window;
   const wc = arch === 'arm64' ? 'Normal-NC' : 'WC';
   const asDriver = checks.filter((check) => check.window === index && check.stage1 === wc);
-  return html`<article class="card ${attribute}">
-    <h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
-    <dl>
-      <div>
-        <dt>host mapping</dt>
-        <dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd>
-      </div>
-      <div>
-        <dt>stage 2</dt>
-        <dd>
-          ${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses was an exit to the VMM`}
-        </dd>
-      </div>
-      ${
-        mtrr === undefined
-          ? null
-          : html`<div>
-              <dt>MTRR</dt>
-              <dd>${mtrr ?? 'not known'}</dd>
-            </div>`
-      }
-      <div>
-        <dt>strict</dt>
-        <dd>
-          ${strictness === undefined ? 'not known' : html`<details${attribute === 'device' && !strictness.strict ? html` open` : null}><summary><b>${strictness.strict ? '✓ yes' : '✗ no'}</b></summary>${strictness.why}</details>`}
-        </dd>
-      </div>
-    </dl>
-    ${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asDriver).replaceAll('*', ' (predicted)'))}.</p>`}
-  </article>`;
+  return html`<article class="card ${attribute}"><h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
+<dl><div><dt>host mapping</dt><dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd></div>
+<div><dt>stage 2</dt><dd>${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses was an exit to the VMM`}</dd></div>
+${mtrr === undefined ? null : html`<div><dt>MTRR</dt><dd>${mtrr ?? 'not known'}</dd></div>`}
+<div><dt>strict</dt><dd>${strictness === undefined ? 'not known' : html`<details${attribute === 'device' && !strictness.strict ? html` open` : null}><summary><b>${strictness.strict ? '✓ yes' : '✗ no'}</b></summary>${strictness.why}</details>`}</dd></div></dl>
+${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asDriver).replaceAll('*', ' (predicted)'))}.</p>`}</article>`;
 }
 
 function chip(text: string, type: string, wrong: boolean): Markup {
@@ -124,24 +95,15 @@ function mismatches(report: Report, prefix: string): Markup | null {
     if (first === undefined || window === undefined) return [];
     const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
     return [
-      html`<li>
-        <b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted
-        <b>${first.predicted}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as
-        ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}
-      </li>`,
+      html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${first.predicted}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}</li>`,
     ];
   });
-  return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">
-    ${items}
-  </ul>`;
+  return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">${items}</ul>`;
 }
 
 function noteList(notes: readonly Note[], prefix: string): Markup | null {
   if (notes.length === 0) return null;
-  return html`<h3>Reasons</h3>
-    <ol class="notes">
-      ${notes.map(({ number, verdict, text }) => html`<li id="${prefix}-note${number}" value="${number}" tabindex="-1" class="${verdict}"><b>${VERDICT_WORDS[verdict]}</b> ${text}</li>`)}
-    </ol>`;
+  return html`<h3>Reasons</h3><ol class="notes">${notes.map(({ number, verdict, text }) => html`<li id="${prefix}-note${number}" value="${number}" tabindex="-1" class="${verdict}"><b>${VERDICT_WORDS[verdict]}</b> ${text}</li>`)}</ol>`;
 }
 
 function factList({ arch, platform, device, command, limits = [] }: Report): Markup {
@@ -160,24 +122,8 @@ function factList({ arch, platform, device, command, limits = [] }: Report): Mar
     ['PCI id', device.id ?? 'not known'],
     ['mappings from', device.source],
   ];
-  return html`<h3>Platform</h3>
-    <dl class="facts">
-      ${facts.map(
-        ([what, value]) =>
-          html`<div>
-            <dt>${what}</dt>
-            <dd>${value}</dd>
-          </div>`,
-      )}
-    </dl>
-    ${
-      limits.length === 0
-        ? null
-        : html`<h3>Not proven</h3>
-            <ul>
-              ${limits.map((limit) => html`<li>${limit}</li>`)}
-            </ul>`
-    }`;
+  return html`<h3>Platform</h3><dl class="facts">${facts.map(([what, value]) => html`<div><dt>${what}</dt><dd>${value}</dd></div>`)}</dl>
+${limits.length === 0 ? null : html`<h3>Not proven</h3><ul>${limits.map((limit) => html`<li>${limit}</li>`)}</ul>`}`;
 }
 
 function word(value: boolean | null): string {

@@ -12,39 +12,15 @@ import { verdictBar } from './verdicts.ts';
 
 export function machinesSection(reports: readonly NamedReport[]): Markup {
   const comparison = compareMachines(reports);
-  return html`<section aria-labelledby="machines">
-    <h2 id="machines">Machines side by side</h2>
-    <div class="scroll" role="region" aria-label="Table of the machines" tabindex="0">
-      <table class="machines">
-        <thead>
-          <tr>
-            <th scope="col">attribute</th>
-            ${reports.map(({ name }, index) => html`<th scope="col"><a href="#m${index}">${name}</a></th>`)}
-          </tr>
-        </thead>
-        ${comparison.attributes.map((row) => attributeBody(row, reports.length))}
-        <tbody>
-          <tr class="window">
-            <th colspan="${reports.length + 1}" scope="rowgroup">all checks</th>
-          </tr>
-          <tr>
-            <th scope="row">verdicts</th>
-            ${reports.map(({ report }) => html`<td>${verdictBar(report.summary)}</td>`)}
-          </tr>
-        </tbody>
-      </table>
-    </div>
-    <p class="small">≠: comparable, and not alike.</p>
-    ${differenceList(comparison)}
-    ${
-      comparison.incomparable.length > 0
-        ? html`<p>Not compared:</p>
-            <ul>
-              ${comparison.incomparable.map((what) => html`<li>${what}</li>`)}
-            </ul>`
-        : null
-    }
-  </section>`;
+  return html`<section aria-labelledby="machines"><h2 id="machines">Machines side by side</h2>
+<div class="scroll" role="region" aria-label="Table of the machines" tabindex="0"><table class="machines">
+<thead><tr><th scope="col">attribute</th>${reports.map(({ name }, index) => html`<th scope="col"><a href="#m${index}">${name}</a></th>`)}</tr></thead>
+${comparison.attributes.map((row) => attributeBody(row, reports.length))}
+<tbody><tr class="window"><th colspan="${reports.length + 1}" scope="rowgroup">all checks</th></tr><tr><th scope="row">verdicts</th>${reports.map(({ report }) => html`<td>${verdictBar(report.summary)}</td>`)}</tr></tbody>
+</table></div>
+<p class="small">≠: comparable, and not alike.</p>
+${differenceList(comparison)}
+${comparison.incomparable.length > 0 ? html`<p>Not compared:</p><ul>${comparison.incomparable.map((what) => html`<li>${what}</li>`)}</ul>` : null}</section>`;
 }
 
 function attributeBody({ attribute, machines, differs, combinedDiffers }: AttributeRow, count: number): Markup {
@@ -56,37 +32,21 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
   const combined = Array.from({ length: types }, (_, row) => {
     const pairs = machines.map((side) => side?.combined[row]);
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
-    return html`<tr>
-      ${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(short(pair.effective))}`}</td>`)}
-    </tr>`;
+    return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(short(pair.effective))}`}</td>`)}</tr>`;
   });
   const isMeasured = machines.some((side) => side !== null && side.measured !== null);
   const measured = isMeasured
-    ? html`<tr>
-          ${head('stores', false)}${cells((side) => html`${measuredText(side.measured, 'stores')}`)}
-        </tr>
-        <tr>
-          ${head('write to visible', false)}${cells((side) => html`${measuredText(side.measured, 'writeToVisible')}`)}
-        </tr>`
+    ? html`<tr>${head('stores', false)}${cells((side) => html`${measuredText(side.measured, 'stores')}`)}</tr>
+<tr>${head('write to visible', false)}${cells((side) => html`${measuredText(side.measured, 'writeToVisible')}`)}</tr>`
     : null;
-  return html`<tbody>
-    <tr class="window">
-      <th colspan="${count + 1}" scope="rowgroup">${attribute}</th>
-    </tr>
-    <tr>
-      ${head('host mapping', differs.includes('hostVma'))}${cells(({ hostVma }) => html`${evidenceText(hostVma)}`)}
-    </tr>
-    <tr>
-      ${head('stage 2', differs.includes('stage2'))}${cells(({ stage2, trapped }) => html`${trapped === null ? evidenceText(stage2) : 'none: trapped'}`)}
-    </tr>
-    <tr>
-      ${head('strict', differs.includes('strictness'))}${cells(strictness)}
-    </tr>
-    ${combined} ${measured}
-    <tr>
-      ${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}
-    </tr>
-  </tbody> `;
+  return html`<tbody><tr class="window"><th colspan="${count + 1}" scope="rowgroup">${attribute}</th></tr>
+<tr>${head('host mapping', differs.includes('hostVma'))}${cells(({ hostVma }) => html`${evidenceText(hostVma)}`)}</tr>
+<tr>${head('stage 2', differs.includes('stage2'))}${cells(({ stage2, trapped }) => html`${trapped === null ? evidenceText(stage2) : 'none: trapped'}`)}</tr>
+<tr>${head('strict', differs.includes('strictness'))}${cells(strictness)}</tr>
+${combined}
+${measured}
+<tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
+`;
 }
 
 /** Device- goes without saying beside nGnRE. */
@@ -95,43 +55,21 @@ function short(type: string): string {
 }
 
 function head(text: string | Markup, differs: boolean): Markup {
-  return html`<th scope="row" ${differs ? html` class="differs"` : null}>
-    ${differs ? html`<span role="img" aria-label="not alike:">≠</span> ` : null}${text}
-  </th>`;
+  return html`<th scope="row"${differs ? html` class="differs"` : null}>${differs ? html`<span role="img" aria-label="not alike:">≠</span> ` : null}${text}</th>`;
 }
 
 function strictness({ strictness, trapped }: Side): Markup {
   if (strictness === null) return html`not known`;
   const word = strictness.strict ? `✓ yes${trapped === null ? '' : ', by trapping'}` : '✗ no';
-  return html`<details>
-    <summary>${word}</summary>
-    ${strictness.why}
-  </details>`;
+  return html`<details><summary>${word}</summary>${strictness.why}</details>`;
 }
 
 function differenceList({ differences, machines }: Comparison): Markup | null {
   if (differences.length === 0) return null;
   const rows = differences.map(
     ({ attribute, stage1, probe, machines: answers }) =>
-      html`<tr>
-        <th scope="row">${attribute}, ${stage1}, ${probe}</th>
-        ${answers.map((answer) => html`<td>${answer === null ? 'not asked' : `${answer.observed === null ? 'no answer' : OUTCOME_WORDS[answer.observed].meaning} (${VERDICT_WORDS[answer.verdict]})`}</td>`)}
-      </tr>`,
+      html`<tr><th scope="row">${attribute}, ${stage1}, ${probe}</th>${answers.map((answer) => html`<td>${answer === null ? 'not asked' : `${answer.observed === null ? 'no answer' : OUTCOME_WORDS[answer.observed].meaning} (${VERDICT_WORDS[answer.verdict]})`}</td>`)}</tr>`,
   );
-  return html`<details>
-    <summary>${differences.length} checks that machines of one architecture answer differently</summary>
-    <div class="scroll" role="region" aria-label="Different answers" tabindex="0">
-      <table class="machines">
-        <thead>
-          <tr>
-            <th scope="col">window, stage 1, probe</th>
-            ${machines.map(({ name }) => html`<th scope="col">${name}</th>`)}
-          </tr>
-        </thead>
-        <tbody>
-          ${rows}
-        </tbody>
-      </table>
-    </div>
-  </details>`;
+  return html`<details><summary>${differences.length} checks that machines of one architecture answer differently</summary>
+<div class="scroll" role="region" aria-label="Different answers" tabindex="0"><table class="machines"><thead><tr><th scope="col">window, stage 1, probe</th>${machines.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div></details>`;
 }

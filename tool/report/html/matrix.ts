@@ -24,33 +24,16 @@ export function matrixTable({ name, report }: NamedReport, notes: readonly Note[
   const bodies = [...report.windows.entries()].map(([index, window]) =>
     windowRows({ report, index, window, probes, noteOf, prefix }),
   );
-  return html`<div
-    class="scroll"
-    role="region"
-    aria-label="${name}: predicted, programmed and observed, by window and stage-1 type"
-    tabindex="0"
-  >
-    <table class="matrix">
-      <caption class="hidden">
-        For every window and every memory type that a guest can ask for: what the model predicts, what the kernel
-        programmed, and what the guest observed with each probe
-      </caption>
-      <thead>
-        <tr>
-          <th rowspan="2" scope="col" class="stage1">guest asks for</th>
-          <th scope="col" class="band predicted">predicted</th>
-          <th scope="col" class="band programmed wide">programmed</th>
-          <th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th>
-        </tr>
-        <tr>
-          <th scope="col">gets</th>
-          <th scope="col" class="wide">stage 2</th>
-          ${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${PROBE_SHORT[probe]}</abbr></th>`)}
-        </tr>
-      </thead>
-      ${bodies}
-    </table>
-  </div>`;
+  return html`<div class="scroll" role="region" aria-label="${name}: predicted, programmed and observed, by window and stage-1 type" tabindex="0"><table class="matrix">
+<caption class="hidden">For every window and every memory type that a guest can ask for: what the model predicts, what the kernel programmed, and what the guest observed with each probe</caption>
+<thead><tr>
+<th rowspan="2" scope="col" class="stage1">guest asks for</th>
+<th scope="col" class="band predicted">predicted</th>
+<th scope="col" class="band programmed wide">programmed</th>
+<th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th>
+</tr>
+<tr><th scope="col">gets</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${PROBE_SHORT[probe]}</abbr></th>`)}</tr></thead>
+${bodies}</table></div>`;
 }
 
 interface Rows {
@@ -72,20 +55,11 @@ function windowRows({ report, index, window, probes, noteOf, prefix }: Rows): Ma
   const rows = types.map((stage1, row) => {
     const ofType = new Map(checks.filter((check) => check.stage1 === stage1).map((check) => [check.probe, check]));
     const effective = [...ofType.values()][0]?.effective ?? '';
-    return html`<tr>
-      <th scope="row" class="stage1">${stage1}</th>
-      <td>${typeChip(effective)}</td>
-      ${row === 0 ? programmedCell(window, types.length) : null}${probes.map((probe) => tile(ofType.get(probe), noteOf, prefix))}
-    </tr> `;
+    return html`<tr><th scope="row" class="stage1">${stage1}</th><td>${typeChip(effective)}</td>${row === 0 ? programmedCell(window, types.length) : null}${probes.map((probe) => tile(ofType.get(probe), noteOf, prefix))}</tr>
+`;
   });
-  return html`<tbody>
-    <tr class="window">
-      <th colspan="${probes.length + 3}" scope="rowgroup">
-        <span class="stay">${title}<span class="narrow">stage 2 ${programmedText(window)}</span></span>
-      </th>
-    </tr>
-    ${rows}
-  </tbody>`;
+  return html`<tbody><tr class="window"><th colspan="${probes.length + 3}" scope="rowgroup"><span class="stay">${title}<span class="narrow">stage 2 ${programmedText(window)}</span></span></th></tr>
+${rows}</tbody>`;
 }
 
 export function typeChip(type: string): Markup {
@@ -102,8 +76,7 @@ function programmedText({ stage2, trapped }: ReportWindow): Markup {
   if (trapped !== undefined) return html`none: trapped`;
   if (programmed === null) return html`not told <span class="small">${predicted} predicted</span>`;
   const wrong = isContradicted(stage2);
-  return html`<span class="chip ${kindOfStage2(programmed)}${wrong ? ' wrong' : ''}">${programmed}</span>
-    <span class="small">${wrong ? `✗ not ${predicted}` : '✓ as predicted'}</span>`;
+  return html`<span class="chip ${kindOfStage2(programmed)}${wrong ? ' wrong' : ''}">${programmed}</span> <span class="small">${wrong ? `✗ not ${predicted}` : '✓ as predicted'}</span>`;
 }
 
 /** What was seen; where it is no match, a mark, and a link to the reason. */
@@ -115,12 +88,7 @@ function tile(check: Check | undefined, noteOf: ReadonlyMap<Check, number>, pref
   if (verdict === 'match') return html`<td class="${classes}">${word}</td>`;
   const seen = observed === null ? 'nothing' : OUTCOME_WORDS[observed].meaning;
   const target = verdict === 'mismatch' ? `${prefix}-mismatches` : `${prefix}-note${noteOf.get(check) ?? ''}`;
-  return html`<td class="${classes}">
-    <a href="#${target}"
-      >${word}<sup>${MARK[verdict]}${noteOf.get(check) ?? ''}</sup
-      ><span class="hidden"> ${probe}: ${seen}, predicted ${predicted}: ${VERDICT_WORDS[verdict]}</span></a
-    >
-  </td>`;
+  return html`<td class="${classes}"><a href="#${target}">${word}<sup>${MARK[verdict]}${noteOf.get(check) ?? ''}</sup><span class="hidden"> ${probe}: ${seen}, predicted ${predicted}: ${VERDICT_WORDS[verdict]}</span></a></td>`;
 }
 
 /** What the heads and the tiles mean. */
@@ -128,31 +96,17 @@ export function matrixLegend({ checks }: Report): Markup {
   const asked = PROBE_LEGEND.flatMap(({ probes, meaning }) => {
     const some = probes.filter((probe) => checks.some((check) => check.probe === probe));
     return some.length > 0
-      ? [
-          html`<div>
-            <dt>${some.map((probe) => PROBE_SHORT[probe]).join(' ')}</dt>
-            <dd>${meaning}</dd>
-          </div>`,
-        ]
+      ? [html`<div><dt>${some.map((probe) => PROBE_SHORT[probe]).join(' ')}</dt><dd>${meaning}</dd></div>`]
       : [];
   });
   return html`<ul class="key" aria-label="Tiles">
-      <li><span class="tile worked">ok</span> it worked</li>
-      <li><span class="tile fault">aln</span> it faulted</li>
-      <li><span class="tile lost">lost</span> data or the VM was lost</li>
-      <li><span class="tile none">n/a</span> not possible here</li>
-      <li>
-        <span class="tile mismatch">ok<sup>✗</sup></span> mismatch
-      </li>
-      <li>
-        <span class="tile erratum">ok<sup>!</sup></span> erratum of the emulator
-      </li>
-      <li>
-        <span class="tile worked unobservable">ok<sup>?</sup></span> says nothing of the type
-      </li>
-    </ul>
-    <details>
-      <summary>What was asked</summary>
-      <dl class="asked">${asked}</dl>
-    </details>`;
+<li><span class="tile worked">ok</span> it worked</li>
+<li><span class="tile fault">aln</span> it faulted</li>
+<li><span class="tile lost">lost</span> data or the VM was lost</li>
+<li><span class="tile none">n/a</span> not possible here</li>
+<li><span class="tile mismatch">ok<sup>✗</sup></span> mismatch</li>
+<li><span class="tile erratum">ok<sup>!</sup></span> erratum of the emulator</li>
+<li><span class="tile worked unobservable">ok<sup>?</sup></span> says nothing of the type</li>
+</ul>
+<details><summary>What was asked</summary><dl class="asked">${asked}</dl></details>`;
 }

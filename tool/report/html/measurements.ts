@@ -15,14 +15,9 @@ export function measurementSection(report: Report, prefix: string): Markup | nul
   return measured.length === 0
     ? null
     : html`<h3>Measured in passing</h3>
-        ${notHardware(report.platform.emulator === null ? null : `measured in ${report.platform.emulator}, which models no caches, buffers or buses`)}
-        <p class="small">
-          Two of the probes take the time of what they do. <code>wcvmm bench</code> measures with care.
-        </p>
-        <details>
-          <summary>${measured.length} figures</summary>
-          ${checkTable(report)}
-        </details>`;
+${notHardware(report.platform.emulator === null ? null : `measured in ${report.platform.emulator}, which models no caches, buffers or buses`)}
+<p class="small">Two of the probes take the time of what they do. <code>wcvmm bench</code> measures with care.</p>
+<details><summary>${measured.length} figures</summary>${checkTable(report)}</details>`;
 }
 
 /** The mark that nobody can overlook: words, a frame, and stripes. */
@@ -37,43 +32,24 @@ function benchSection(report: Report, { meaningless, runs, figures }: Bench, pre
   const windows = [...report.windows.entries()].filter(([index]) => figures.some(({ window }) => window === index));
   const range = rangeOf(figures.filter((figure) => bySize?.columns.some(({ has }) => has(figure))));
   return html`<h3>Measured</h3>
-    ${notHardware(meaningless)}
-    ${
-      bySize === undefined
-        ? null
-        : html`<p>
-              Bandwidth of stores by the size of a burst,
-              ${figures.find(({ quantity }) => quantity === 'store-bandwidth')?.unit ?? ''}; both scales are
-              logarithmic. A line for each memory type that a guest asks for; bars from quartile to quartile of ${runs}
-              runs.
-            </p>
-            <div class="plots">
-              ${windows.map(([index, window]) =>
-                plot({
-                  id: `${prefix}-plot${index}`,
-                  title: `${index} ${isControl(report, window) ? 'control: ordinary memory' : window.attribute}`,
-                  figures: figures.filter(
-                    (figure) => figure.window === index && bySize.columns.some(({ has }) => has(figure)),
-                  ),
-                  range,
-                  meaningless: meaningless !== null,
-                }),
-              )}
-            </div>
-            <details>
-              <summary>The same as a table</summary>
-              ${seriesTable(report, bySize)}
-            </details>`
-    }
-    ${others.map(
-      (series) =>
-        html`<h4>${series.title}</h4>
-          ${seriesTable(report, series)}`,
-    )}
-    <p class="small">
-      Medians of ${runs} runs, between their quartiles. A burst ends with a barrier: its stores have arrived. The
-      control is ordinary memory, which shows what the loop itself costs.
-    </p>`;
+${notHardware(meaningless)}
+${
+  bySize === undefined
+    ? null
+    : html`<p>Bandwidth of stores by the size of a burst, ${figures.find(({ quantity }) => quantity === 'store-bandwidth')?.unit ?? ''}; both scales are logarithmic. A line for each memory type that a guest asks for; bars from quartile to quartile of ${runs} runs.</p>
+<div class="plots">${windows.map(([index, window]) =>
+        plot({
+          id: `${prefix}-plot${index}`,
+          title: `${index} ${isControl(report, window) ? 'control: ordinary memory' : window.attribute}`,
+          figures: figures.filter((figure) => figure.window === index && bySize.columns.some(({ has }) => has(figure))),
+          range,
+          meaningless: meaningless !== null,
+        }),
+      )}</div>
+<details><summary>The same as a table</summary>${seriesTable(report, bySize)}</details>`
+}
+${others.map((series) => html`<h4>${series.title}</h4>${seriesTable(report, series)}`)}
+<p class="small">Medians of ${runs} runs, between their quartiles. A burst ends with a barrier: its stores have arrived. The control is ordinary memory, which shows what the loop itself costs.</p>`;
 }
 
 function seriesTable(report: Report, { title, columns }: Series): Markup {
@@ -81,31 +57,15 @@ function seriesTable(report: Report, { title, columns }: Series): Markup {
     const cells = columns.map(({ has }) => figures.find(has));
     const of = report.windows[window];
     const name = of !== undefined && isControl(report, of) ? 'control' : (of?.attribute ?? '');
-    return html`<tr>
-      <th scope="row">${window} ${name} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th>
-      ${cells.map(figureCell)}
-    </tr> `;
+    return html`<tr><th scope="row">${window} ${name} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th>${cells.map(figureCell)}</tr>
+`;
   });
-  return html`<div class="scroll" role="region" aria-label="${title}" tabindex="0">
-    <table class="figures">
-      <thead>
-        <tr>
-          <th scope="col">window, asked → got</th>
-          ${columns.map(({ head }) => html`<th scope="col" class="number">${head}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${body}
-      </tbody>
-    </table>
-  </div>`;
+  return html`<div class="scroll" role="region" aria-label="${title}" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, asked → got</th>${columns.map(({ head }) => html`<th scope="col" class="number">${head}</th>`)}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
 function figureCell(figure: Figure | undefined): Markup {
   if (figure === undefined) return html`<td></td>`;
-  return html`<td class="number">
-    ${number(figure.median)} <span class="small">${number(figure.low)}–${number(figure.high)}</span>
-  </td>`;
+  return html`<td class="number">${number(figure.median)} <span class="small">${number(figure.low)}–${number(figure.high)}</span></td>`;
 }
 
 function checkTable({ checks, windows }: Report): Markup {
@@ -121,27 +81,8 @@ function checkTable({ checks, windows }: Report): Markup {
           ? `${number(amount / seconds / 1e6)} MB/s`
           : `${number((seconds * 1e9) / Math.max(amount, 1))} ns`;
     return [
-      html`<tr>
-        <th scope="row">
-          ${window} ${windows[window]?.attribute ?? ''} <span class="asks">${stage1} →</span> ${typeChip(effective)}
-        </th>
-        <td>${probe}</td>
-        <td class="number">${value}</td>
-      </tr>`,
+      html`<tr><th scope="row">${window} ${windows[window]?.attribute ?? ''} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th><td>${probe}</td><td class="number">${value}</td></tr>`,
     ];
   });
-  return html`<div class="scroll" role="region" aria-label="Measured in passing" tabindex="0">
-    <table class="figures">
-      <thead>
-        <tr>
-          <th scope="col">window, asked → got</th>
-          <th scope="col">probe</th>
-          <th scope="col" class="number">took</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`;
+  return html`<div class="scroll" role="region" aria-label="Measured in passing" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, asked → got</th><th scope="col">probe</th><th scope="col" class="number">took</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }

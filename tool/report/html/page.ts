@@ -18,42 +18,27 @@ export function formatHtml(reports: readonly NamedReport[]): string {
     report.platform.emulator === null ? [] : [`${several ? `${name} ` : ''}by ${report.platform.emulator}`],
   );
   return html`<!DOCTYPE html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta http-equiv="Content-Security-Policy" content="${POLICY}" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="generator" content="wcvmm" />
-        <title>${title}</title>
-        <style>
-          ${STYLE}
-        </style>
-      </head>
-      <body>
-        <a class="skip" href="#main">To the results</a>
-        <header>
-          <p class="brand">wcvmm</p>
-          <h1>What guests get of a BAR</h1>
-          ${emulated.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> ${emulated.join(', ')}: which faults a type raises and what the kernel programmed is real; no timing is.</p>` : null}
-        </header>
-        ${
-          several
-            ? html`<nav aria-label="Machines">
-                <ul>
-                  <li><a href="#machines">side by side</a></li>
-                  ${reports.map(({ name }, index) => html`<li><a href="#m${index}">${name}</a></li>`)}
-                </ul>
-              </nav>`
-            : null
-        }
-        <main id="main">${several ? machinesSection(reports) : null} ${reports.map(machineSection)}</main>
-        <footer>
-          <p>
-            <b>predicted</b> by the model, <b>programmed</b> as read back from the kernel, <b>observed</b> by a bare
-            guest: three kinds of evidence, never mixed.
-          </p>
-        </footer>
-      </body>
-    </html> `.text;
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="wcvmm">
+<title>${title}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<a class="skip" href="#main">To the results</a>
+<header><p class="brand">wcvmm</p><h1>What guests get of a BAR</h1>
+${emulated.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> ${emulated.join(', ')}: which faults a type raises and what the kernel programmed is real; no timing is.</p>` : null}</header>
+${several ? html`<nav aria-label="Machines"><ul><li><a href="#machines">side by side</a></li>${reports.map(({ name }, index) => html`<li><a href="#m${index}">${name}</a></li>`)}</ul></nav>` : null}
+<main id="main">
+${several ? machinesSection(reports) : null}
+${reports.map(machineSection)}
+</main>
+<footer><p><b>predicted</b> by the model, <b>programmed</b> as read back from the kernel, <b>observed</b> by a bare guest: three kinds of evidence, never mixed.</p></footer>
+</body>
+</html>
+`.text;
 }

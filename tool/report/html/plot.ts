@@ -32,34 +32,20 @@ export function plot({ id, title, figures, range, meaningless }: Plot): Markup {
   const sizes = [...new Set(figures.map(({ size }) => size))].sort((a, b) => a - b);
   const scale: Scale = { sizes, ...range };
   const text = types.map((type) => describe(figures.filter(({ stage1 }) => stage1 === type))).join('; ');
-  return html`<figure class="plot">
-    <figcaption><b>${title}</b></figcaption>
-    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="${id}">
-      <title id="${id}">${title}: ${text}</title>
-      ${grid(scale)}
-      ${meaningless ? html`<text class="watermark" x="198" y="112" text-anchor="middle" transform="rotate(-22 198 112)">not hardware</text>` : null}
-      ${types.map((type, index) =>
-        line(
-          figures.filter(({ stage1 }) => stage1 === type),
-          index,
-          scale,
-        ),
-      )}
-      <text class="tick" x="198" y="226" text-anchor="middle">bytes</text>
-    </svg>
-    <ul class="key">
-      ${types.map(
-        (type, index) =>
-          html`<li>
-            <svg width="26" height="12" aria-hidden="true" class="${kindOfType(effectiveOf(figures, type))}">
-              <path class="line s${index}" d="M0 6H26" />
-              ${marker(index, 13, 6)}
-            </svg>
-            ${type} → ${effectiveOf(figures, type)}
-          </li>`,
-      )}
-    </ul>
-  </figure> `;
+  return html`<figure class="plot"><figcaption><b>${title}</b></figcaption>
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-labelledby="${id}"><title id="${id}">${title}: ${text}</title>
+${grid(scale)}
+${meaningless ? html`<text class="watermark" x="198" y="112" text-anchor="middle" transform="rotate(-22 198 112)">not hardware</text>` : null}
+${types.map((type, index) =>
+  line(
+    figures.filter(({ stage1 }) => stage1 === type),
+    index,
+    scale,
+  ),
+)}
+<text class="tick" x="198" y="226" text-anchor="middle">bytes</text></svg>
+<ul class="key">${types.map((type, index) => html`<li><svg width="26" height="12" aria-hidden="true" class="${kindOfType(effectiveOf(figures, type))}"><path class="line s${index}" d="M0 6H26"/>${marker(index, 13, 6)}</svg> ${type} → ${effectiveOf(figures, type)}</li>`)}</ul></figure>
+`;
 }
 
 interface Scale extends Range {
@@ -101,20 +87,14 @@ function y(value: number, { bottom, top }: Scale): number {
 function grid(scale: Scale): readonly Markup[] {
   const powers = Array.from({ length: scale.top - scale.bottom + 1 }, (_, index) => scale.bottom + index);
   const across = powers.map(
-    (power) =>
-      html`<path class="rule" d="M${BOX.left} ${places(y(10 ** power, scale))}H${BOX.right}" /><text
-          class="tick"
-          x="${BOX.left - 6}"
-          y="${places(y(10 ** power, scale) + 4)}"
-          text-anchor="end"
-          >${power >= 6 || power < -2 ? `1e${power}` : number(10 ** power)}</text
-        > `,
+    (
+      power,
+    ) => html`<path class="rule" d="M${BOX.left} ${places(y(10 ** power, scale))}H${BOX.right}"/><text class="tick" x="${BOX.left - 6}" y="${places(y(10 ** power, scale) + 4)}" text-anchor="end">${power >= 6 || power < -2 ? `1e${power}` : number(10 ** power)}</text>
+`,
   );
   const down = scale.sizes.map(
     (size) =>
-      html`<text class="tick" x="${places(x(size, scale))}" y="211" text-anchor="middle"
-        >${size >= 1024 && size % 1024 === 0 ? `${size / 1024}K` : size}</text
-      >`,
+      html`<text class="tick" x="${places(x(size, scale))}" y="211" text-anchor="middle">${size >= 1024 && size % 1024 === 0 ? `${size / 1024}K` : size}</text>`,
   );
   return [...across, ...down];
 }
@@ -124,12 +104,8 @@ function line(figures: readonly Figure[], index: number, scale: Scale): Markup {
   const at = ({ size, median }: Figure): string => `${places(x(size, scale))} ${places(y(median, scale))}`;
   const [first] = sorted;
   if (first === undefined) return html``;
-  return html`<g class="${kindOfType(first.effective)}"
-    ><path
-      class="line s${index}"
-      d="M${sorted.map(at).join('L')}"
-    />${sorted.map(({ size, low, high }) => html`<path class="spread" d="M${places(x(size, scale))} ${places(y(low, scale))}V${places(y(high, scale))}" />`)}${sorted.map(({ size, median }) => marker(index, x(size, scale), y(median, scale)))}</g
-  > `;
+  return html`<g class="${kindOfType(first.effective)}"><path class="line s${index}" d="M${sorted.map(at).join('L')}"/>${sorted.map(({ size, low, high }) => html`<path class="spread" d="M${places(x(size, scale))} ${places(y(low, scale))}V${places(y(high, scale))}"/>`)}${sorted.map(({ size, median }) => marker(index, x(size, scale), y(median, scale)))}</g>
+`;
 }
 
 /** Circle, square, triangle, diamond, bar, cross: a shape of its own for each of the six types that a guest can have. */
@@ -143,11 +119,7 @@ const SHAPES = [
 ];
 
 function marker(index: number, left: number, top: number): Markup {
-  return html`<path
-    class="marker"
-    transform="translate(${places(left)} ${places(top)})"
-    d="${SHAPES[index % SHAPES.length] ?? ''}"
-  />`;
+  return html`<path class="marker" transform="translate(${places(left)} ${places(top)})" d="${SHAPES[index % SHAPES.length] ?? ''}"/>`;
 }
 
 function places(value: number): string {

@@ -13,12 +13,9 @@ export function verdictBar(summary: Summary): Markup {
   let x = 0;
   const parts = some.map((verdict) => {
     const width = (100 * summary[verdict]) / total;
-    const part = html`<rect class="${verdict}" x="${x.toFixed(2)}%" y="0" width="${width.toFixed(2)}%" height="10" />`;
+    const part = html`<rect class="${verdict}" x="${x.toFixed(2)}%" y="0" width="${width.toFixed(2)}%" height="10"/>`;
     x += width;
     return part;
   });
-  return html`<svg class="verdicts" width="100%" height="10" aria-hidden="true">${parts}</svg>
-    <ul class="counts">
-      ${some.map((verdict) => html`<li class="${verdict}"><span class="mark" aria-hidden="true">${MARK[verdict] || '✓'}</span> ${verdictCount(verdict, summary[verdict])}</li>`)}
-    </ul>`;
+  return html`<svg class="verdicts" width="100%" height="10" aria-hidden="true">${parts}</svg><ul class="counts">${some.map((verdict) => html`<li class="${verdict}"><span class="mark" aria-hidden="true">${MARK[verdict] || '✓'}</span> ${verdictCount(verdict, summary[verdict])}</li>`)}</ul>`;
 }
