@@ -7,8 +7,9 @@ export type { Erratum, ErratumCheck } from './errata.ts';
 export { decodeMair, encodeMair, normalTagged } from './mair.ts';
 export { describe, nameOf } from './memory-type.ts';
 export type { Cacheability, MemoryType } from './memory-type.ts';
-export { PROBES } from './model.ts';
+export { OUTCOMES, PROBES } from './model.ts';
 export type {
+  Access,
   ArchitectureModel,
   Attribute,
   MtrrType,
@@ -19,11 +20,11 @@ export type {
   Source,
   Stage1Type,
   Strictness,
+  TrappedModel,
 } from './model.ts';
 export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.ts';
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';
-export type { Access, TrappedModel } from './trapped.ts';
 export { x86 } from './x86.ts';
 export { combineEpt, decodeEpt, encodeEpt } from './x86/ept.ts';
 export type { EptEntry, EptType } from './x86/ept.ts';

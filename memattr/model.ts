@@ -1,5 +1,4 @@
 /** The vocabulary of the model, and what every architecture's model can answer. */
-import type { TrappedModel } from './trapped.ts';
 
 /** What user space asks a window's mapping to be; a `memory type` is what hardware ends up with. */
 export type Attribute = 'default' | 'device' | 'wc';
@@ -8,17 +7,20 @@ export type Attribute = 'default' | 'device' | 'wc';
 export type Source = 'cookie' | 'legacy' | 'sysfs' | 'memory';
 
 /** What a guest sees of one access; `vm-killed` is what its VMM sees instead. */
-export type Outcome =
-  | 'ok'
-  | 'alignment-fault'
-  | 'vm-killed'
-  | 'external-abort'
-  | 'fetch-abort'
-  | 'undefined'
-  | 'atomic-fault'
-  | 'other-fault'
-  | 'wrong-data'
-  | 'not-present';
+export const OUTCOMES = [
+  'ok',
+  'alignment-fault',
+  'vm-killed',
+  'external-abort',
+  'fetch-abort',
+  'undefined',
+  'atomic-fault',
+  'other-fault',
+  'wrong-data',
+  'not-present',
+] as const;
+
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** In the order of enum wcvmm_probe: those of arm64, of which x86 shares some, then those that only x86 has. */
 export const PROBES = [
@@ -83,6 +85,23 @@ export interface Strictness {
   readonly strict: boolean;
   /** For people: who cannot relax it and by what, or how a guest can. */
   readonly why: string;
+}
+
+/** How a guest reaches a window: by a memslot, or by exits. */
+export type Access = 'mapped' | 'trapped';
+
+/**
+ * Of a window without a memslot. Stage 2 maps nothing there, so every access of a guest is an exit, and its VMM makes the
+ * access on its own mapping: the guest's stage 1 has no say in the memory type, on any platform.
+ */
+export interface TrappedModel {
+  /** Those that are worth asking. */
+  readonly probes: readonly ProbeName[];
+  /** The type of the VMM's accesses. Throws RangeError for an attribute that the source cannot give. */
+  effective(attribute: Attribute, source: Source, platform: Platform): string;
+  /** What the guest must see. Throws RangeError for a probe that is not one of `probes`. */
+  predict(probe: ProbeName, stage1: Stage1Type, platform: Platform): Prediction;
+  strictness(attribute: Attribute, source: Source, platform: Platform): Strictness;
 }
 
 export interface ArchitectureModel {

@@ -4,7 +4,7 @@ import { arm64 } from '../memattr/index.ts';
 import { renderCompare } from '../tool/report/compare.ts';
 import { mayGather, noticed } from '../tool/report/driver.ts';
 import type { Check } from '../tool/report/report.ts';
-import { styleOf, wrap } from '../tool/report/terminal.ts';
+import { styleOf, wrap } from '../common/terminal.ts';
 import { renderReport } from '../tool/report/text.ts';
 import { STAGE1, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
 

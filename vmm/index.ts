@@ -54,8 +54,8 @@ export { exitCodeOf } from '../tool/report/report.ts';
 export type { Check, Report, ReportWindow, Verdict } from '../tool/report/report.ts';
 export { readReport } from '../tool/report/read.ts';
 export { formatReport } from '../tool/report/json.ts';
-export { styleOf } from '../tool/report/terminal.ts';
-export type { Style } from '../tool/report/terminal.ts';
+export { styleOf } from '../common/terminal.ts';
+export type { Style } from '../common/terminal.ts';
 export { renderReport } from '../tool/report/text.ts';
 
 export { diagnose } from '../tool/host/doctor/doctor.ts';

@@ -11,7 +11,7 @@ import type { Report, ReportWindow } from '../report/report.ts';
 import { scoped } from '../../common/scope.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
-import { chainOf } from '../verify/chain.ts';
+import { CHAINS } from '../verify/chains.ts';
 import { describeWindow } from '../verify/evidence.ts';
 import { limitsOf } from '../verify/limits.ts';
 import { kvmFacts, reportPlatform } from '../verify/platform.ts';
@@ -29,7 +29,7 @@ export interface BenchRequest extends Omit<VerifyRequest, 'command' | 'overrides
 }
 
 export async function bench(port: Port, arch: GuestArchitecture, request: BenchRequest): Promise<Report> {
-  const chain = chainOf(arch.name);
+  const chain = CHAINS[arch.name];
   return scoped(async (ends) => {
     const scope = ends.inner();
     const thread = new VcpuThread();

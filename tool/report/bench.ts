@@ -1,8 +1,8 @@
 /** What bench measured, for a person: bursts by size, bursts by stride, latencies; a row per window and stage-1 type. */
 import { isControl } from './report.ts';
 import type { Bench, Figure, Report } from './report.ts';
-import { paint, table, wrap } from './terminal.ts';
-import type { Style } from './terminal.ts';
+import { paint, table, wrap } from '../../common/terminal.ts';
+import type { Style } from '../../common/terminal.ts';
 import { header, limitList, windowTable } from './text.ts';
 
 export function renderBench(report: Report, style: Style): string {

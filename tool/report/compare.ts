@@ -3,7 +3,7 @@ import { combinesNote, noticed } from './driver.ts';
 import { MARK, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
 import { type Arch, type Check, type Report, isControl } from './report.ts';
-import { type Colour, type Style, paint, wrap } from './terminal.ts';
+import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
 import { header, limitList, mismatchList, summary, windowTable } from './text.ts';
 import { OUTCOME_WORDS } from './words.ts';
 

@@ -8,8 +8,8 @@ import type { Answer, AttributeRow, Difference } from './machines.ts';
 import { MARK } from './matrix.ts';
 import { VERDICTS } from './report.ts';
 import type { Summary } from './report.ts';
-import { paint, wrap } from './terminal.ts';
-import type { Style } from './terminal.ts';
+import { paint, wrap } from '../../common/terminal.ts';
+import type { Style } from '../../common/terminal.ts';
 import { OUTCOME_WORDS, VERDICT_WORDS, evidenceText } from './words.ts';
 
 const LABEL = 19;

@@ -1,7 +1,7 @@
 import { PROBES } from '../../memattr/index.ts';
 import type { Note } from './notes.ts';
 import { type Check, type Report, type ReportWindow, type Verdict, isControl } from './report.ts';
-import { type Colour, type Style, paint, wrap } from './terminal.ts';
+import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
 import { OUTCOME_WORDS, PROBE_SHORT } from './words.ts';
 
 /** A match has no mark: what is as it should be must not compete with what is not. */

@@ -1,6 +1,5 @@
 import type { Attribute, Outcome, ProbeName, Source, Strictness } from '../../memattr/index.ts';
 import { EXIT } from '../../common/errors.ts';
-import type { Window } from '../../vmm/memory/index.ts';
 
 /**
  * The report as its JSON has it, schema `wcvmm.report/1`: a field may be added, none changes its meaning.
@@ -156,9 +155,17 @@ export interface Figure {
 
 export type Summary = Record<Verdict, number>;
 
-/** A planned window in the report's numbers. @throws RangeError beyond 2^53 bytes */
+/** A window as it was mapped: bytes of a BAR. */
+export interface MappedWindow {
+  readonly bar: number;
+  readonly offset: bigint;
+  readonly length: bigint;
+  readonly attribute: Attribute;
+}
+
+/** A window in the report's numbers. @throws RangeError beyond 2^53 bytes */
 export function reportWindow(
-  { bar, offset, length, attribute }: Window,
+  { bar, offset, length, attribute }: MappedWindow,
   evidence: Pick<ReportWindow, 'hostVma' | 'stage2' | 'strictness' | 'mtrr' | 'trapped'>,
 ): ReportWindow {
   const [offsetBytes, lengthBytes] = [Number(offset), Number(length)];

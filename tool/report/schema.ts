@@ -1,15 +1,11 @@
 import * as v from 'valibot';
-import { PROBES } from '../../memattr/index.ts';
+import { OUTCOMES, PROBES } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import { type GuestOutcome, OUTCOME_NUMBER } from '../verify/guest/abi.ts';
 import { type Report, SCHEMA, VERDICTS, summarise } from './report.ts';
 
 /** Loaded only to read a report that somebody else wrote: valibot is not on the way of a run. */
 
-const outcome = v.picklist([
-  ...(Object.keys(OUTCOME_NUMBER) as GuestOutcome[]).filter((name) => name !== 'bad-cell'),
-  'vm-killed',
-]);
+const outcome = v.picklist(OUTCOMES);
 const probe = v.picklist(PROBES);
 const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));

@@ -1,10 +1,10 @@
 import type { Outcome } from '../../memattr/index.ts';
-import { formatSize } from '../../vmm/memory/index.ts';
+import { formatSize } from '../../common/size.ts';
 import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
-import { type Style, paint, table, wrap } from './terminal.ts';
+import { type Style, paint, table, wrap } from '../../common/terminal.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
 import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, evidenceText, windowName, windowRange } from './words.ts';
 

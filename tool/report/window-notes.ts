@@ -1,6 +1,6 @@
 /** What stands under the table of windows: how a window that stage 2 does not keep strict was reached, or could be relaxed. */
 import type { Check, Report, ReportWindow } from './report.ts';
-import { type Style, wrap } from './terminal.ts';
+import { type Style, wrap } from '../../common/terminal.ts';
 
 /** @param order indexes of the windows that the table shows */
 export function windowNotes({ windows }: Report, style: Style, order: readonly number[]): string[] {

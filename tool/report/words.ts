@@ -1,5 +1,5 @@
 import type { Outcome, ProbeName } from '../../memattr/index.ts';
-import { formatSize } from '../../vmm/memory/index.ts';
+import { formatSize } from '../../common/size.ts';
 import { isContradicted } from './report.ts';
 import type { Evidence, ReportWindow, Verdict } from './report.ts';
 

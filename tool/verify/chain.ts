@@ -1,12 +1,10 @@
-/** What a verification must know of an architecture: its model, and how the kernel is read back. One object for each. */
+/** What a verification must know of an architecture: its model, and how the kernel is read back. One object for each, listed in chains.ts. */
 import type { ArchitectureModel, Platform, Stage1Type } from '../../memattr/index.ts';
 import type { KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
 import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
-import { arm64Chain } from './chain-arm64.ts';
-import { x86Chain } from './chain-x86.ts';
 
 /** How the host itself has a window mapped. */
 export interface HostMappingReading {
@@ -40,8 +38,4 @@ export interface Chain {
   readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
   /** Why no probe on this platform sees a memory type; null where some do. */
   blindness(emulator: string | null): string | null;
-}
-
-export function chainOf(arch: 'arm64' | 'x86'): Chain {
-  return arch === 'arm64' ? arm64Chain : x86Chain;
 }

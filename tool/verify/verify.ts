@@ -14,7 +14,7 @@ import type { Port } from '../../vmm/sys/port.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
 import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindow, OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
-import { chainOf } from './chain.ts';
+import { CHAINS } from './chains.ts';
 import type { Chain, HostMappingReading } from './chain.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { limitsOf } from './limits.ts';
@@ -70,7 +70,7 @@ interface Result {
 }
 
 export async function verify(port: Port, arch: GuestArchitecture, request: VerifyRequest): Promise<Report> {
-  const chain = chainOf(arch.name);
+  const chain = CHAINS[arch.name];
   return scoped(async (ends) => {
     const scope = ends.inner();
     const thread = new VcpuThread();

@@ -27,7 +27,7 @@ export function devicesCommand(): Command {
       const [{ listDevices }, { devicesInJson, renderDevices }, { styleOf }] = await Promise.all([
         import('../../host/devices/inventory.ts'),
         import('../../host/devices/text.ts'),
-        import('../../report/terminal.ts'),
+        import('../../../common/terminal.ts'),
       ]);
       const devices = listDevices(libcPort, all);
       if (!(await showJson(json, devicesInJson(devices))))

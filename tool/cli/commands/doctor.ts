@@ -33,7 +33,7 @@ export function doctorCommand(): Command {
       if (!(await showJson(options.json, diagnosis))) {
         const [{ renderDiagnosis }, { styleOf }] = await Promise.all([
           import('../../host/doctor/text.ts'),
-          import('../../report/terminal.ts'),
+          import('../../../common/terminal.ts'),
         ]);
         process.stdout.write(renderDiagnosis(diagnosis, styleOf(process.stdout, process.env)));
       }

@@ -6,8 +6,8 @@ import { WcvmmError } from '../../../common/errors.ts';
 import { FORMATS, FORMAT_NAMES } from '../../report/formats.ts';
 import type { Format } from '../../report/formats.ts';
 import type { NamedReport } from '../../report/machine.ts';
-import { styleOf } from '../../report/terminal.ts';
-import type { Style } from '../../report/terminal.ts';
+import { styleOf } from '../../../common/terminal.ts';
+import type { Style } from '../../../common/terminal.ts';
 
 /** Paths, by format; `-` is standard output. */
 export type OutputOptions = { readonly [format in Format]?: string };

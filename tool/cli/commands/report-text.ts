@@ -1,5 +1,5 @@
 import type { Command, Report } from '../../report/report.ts';
-import type { Style } from '../../report/terminal.ts';
+import type { Style } from '../../../common/terminal.ts';
 
 /** A report as the command that made it prints it. */
 export async function renderAs(command: Command, report: Report, style: Style): Promise<string> {

@@ -1,7 +1,7 @@
 import { formatSize } from '../../../vmm/memory/index.ts';
 import { holesIn } from '../../../vmm/memory/windows.ts';
-import { paint, table, wrap } from '../../report/terminal.ts';
-import type { Style } from '../../report/terminal.ts';
+import { paint, table, wrap } from '../../../common/terminal.ts';
+import type { Style } from '../../../common/terminal.ts';
 import type { Msix, MsixArea } from '../../../vmm/sys/pci-config.ts';
 import type { Area } from '../../../vmm/vfio/capabilities.ts';
 import type { PciBar } from '../../../vmm/sys/pci.ts';

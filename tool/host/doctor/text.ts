@@ -1,5 +1,5 @@
-import { paint, wrap } from '../../report/terminal.ts';
-import type { Colour, Style } from '../../report/terminal.ts';
+import { paint, wrap } from '../../../common/terminal.ts';
+import type { Colour, Style } from '../../../common/terminal.ts';
 import type { Diagnosis } from './doctor.ts';
 import type { Finding, State } from './finding.ts';
 

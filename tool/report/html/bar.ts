@@ -1,5 +1,5 @@
 /** A BAR drawn to scale, with its windows. Positions are percentages, so that text keeps its size on any screen. */
-import { formatSize } from '../../../vmm/memory/index.ts';
+import { formatSize } from '../../../common/size.ts';
 import { isControl } from '../report.ts';
 import type { Report, ReportWindow } from '../report.ts';
 import { windowRange } from '../words.ts';
