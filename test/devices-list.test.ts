@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { listDevices } from '../tool/host/devices/inventory.ts';
 import { devicesInJson, renderDevices } from '../tool/host/devices/text.ts';
 import { parseMsix } from '../vmm/sys/pci-config.ts';
+import { VENDOR_DRIVERS } from './stub-port.ts';
 import { FakeMachine } from './fake-machine.ts';
 
 /** Configuration space with the capabilities at the offsets given, linked in their order. */
@@ -109,6 +110,14 @@ describe('the list', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  test.each(VENDOR_DRIVERS)('asks VFIO about a device that %s has', (driver) => {
+    machine = new FakeMachine([{ address: '0000:04:00.0', driver, group: '8' }]);
+    expect(listDevices(machine.port, false)[0]?.vfio).toEqual({
+      kind: 'not-asked',
+      why: expect.stringContaining('/dev/vfio/vfio'),
+    });
   });
 
   test('in JSON', () => {

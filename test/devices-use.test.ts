@@ -124,9 +124,13 @@ test('virtual functions hang on it', () => {
   expect(uses(NIC)).toEqual(['4 virtual functions hang on it (sriov_numvfs)']);
 });
 
-test.each([['/dev/vfio/9'], ['/dev/vfio/devices/vfio3']])('a process that has %s open', (node) => {
+test.each([
+  ['/dev/vfio/9', 'vfio-pci'],
+  ['/dev/vfio/devices/vfio3', 'vfio-pci'],
+  ['/dev/vfio/devices/vfio3', 'mlx5_vfio_pci'],
+])('a process that has %s open, of a device that %s has', (node, driver) => {
   machine.remove();
-  machine = new FakeMachine([{ address: NIC, driver: 'vfio-pci', group: '9', classCode: '0x020000' }]);
+  machine = new FakeMachine([{ address: NIC, driver, group: '9', classCode: '0x020000' }]);
   machine.file(`${machine.folderOf(NIC)}/vfio-dev/vfio3/dev`, '511:3\n');
   machine.rawLink('/proc/4711/fd/7', node);
   machine.file('/proc/4711/comm', 'qemu-system-x86\n');

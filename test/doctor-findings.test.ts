@@ -4,7 +4,7 @@ import type { Diagnosis } from '../tool/host/doctor/doctor.ts';
 import type { Finding } from '../tool/host/doctor/finding.ts';
 import type { Way } from '../tool/host/doctor/passthrough.ts';
 import { renderDiagnosis } from '../tool/host/doctor/text.ts';
-import { stubDevice, stubPort } from './stub-port.ts';
+import { VENDOR_DRIVERS, stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 
 const WAY: Way = { device: null, source: 'cookie', iommu: 'auto' };
@@ -83,6 +83,16 @@ describe('what is in the way of verify', () => {
   test('the first device that vfio-pci holds is asked for cookies', () => {
     expect(finding(look(bound), 'cookies')?.state).toBe('ok');
     expect(finding(look(bound), 'device')?.detail).toMatch(/^0000:01:00\.0 .* iommufd$/);
+  });
+
+  test.each(VENDOR_DRIVERS)('%s is a VFIO driver like vfio-pci, which need not be loaded', (driver) => {
+    const { '/sys/bus/pci/drivers/vfio-pci': _absent, ...folders } = bound.folders ?? {};
+    const variant: Stub = { ...bound, ...stubDevice(driver, '5', 'cdev'), folders };
+    expect(finding(look(variant), 'cookies')?.state).toBe('ok');
+    expect(finding(look(variant), 'vfio-pci')).toMatchObject({ state: 'note', blocks: false });
+    const named = { device: '0000:01:00.0' } as const;
+    expect(look(variant, named).verify.blockedBy.filter((id) => !/^(kvm|vm)/.test(id))).toEqual([]);
+    expect(finding(look(variant, { ...named, source: 'sysfs' }), 'device')?.state).toBe('ok');
   });
 
   test('a kernel that answers ENOTTY has no cookies: only --source cookie minds', () => {

@@ -17,8 +17,9 @@ import type { ErrnoName, Port } from '../vmm/sys/port.ts';
 
 export interface FakeDevice {
   readonly address: string;
-  /** The driver that it has, and that the kernel would choose again. */
+  /** The driver that it has, and that the kernel would choose again unless `natural` names another. */
   readonly driver?: string;
+  readonly natural?: string;
   readonly group?: string;
   readonly classCode?: string;
   readonly resource?: string;
@@ -120,7 +121,15 @@ export class FakeMachine {
     return `/sys/devices/pci0000:00/${address}`;
   }
 
-  #add({ address, driver, group, classCode = '0x010802', resource = RESOURCE, config }: FakeDevice): void {
+  #add({
+    address,
+    driver,
+    natural = driver,
+    group,
+    classCode = '0x010802',
+    resource = RESOURCE,
+    config,
+  }: FakeDevice): void {
     const folder = this.folderOf(address);
     const files = {
       vendor: '0x1b36\n',
@@ -132,10 +141,8 @@ export class FakeMachine {
     };
     for (const [name, content] of Object.entries(files)) this.file(`${folder}/${name}`, content);
     this.link(`${DEVICES}/${address}`, folder);
-    if (driver !== undefined) {
-      this.#natural.set(address, driver);
-      this.link(`${folder}/driver`, `/sys/bus/pci/drivers/${driver}`);
-    }
+    if (natural !== undefined) this.#natural.set(address, natural);
+    if (driver !== undefined) this.link(`${folder}/driver`, `/sys/bus/pci/drivers/${driver}`);
     if (group === undefined) return;
     this.link(`${folder}/iommu_group`, `/sys/kernel/iommu_groups/${group}`);
     this.link(`/sys/kernel/iommu_groups/${group}/devices/${address}`, folder);

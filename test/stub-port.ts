@@ -84,12 +84,31 @@ export function stubPort(stub: Stub): {
   return { port, open, mapped, written, folders };
 }
 
-/** sysfs files of one device at 0000:01:00.0 with a 4 MiB BAR 2. */
-export function stubDevice(driver: string | null, group: string | null): Pick<Stub, 'texts' | 'links' | 'folders'> {
+/** VFIO drivers of vendors, as Linux names them, and one that a name does not tell as such. */
+export const VENDOR_DRIVERS = [
+  'mlx5_vfio_pci',
+  'nvgrace_gpu_vfio_pci',
+  'hisi_acc_vfio_pci',
+  'virtio_vfio_pci',
+  'pds_vfio_pci',
+  'qat_vfio_pci',
+  'xe-vfio-pci',
+] as const;
+
+/**
+ * sysfs files of one device at 0000:01:00.0 with a 4 MiB BAR 2. `vfioClass` null: none of VFIO's, as without a VFIO driver
+ * and before Linux 6.1; `member`: without a character device.
+ */
+export function stubDevice(
+  driver: string | null,
+  group: string | null,
+  vfioClass: 'cdev' | 'member' | null = driver === 'vfio-pci' ? 'cdev' : null,
+): Pick<Stub, 'texts' | 'links' | 'folders'> {
   const folder = '/sys/bus/pci/devices/0000:01:00.0';
   const absent = '0x0000000000000000 0x0000000000000000 0x0000000000000000';
   return {
     texts: {
+      ...(vfioClass === 'cdev' && { [`${folder}/vfio-dev/vfio0/dev`]: '511:0\n' }),
       [`${folder}/vendor`]: '0x1af4\n',
       [`${folder}/device`]: '0x1110\n',
       [`${folder}/class`]: '0x050000\n',
@@ -106,6 +125,6 @@ export function stubDevice(driver: string | null, group: string | null): Pick<St
       ...(driver !== null && { [`${folder}/driver`]: driver }),
       ...(group !== null && { [`${folder}/iommu_group`]: group }),
     },
-    folders: { [`${folder}/vfio-dev`]: ['vfio0'] },
+    folders: vfioClass === null ? {} : { [`${folder}/vfio-dev`]: ['vfio0'] },
   };
 }

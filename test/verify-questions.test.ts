@@ -90,7 +90,16 @@ function sourceOf(id: string | null): BarSource {
     pci:
       id === null
         ? null
-        : { address: '0000:01:00.0', id, classCode: 0, driver: 'vfio-pci', iommuGroup: null, vfioCdev: null, bars: [] },
+        : {
+            address: '0000:01:00.0',
+            id,
+            classCode: 0,
+            driver: 'vfio-pci',
+            hasVfioDriver: true,
+            iommuGroup: null,
+            vfioCdev: null,
+            bars: [],
+          },
     regions: [],
     device: null,
     map: () => {

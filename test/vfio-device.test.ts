@@ -4,7 +4,7 @@ import { normaliseAddress, parseResources } from '../vmm/sys/pci.ts';
 import { requestCookie, requireMmapCookies } from '../vmm/vfio/cookie.ts';
 import { findDevice, openVfioDevice } from '../vmm/vfio/device.ts';
 import { openSource } from '../vmm/vfio/source.ts';
-import { codeOf, stubDevice, stubPort } from './stub-port.ts';
+import { VENDOR_DRIVERS, codeOf, stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 
 const BIND = 0x3b76;
@@ -49,6 +49,52 @@ test('resource lines become BARs: memory, I/O, absent', () => {
     ['memory', 4096n],
     ['absent', 0n],
   ]);
+});
+
+const IOCTLS = { [BIND]: () => 0, 0x3b81: () => 0, 0x3b77: () => 0, 0x3b6c: () => 0 };
+
+describe("a device that a vendor's VFIO driver has", () => {
+  const nodes = { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok' } as const;
+  const address = '0000:01:00.0';
+
+  test.each([...VENDOR_DRIVERS, 'vendor_gpu'])("opens as %s: it is one of VFIO's class", (driver) => {
+    const { port, open } = stubPort({ ...stubDevice(driver, '5', 'cdev'), nodes, ioctls: IOCTLS });
+    const scope = new Scope();
+    expect(openVfioDevice(port, scope, findDevice(port, address)).dma.kind).toBe('ioas');
+    scope.close();
+    expect(open.size).toBe(0);
+  });
+
+  test.each([...VENDOR_DRIVERS, 'vfio-pci'])('is known as %s on a kernel without the class', (driver) => {
+    const { port } = stubPort(stubDevice(driver, '5', null));
+    expect(findDevice(port, address)).toMatchObject({ hasVfioDriver: true, vfioCdev: null });
+  });
+
+  test.each(['mlx5_core', 'nvme', 'vfio_pci_core_test', 'notvfio-pci', null])('%s is none', (driver) => {
+    const { port } = stubPort(stubDevice(driver, '5', null));
+    expect(findDevice(port, address).hasVfioDriver).toBe(false);
+  });
+
+  test('a kernel with the class and without character devices is reached by the container', () => {
+    const ioctls = {
+      ...IOCTLS,
+      [VERSION]: () => 0,
+      [EXTENSION]: () => 1,
+      [GROUP_STATUS]: (bytes: Uint8Array | number) => void (bytes instanceof Uint8Array && (bytes[4] = 1)),
+      0x3b68: () => 0,
+      0x3b66: () => 0,
+      0x3b6a: () => 9,
+    };
+    const group = { '/dev/vfio/vfio': 'ok', '/dev/vfio/5': 'ok', '/dev/iommu': 'ok' } as const;
+    const { port } = stubPort({ ...stubDevice('vfio-pci', '5', 'member'), nodes: group, ioctls });
+    expect(openVfioDevice(port, new Scope(), findDevice(port, address)).dma.kind).toBe('container');
+  });
+
+  test.each(VENDOR_DRIVERS)('is opened, not refused, for --source sysfs as %s', (driver) => {
+    const { port } = stubPort({ ...stubDevice(driver, '5', 'cdev'), nodes, ioctls: IOCTLS });
+    const source = openSource(port, new Scope(), { kind: 'sysfs', pci: findDevice(port, address) });
+    expect(source.device?.dma.kind).toBe('ioas');
+  });
 });
 
 describe('a device that cannot be opened', () => {

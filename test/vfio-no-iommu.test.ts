@@ -25,7 +25,11 @@ function stub(asked: [number, Uint8Array | number][], more: Stub = {}): Stub {
     };
   return {
     ...device,
-    texts: { ...device.texts, [`${folder}/iommu_group/name`]: 'vfio-noiommu\n' },
+    texts: {
+      ...device.texts,
+      [`${folder}/iommu_group/name`]: 'vfio-noiommu\n',
+      [`${folder}/vfio-dev/noiommu-vfio0/dev`]: '511:0\n',
+    },
     folders: { ...device.folders, [`${folder}/vfio-dev`]: ['noiommu-vfio0'] },
     nodes: {
       '/dev/vfio/devices/noiommu-vfio0': 'ok',

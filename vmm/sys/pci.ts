@@ -28,8 +28,10 @@ export interface PciDevice {
   /** 24-bit class code. */
   readonly classCode: number;
   readonly driver: string | null;
+  /** Its driver is vfio-pci or a vendor's variant of it, so that VFIO can open the device. */
+  readonly hasVfioDriver: boolean;
   readonly iommuGroup: string | null;
-  /** Its node below /dev/vfio/devices, once vfio-pci has it. */
+  /** Its node below /dev/vfio/devices; null without a VFIO driver, and on a kernel without VFIO's character devices. */
   readonly vfioCdev: string | null;
   readonly bars: readonly PciBar[];
 }
@@ -95,19 +97,39 @@ export function isBridge({ classCode }: PciDevice): boolean {
   return classCode >> 16 === BRIDGE;
 }
 
+/** A driver's own name, or its module's: the kernel writes '_' for '-' in those, as in mlx5_vfio_pci and xe-vfio-pci. */
+const VFIO_DRIVER = /(?:^|[-_])vfio[-_]pci$/;
+
+/**
+ * VFIO gives every device that it holds a member of its class, vfio-dev/vfioN, whatever the driver is called, and with or
+ * without character devices (drivers/vfio/vfio_main.c, Linux 6.1). Older kernels have no such class, but all of their
+ * drivers have vfio-pci in their names.
+ */
+function isHeldByVfio(port: Port, directory: string, driver: string | null): boolean {
+  return driver !== null && (port.exists(`${directory}/vfio-dev`) || VFIO_DRIVER.test(driver));
+}
+
+/** A member of the class without a character device has no `dev` file (CONFIG_VFIO_DEVICE_CDEV). */
+function vfioCdev(port: Port, directory: string): string | null {
+  const folder = `${directory}/vfio-dev`;
+  const names = port.exists(folder) ? port.list(folder) : [];
+  return names.find((name) => /^(noiommu-)?vfio\d+$/.test(name) && port.exists(`${folder}/${name}/dev`)) ?? null;
+}
+
 /** Null where there is no such device. */
 export function readPciDevice(port: Port, address: string): PciDevice | null {
   const directory = `${PCI}/${address}`;
   if (!port.exists(`${directory}/vendor`)) return null;
   const hex = (name: string): string => port.readText(`${directory}/${name}`).trim().replace(/^0x/, '');
-  const cdevs = port.exists(`${directory}/vfio-dev`) ? port.list(`${directory}/vfio-dev`) : [];
+  const driver = port.linkName(`${directory}/driver`);
   return {
     address,
     id: `${hex('vendor')}:${hex('device')}`,
     classCode: Number.parseInt(hex('class'), 16),
-    driver: port.linkName(`${directory}/driver`),
+    driver,
+    hasVfioDriver: isHeldByVfio(port, directory, driver),
     iommuGroup: port.linkName(`${directory}/iommu_group`),
-    vfioCdev: cdevs.find((name) => /^(noiommu-)?vfio\d+$/.test(name)) ?? null,
+    vfioCdev: vfioCdev(port, directory),
     bars: parseResources(port.readText(`${directory}/resource`)),
   };
 }

@@ -61,18 +61,18 @@ export function findDevice(port: Port, text: string): PciDevice {
   return device;
 }
 
-/** Refuses a device that VFIO does not hold, and says how to hand it over. */
-function requireVfioDriver({ address, driver, iommuGroup, vfioCdev }: PciDevice): void {
+/** Refuses a device that VFIO does not hold, and says how to change that. */
+function requireVfioDriver({ address, driver, hasVfioDriver, iommuGroup, vfioCdev }: PciDevice): void {
   if (iommuGroup === null && vfioCdev === null) {
     throw new WcvmmError(
       'E_NO_IOMMU',
       `${address} is in no IOMMU group: the machine has no IOMMU, or it is off (firmware setting; intel_iommu=on). VFIO needs one, or its unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1 before the device is bound). Without either, --source sysfs still maps the BAR.`,
     );
   }
-  if (driver === 'vfio-pci' || driver?.endsWith('vfio-pci') === true) return;
+  if (hasVfioDriver) return;
   throw new WcvmmError(
     'E_DEVICE_DRIVER',
-    `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci. "wcvmm bind ${address}" hands it over if nothing uses it.`,
+    `${address} is bound to ${driver === null ? 'no driver' : `the driver ${driver}`}; expected vfio-pci or a variant of it. "wcvmm bind ${address}" binds it to vfio-pci if nothing uses it.`,
   );
 }
 

@@ -131,14 +131,14 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
 
 /**
  * sysfs maps a BAR whether or not the device answers. A device with no driver is switched on through its `enable` file; one
- * that vfio-pci holds sleeps until VFIO opens it, so it is opened; one that another driver uses is left alone.
+ * that VFIO holds sleeps until it is opened, so it is opened; one that another driver uses is left alone.
  */
 function wakeForSysfs(port: Port, scope: Scope, pci: PciDevice): VfioDevice | null {
-  if (pci.driver === 'vfio-pci') return openVfioDevice(port, scope, pci);
+  if (pci.hasVfioDriver) return openVfioDevice(port, scope, pci);
   if (pci.driver !== null) {
     throw new WcvmmError(
       'E_DEVICE_DRIVER',
-      `${pci.address} is bound to the driver ${pci.driver}, which uses its BARs; expected no driver or vfio-pci. Unbind it first if nothing needs the device.`,
+      `${pci.address} is bound to the driver ${pci.driver}, which uses its BARs; expected no driver, or vfio-pci or a variant of it. Unbind it first if nothing needs the device.`,
     );
   }
   const enable = `/sys/bus/pci/devices/${pci.address}/enable`;

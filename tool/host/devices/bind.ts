@@ -37,11 +37,6 @@ export interface Plan {
   settled(): void;
 }
 
-/** vfio-pci itself, or a variant of it for one kind of device. */
-function isVfio(driver: string | null): boolean {
-  return driver?.endsWith(VFIO_PCI) === true;
-}
-
 function requireUnused(port: Port, device: PciDevice, force: boolean): void {
   const uses = force ? [] : usesOf(port, device);
   if (uses.length === 0) return;
@@ -74,7 +69,7 @@ function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] 
       : [
           {
             action: { kind: 'release', driver, address },
-            undo: { kind: 'write', path: `${PCI_DRIVERS}/${driver}/bind`, text: address },
+            undo: { kind: 'bind', driver, address },
           } satisfies Step,
         ]),
     {
@@ -87,7 +82,7 @@ function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] 
 
 /**
  * Throws E_USAGE, E_DEVICE_ABSENT, E_NO_IOMMU (it would be of no use), E_SETUP (no vfio-pci), E_DEVICE_IN_USE. A device that
- * vfio-pci has already needs no step.
+ * vfio-pci or a variant of it has already needs no step: the variant knows its device better.
  */
 export function planBind(port: Port, text: string, { force, group }: BindOptions): Plan {
   const device = findDevice(port, text);
@@ -101,13 +96,13 @@ export function planBind(port: Port, text: string, { force, group }: BindOptions
       'E_NO_IOMMU',
       `${device.address} is in no IOMMU group, and VFIO needs one: switch the IOMMU on (firmware; intel_iommu=on), or allow VFIO's unsafe no-IOMMU mode (vfio.enable_unsafe_noiommu_mode=1). Without either "--source sysfs" maps the BAR of a device that has no driver.`,
     );
-  if (!port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`))
-    throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
   const others = groupOthers(port, device)
     .flatMap((address) => readPciDevice(port, address) ?? [])
     .filter((other) => !isBridge(other));
-  const inTheWay = others.filter(({ driver }) => driver !== null && !isVfio(driver));
-  const wanted = [device, ...(group ? inTheWay : [])].filter(({ driver }) => !isVfio(driver));
+  const inTheWay = others.filter(({ driver, hasVfioDriver }) => driver !== null && !hasVfioDriver);
+  const wanted = [device, ...(group ? inTheWay : [])].filter(({ hasVfioDriver }) => !hasVfioDriver);
+  if (wanted.length > 0 && !port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`))
+    throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
   for (const one of wanted) requireUnused(port, one, force);
   const hint = `VFIO refuses ${device.address} until its IOMMU group ${device.iommuGroup} has no other driver: ${inTheWay.map(({ address, driver }) => `${address} has ${driver}`).join(', ')}. --group binds them too`;
   return {
@@ -123,7 +118,7 @@ export function planBind(port: Port, text: string, { force, group }: BindOptions
 }
 
 /** `former` null: nobody knows which driver it had, and the kernel chooses. */
-function unbindSteps(address: string, former: Former | null): readonly Step[] {
+function unbindSteps(port: Port, { address, driver }: Bound, former: Former | null): readonly Step[] {
   const override = former?.override ?? '';
   const giveBack: Step[] =
     former === null
@@ -132,18 +127,26 @@ function unbindSteps(address: string, former: Former | null): readonly Step[] {
         ? []
         : [
             {
-              action: { kind: 'write', path: `${PCI_DRIVERS}/${former.driver}/bind`, text: address },
+              action: { kind: 'bind', driver: former.driver, address },
               undo: { kind: 'release', driver: former.driver, address },
             },
           ];
   return [
-    { action: { kind: 'release', driver: VFIO_PCI, address }, undo: { kind: 'write', path: PCI_PROBE, text: address } },
+    { action: { kind: 'release', driver, address }, undo: { kind: 'bind', driver, address } },
     {
       action: { kind: 'write', path: overridePath(address), text: `${override}\n` },
-      undo: { kind: 'write', path: overridePath(address), text: VFIO_PCI },
+      undo: { kind: 'write', path: overridePath(address), text: `${readOverride(port, address)}\n` },
     },
     ...giveBack,
   ];
+}
+
+interface Bound extends PciDevice {
+  readonly driver: string;
+}
+
+function isBound(device: PciDevice): device is Bound {
+  return device.hasVfioDriver && device.driver !== null;
 }
 
 /** As `readFormer`; also null where the driver is no longer loaded. */
@@ -159,13 +162,13 @@ function usableFormer(port: Port, address: string): Former | null {
 export function planUnbind(port: Port, text: string, { force, group }: BindOptions): Plan {
   const device = findDevice(port, text);
   const others = group ? groupOthers(port, device).flatMap((address) => readPciDevice(port, address) ?? []) : [];
-  const wanted = [device, ...others].filter(({ driver }) => driver === VFIO_PCI);
+  const wanted = [device, ...others].filter(isBound);
   for (const one of wanted) requireUnused(port, one, force);
-  const formers = wanted.map(({ address }) => ({ address, former: usableFormer(port, address) }));
+  const formers = wanted.map((bound) => ({ bound, address: bound.address, former: usableFormer(port, bound.address) }));
   const unknown = formers.filter(({ former }) => former === null).map(({ address }) => address);
   return {
     steps: [
-      ...formers.flatMap(({ address, former }) => unbindSteps(address, former)),
+      ...formers.flatMap(({ bound, former }) => unbindSteps(port, bound, former)),
       // Last: until then a second "unbind" can still do what this one did not.
       ...formers.map(({ address, former }): Step => ({
         action: { kind: 'remove', path: statePath(address) },

@@ -43,9 +43,9 @@ function attributesOf(bits: number | null): readonly Attribute[] | null {
   return bits === null ? null : ATTRIBUTE_NAMES.filter((name) => (bits & (1 << MMAP_ATTRIBUTE[name])) !== 0);
 }
 
-/** Opens the device and closes it again, if vfio-pci has it: nothing else knows what may be mapped. */
+/** Opens the device and closes it again, if VFIO holds it: nothing else knows what may be mapped. */
 function askVfio(port: Port, pci: PciDevice, uses: readonly string[]): VfioAnswer {
-  if (pci.driver?.endsWith('vfio-pci') !== true) return { kind: 'not-asked', why: 'not bound to vfio-pci' };
+  if (!pci.hasVfioDriver) return { kind: 'not-asked', why: 'not bound to vfio-pci' };
   if (uses.length > 0) return { kind: 'not-asked', why: 'in use' };
   const scope = new Scope();
   try {

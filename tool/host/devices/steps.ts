@@ -12,7 +12,9 @@ export type Action =
   | { readonly kind: 'create'; readonly path: string; readonly text: string }
   | { readonly kind: 'remove'; readonly path: string }
   /** Takes the device from `driver`, if that has it. */
-  | { readonly kind: 'release'; readonly driver: string; readonly address: string };
+  | { readonly kind: 'release'; readonly driver: string; readonly address: string }
+  /** Gives the device to `driver`, unless that has it. */
+  | { readonly kind: 'bind'; readonly driver: string; readonly address: string };
 
 export interface Step {
   readonly action: Action;
@@ -38,6 +40,10 @@ function perform(port: Port, action: Action): void {
     case 'release':
       if (boundTo(port, action.address) === action.driver)
         port.writeText(`${PCI_DRIVERS}/${action.driver}/unbind`, action.address);
+      return;
+    case 'bind':
+      if (boundTo(port, action.address) !== action.driver)
+        port.writeText(`${PCI_DRIVERS}/${action.driver}/bind`, action.address);
   }
 }
 
@@ -62,6 +68,8 @@ export function spell(action: Action): string {
       return `rm -f ${action.path}`;
     case 'release':
       return `echo ${action.address} > ${PCI_DRIVERS}/${action.driver}/unbind`;
+    case 'bind':
+      return `echo ${action.address} > ${PCI_DRIVERS}/${action.driver}/bind`;
   }
 }
 
@@ -81,7 +89,7 @@ export async function takeSteps(
       // Lets a Ctrl-C that came meanwhile be seen.
       await setImmediate();
       signal.throwIfAborted();
-      // A step that failed may have been taken in part.
+      // A step that failed may have been taken in part, and one that was not taken must be no harm to undo.
       if (back !== null) undo.push(back);
       perform(port, action);
     }

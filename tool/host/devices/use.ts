@@ -121,9 +121,9 @@ function virtualFunctions(port: Port, address: string): readonly string[] {
 }
 
 /** Processes that have the device or its group open through VFIO: unbinding would wait for them. */
-function vfioUses(port: Port, { driver, vfioCdev, iommuGroup }: PciDevice): readonly string[] {
+function vfioUses(port: Port, { hasVfioDriver, vfioCdev, iommuGroup }: PciDevice): readonly string[] {
   // All processes' files are looked through: only for a device that can be among them.
-  if (driver?.endsWith('vfio-pci') !== true) return [];
+  if (!hasVfioDriver) return [];
   const nodes = new Set([
     ...(vfioCdev === null ? [] : [`/dev/vfio/devices/${vfioCdev}`]),
     ...(iommuGroup === null ? [] : [`/dev/vfio/${iommuGroup}`, `/dev/vfio/noiommu-${iommuGroup}`]),

@@ -3,7 +3,7 @@ import type { Source } from '../../../memattr/index.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import type { ErrorCode } from '../../../common/errors.ts';
 import { Scope } from '../../../common/scope.ts';
-import { pciAddresses, readPciDevice } from '../../../vmm/sys/pci.ts';
+import { normaliseAddress, pciAddresses, readPciDevice } from '../../../vmm/sys/pci.ts';
 import type { PciDevice } from '../../../vmm/sys/pci.ts';
 import { usesOf } from '../devices/use.ts';
 import { SysError } from '../../../vmm/sys/port.ts';
@@ -85,19 +85,31 @@ function refusal(open: (scope: Scope) => unknown): ErrorCode | null {
   }
 }
 
-export function vfioPci(port: Port, { source }: Way): Finding {
-  if (port.exists(VFIO_PCI)) return ok('vfio-pci', 'the driver is there');
-  return missing('vfio-pci', 'the driver is not loaded', 'modprobe vfio-pci', needsVfio(source));
+/** A device that a vendor's variant of vfio-pci has needs no vfio-pci. */
+export function vfioPci(port: Port, way: Way): Finding {
+  if (port.exists(VFIO_PCI)) return ok('vfio-pci', 'the driver is loaded');
+  const variant = devicesOfVfio(port).find(({ address }) => way.device === null || sameAddress(address, way.device));
+  if (variant !== undefined)
+    return note('vfio-pci', `the driver is not loaded; ${variant.address} has its variant ${variant.driver}`);
+  return missing('vfio-pci', 'the driver is not loaded', 'modprobe vfio-pci', needsVfio(way.source));
+}
+
+function sameAddress(address: string, text: string): boolean {
+  return normaliseAddress(text) === address;
+}
+
+function devicesOfVfio(port: Port): readonly PciDevice[] {
+  return pciAddresses(port)
+    .flatMap((address) => readPciDevice(port, address) ?? [])
+    .filter(({ hasVfioDriver }) => hasVfioDriver);
 }
 
 const WAY = { ioas: 'iommufd', container: 'the container', none: "VFIO's no-IOMMU mode: no DMA" } as const;
 
-/** The device that is named, else the first that vfio-pci holds; one that no process has open, if there is one. */
+/** The device that is named, else the first that VFIO holds; one that no process has open, if there is one. */
 function chosen(port: Port, { device }: Way): string | null {
   if (device !== null) return device;
-  const held = pciAddresses(port)
-    .flatMap((address) => readPciDevice(port, address) ?? [])
-    .filter(({ driver }) => driver === 'vfio-pci');
+  const held = devicesOfVfio(port);
   const free = held.find((pci) => usesOf(port, pci).length === 0);
   return (free ?? held[0])?.address ?? null;
 }
@@ -144,8 +156,8 @@ export function deviceAndCookies(port: Port, way: Way): readonly Finding[] {
   }
 }
 
-function sysfsDevice({ address, id, driver }: PciDevice): Finding {
-  if (driver === null || driver === 'vfio-pci') return ok('device', `${address} (${id}), driver ${driver ?? 'none'}`);
+function sysfsDevice({ address, id, driver, hasVfioDriver }: PciDevice): Finding {
+  if (driver === null || hasVfioDriver) return ok('device', `${address} (${id}), driver ${driver ?? 'none'}`);
   return missing(
     'device',
     `${address} is bound to the driver ${driver}, which uses its BARs`,
