@@ -142,12 +142,18 @@ function mapWindow(
   try {
     return source.map(window, placement);
   } catch (error) {
-    if (!isErrno(error, 'ENXIO', 'EINVAL', 'ENOMEM', 'EPERM', 'EACCES', 'EAGAIN')) throw error;
-    const { bar, offset, length, attribute } = window;
-    throw new WcvmmError(
-      'E_SYSCALL',
-      `the kernel refused to map BAR ${bar} [${offset}, +${length}) as ${attribute} from the source ${source.kind} (${error.errnoName}). Check that the device still answers and that the range is inside of its BAR.`,
-      { cause: error },
-    );
+    throw refusedMapping(error, source, window);
   }
+}
+
+function refusedMapping(error: unknown, { kind }: BarSource, { bar, offset, length, attribute }: Window): unknown {
+  if (!isErrno(error, 'EBUSY', 'ENXIO', 'EINVAL', 'ENOMEM', 'EPERM', 'EACCES', 'EAGAIN')) return error;
+  const what = `the kernel refused to map bar${bar}:${formatSize(offset)}+${formatSize(length)} as ${attribute} from --source ${kind} (${error.errnoName})`;
+  const advice =
+    error.errnoName === 'EBUSY'
+      ? 'Something has mapped a page of it with another memory type, and on x86 a page cannot be write-combining in one mapping and uncached in another. /sys/kernel/debug/x86/pat_memtype_list shows which ranges have which type; choose that attribute, or end the other mapping.'
+      : 'Check that the device still answers and that the range is inside its BAR.';
+  return new WcvmmError(error.errnoName === 'EBUSY' ? 'E_MAP_CONFLICT' : 'E_SYSCALL', `${what}. ${advice}`, {
+    cause: error,
+  });
 }
