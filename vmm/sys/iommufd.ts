@@ -1,4 +1,5 @@
 /** iommufd's ABI (include/uapi/linux/iommufd.h): numbers, layouts and the raw calls. IOVAs and lengths are bytes. */
+import { withAddress } from './pointer.ts';
 import { isErrno } from './port.ts';
 import type { Port } from './port.ts';
 
@@ -38,9 +39,11 @@ function askRanges(
   view.setUint32(0, 32, true);
   view.setUint32(4, ioas, true);
   view.setUint32(8, room, true);
-  view.setBigUint64(16, port.addressOf(array), true);
   try {
-    port.ioctl(iommufd, IOMMU_IOAS_IOVA_RANGES, request);
+    withAddress(port, array, (address) => {
+      view.setBigUint64(16, address, true);
+      port.ioctl(iommufd, IOMMU_IOAS_IOVA_RANGES, request);
+    });
   } catch (error) {
     if (isErrno(error, 'EMSGSIZE')) return { count: view.getUint32(8, true), ranges: null };
     throw error;

@@ -1,4 +1,5 @@
 /** KVM's ABI for arm64 (arch/arm64/include/uapi/asm/kvm.h): vCPU targets and registers. */
+import { withAddress } from './pointer.ts';
 import type { Port } from './port.ts';
 
 const KVM_GET_ONE_REG = 0x4010aeab;
@@ -17,23 +18,26 @@ export function armVcpuInit(port: Port, vcpu: number, init: Uint8Array): void {
   port.ioctl(vcpu, KVM_ARM_VCPU_INIT, init);
 }
 
-function oneRegRequest(port: Port, id: bigint, register: Uint8Array): Uint8Array {
-  const request = new Uint8Array(16);
-  const view = new DataView(request.buffer);
-  view.setBigUint64(0, id, true);
-  view.setBigUint64(8, port.addressOf(register), true);
-  return request;
+/** struct kvm_one_reg: the register's id and the address of its value. */
+function oneReg(port: Port, vcpu: number, request: number, id: bigint, register: Uint8Array): void {
+  withAddress(port, register, (address) => {
+    const bytes = new Uint8Array(16);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(0, id, true);
+    view.setBigUint64(8, address, true);
+    port.ioctl(vcpu, request, bytes);
+  });
 }
 
 export function setOneReg(port: Port, vcpu: number, id: bigint, value: bigint): void {
   const register = new Uint8Array(8);
   new DataView(register.buffer).setBigUint64(0, value, true);
-  port.ioctl(vcpu, KVM_SET_ONE_REG, oneRegRequest(port, id, register));
+  oneReg(port, vcpu, KVM_SET_ONE_REG, id, register);
 }
 
 export function getOneReg(port: Port, vcpu: number, id: bigint): bigint {
   const register = new Uint8Array(8);
-  port.ioctl(vcpu, KVM_GET_ONE_REG, oneRegRequest(port, id, register));
+  oneReg(port, vcpu, KVM_GET_ONE_REG, id, register);
   return new DataView(register.buffer).getBigUint64(0, true);
 }
 
