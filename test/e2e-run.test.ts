@@ -7,8 +7,13 @@ const DEVICE = ['-d', '0000:01:00.0'] as const;
 describe('run', async () => {
   const [plain, container, shared, memory, json] = await inOneBoot([
     ['run', ...DEVICE, '-m', 'bar2:0-64K=device', '-m', 'bar2:64K-=wc', GUEST],
-    ['run', ...DEVICE, '--iommu', 'container', '--memory', '16M', GUEST],
-    ['run', ...DEVICE, '--dma-device', '0000:03:00.0', '--dma-device', '0000:02:00.0', GUEST],
+    ['run', ...DEVICE, '--iommu', 'container', '--memory', '16M', '--dma-device', '0000:01:00.0', GUEST],
+    [
+      'run',
+      ...DEVICE,
+      ...['0000:01:00.0', '0000:03:00.0', '0000:02:00.0'].flatMap((address) => ['--dma-device', address]),
+      GUEST,
+    ],
     ['run', '--source', 'memory', GUEST],
     ['run', ...DEVICE, '--json', '-', GUEST],
   ]);

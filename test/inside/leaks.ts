@@ -37,7 +37,7 @@ async function life(port: Port): Promise<void> {
       { source, device, iommu, maps: [], enforce: false },
       4096n,
     );
-    const devices = attachForDma(port, scope, opened.device, more);
+    const devices = attachForDma(port, scope, opened.device, [device, ...more]);
     const ram = allocateRam(port, scope);
     ramForDevices(port, devices, ram.mapping, arch.ramBase);
     const machine = createMachine(port, scope);

@@ -33,7 +33,7 @@ import {
 } from '../sys/vfio.ts';
 import { openNode } from './access.ts';
 import { newIoas } from './dma.ts';
-import type { Dma } from './dma.ts';
+import type { Dma, DmaSpace } from './dma.ts';
 import { groupNode, isNoIommu, rawIoNeeded } from './no-iommu.ts';
 
 export type IommuPath = 'iommufd' | 'container';
@@ -158,28 +158,49 @@ const COMMAND_REGISTER = 4n;
 const COMMAND_MEMORY = 2;
 const COMMAND_MASTER = 4;
 
-/**
- * A device whose memory decoding is off answers a mapping's touch with SIGBUS, so it is switched on first. It may start
- * transfers of its own only where an IOMMU stands between it and memory.
- */
-export function enableMemory(port: Port, { fd, dma }: VfioDevice): void {
-  const { offset } = getRegionInfo(port, fd, VFIO_PCI.configRegion);
+/** Reads the command register, and writes what `change` makes of it. */
+function changeCommand(port: Port, { pci, fd }: VfioDevice, change: (command: number) => number): void {
+  const at = getRegionInfo(port, fd, VFIO_PCI.configRegion).offset + COMMAND_REGISTER;
   const command = new Uint8Array(2);
-  port.pread(fd, command, offset + COMMAND_REGISTER);
-  const wanted = (command[0] ?? 0) | COMMAND_MEMORY;
-  command[0] = dma.kind === 'none' ? wanted & ~COMMAND_MASTER : wanted | COMMAND_MASTER;
-  port.pwrite(fd, command, offset + COMMAND_REGISTER);
+  const whole = (moved: number): void => {
+    if (moved !== command.byteLength)
+      throw new WcvmmError(
+        'E_SYSCALL',
+        `the command register of ${pci.address} gave ${moved} of ${command.byteLength} bytes. Check that the device is still there; dmesg may say more.`,
+      );
+  };
+  whole(port.pread(fd, command, at));
+  command[0] = change(command[0] ?? 0);
+  whole(port.pwrite(fd, command, at));
 }
 
-/** `shared`: an iommufd that another device has opened, so that both can share guest RAM's pinned pages. */
-export function openVfioDevice(
-  port: Port,
-  scope: Scope,
-  pci: PciDevice,
-  options: { iommu?: IommuPath | 'auto'; shared?: number } = {},
-): VfioDevice {
+/**
+ * A device whose memory decoding is off answers a mapping's touch with SIGBUS, so it is switched on first. Without an IOMMU
+ * between it and memory the device may start no transfer of its own.
+ */
+export function enableMemory(port: Port, device: VfioDevice): void {
+  changeCommand(port, device, (command) =>
+    device.dma.kind === 'none' ? (command | COMMAND_MEMORY) & ~COMMAND_MASTER : command | COMMAND_MEMORY,
+  );
+}
+
+/** Lets the device start transfers: it can only reach what is mapped for it in its IO address space. */
+export function enableDma(port: Port, device: VfioDevice & { readonly dma: DmaSpace }): void {
+  changeCommand(port, device, (command) => command | COMMAND_MASTER);
+}
+
+export interface OpenOptions {
+  readonly iommu?: IommuPath | 'auto';
+  /** An iommufd that another device has opened, so that both can share guest RAM's pinned pages. */
+  readonly shared?: number;
+  /** False to only ask the kernel about the device: its memory decoding then stays off. */
+  readonly memory?: boolean;
+}
+
+/** The kernel resets the device's function when it is opened, if it can. */
+export function openVfioDevice(port: Port, scope: Scope, pci: PciDevice, options: OpenOptions = {}): VfioDevice {
   requireVfioDriver(pci);
-  const { iommu = 'auto', shared } = options;
+  const { iommu = 'auto', shared, memory = true } = options;
   const cdev = iommu === 'iommufd' || (iommu === 'auto' && pci.vfioCdev !== null && port.exists('/dev/iommu'));
   if (cdev && pci.vfioCdev === null) {
     throw new WcvmmError(
@@ -189,7 +210,7 @@ export function openVfioDevice(
   }
   return guarded((inner) => {
     const device = cdev ? openCdev(port, inner, pci, shared ?? null) : openGroup(port, inner, pci);
-    enableMemory(port, device);
+    if (memory) enableMemory(port, device);
     scope.defer(() => inner.close());
     return device;
   });

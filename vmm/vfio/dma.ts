@@ -9,6 +9,7 @@ import { containerInfo, containerMapDma } from '../sys/vfio.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import type { HostMapping } from '../memory/mapping.ts';
+import { holesIn } from '../memory/windows.ts';
 import { containerIovaRanges } from './capabilities.ts';
 
 /** An IO address space; `kind` says whose. */
@@ -21,6 +22,7 @@ export type Dma = DmaSpace | { readonly kind: 'none' };
 
 export interface DmaRam {
   readonly space: DmaSpace;
+  /** The guest-physical address too. */
   readonly iova: bigint;
   readonly length: bigint;
 }
@@ -36,40 +38,35 @@ export function allowedRanges(port: Port, space: DmaSpace): readonly IovaRange[]
     : containerIovaRanges(containerInfo(port, space.container));
 }
 
-/**
- * Where `length` bytes can lie: at `wanted` (a device then uses guest-physical addresses as they are) or, where that is
- * not allowed, at the lowest aligned place that is. Null where there is none.
- */
-export function placeIova(
-  ranges: readonly IovaRange[],
-  wanted: bigint,
-  length: bigint,
-  alignment: bigint,
-): bigint | null {
-  const fits = (start: bigint): boolean =>
-    ranges.some((range) => range.start <= start && start + length - 1n <= range.last);
-  if (fits(wanted)) return wanted;
-  const candidates = ranges.map(({ start }) => ((start + alignment - 1n) / alignment) * alignment).filter(fits);
-  return candidates.reduce<bigint | null>((lowest, at) => (lowest === null || at < lowest ? at : lowest), null);
+/** What of [start, start + length) no range allows; empty where all of it can be mapped. */
+export function reservedIn(ranges: readonly IovaRange[], start: bigint, length: bigint): readonly IovaRange[] {
+  const allowed = ranges.map((range) => ({ offset: range.start, length: range.last - range.start + 1n }));
+  return holesIn({ start, end: start + length }, allowed).map((hole) => ({ start: hole.start, last: hole.end - 1n }));
 }
 
-const IOVA_ALIGNMENT = 1n << 21n;
-
-function place(port: Port, space: DmaSpace, wanted: bigint, length: bigint): bigint {
-  const ranges = allowedRanges(port, space);
-  const iova = ranges === null ? wanted : placeIova(ranges, wanted, length, IOVA_ALIGNMENT);
-  if (iova !== null) return iova;
-  const shown = (ranges ?? []).map(({ start, last }) => `0x${start.toString(16)}-0x${last.toString(16)}`).join(', ');
+/** A guest gives its devices guest-physical addresses and knows no others, so that RAM anywhere else would be of no use. */
+function requireIdentity(port: Port, space: DmaSpace, gpa: bigint, length: bigint): void {
+  const reserved = reservedIn(allowedRanges(port, space) ?? [{ start: gpa, last: gpa + length - 1n }], gpa, length);
+  if (reserved.length === 0) return;
   throw new WcvmmError(
     'E_IOVA',
-    `guest RAM of ${length} bytes fits nowhere in the IO virtual addresses that this device's IOMMU allows (${shown || 'none'}). Use less guest RAM, or attach fewer devices.`,
+    `guest RAM (${hexRange({ start: gpa, last: gpa + length - 1n })}) must have the same addresses for DMA as for the guest, and the IOMMU reserves ` +
+      `${reserved.map(hexRange).join(', ')} of them. Use less guest RAM, or another device.`,
   );
 }
 
-/** Maps guest RAM for DMA, at its guest-physical address if the IOMMU allows. */
+function hexRange({ start, last }: IovaRange): string {
+  return `0x${start.toString(16)}-0x${last.toString(16)}`;
+}
+
+/**
+ * Maps guest RAM for DMA at its guest-physical address.
+ *
+ * Throws WcvmmError: E_IOVA (the IOMMU reserves a part of these addresses), E_PERMISSION (too much to be pinned).
+ */
 export function mapRam(port: Port, space: DmaSpace, ram: HostMapping, gpa: bigint): DmaRam {
-  const iova = place(port, space, gpa, ram.length);
-  const mapping = { hva: ram.address, iova, length: ram.length };
+  requireIdentity(port, space, gpa, ram.length);
+  const mapping = { hva: ram.address, iova: gpa, length: ram.length };
   try {
     if (space.kind === 'ioas') ioasMap(port, space.iommufd, space.ioas, mapping);
     else containerMapDma(port, space.container, mapping);
@@ -81,23 +78,17 @@ export function mapRam(port: Port, space: DmaSpace, ram: HostMapping, gpa: bigin
       { cause: error },
     );
   }
-  return { space, iova, length: ram.length };
+  return { space, iova: gpa, length: ram.length };
 }
 
-/** Gives a second address space of the same iommufd the pages that the first has pinned; they stay pinned once. */
+/** Gives a second address space of the same iommufd the pages that the first has pinned; they stay pinned once. Throws E_IOVA. */
 export function shareRam(
   port: Port,
   from: DmaRam & { space: { kind: 'ioas' } },
   to: DmaSpace & { kind: 'ioas' },
-  gpa: bigint,
 ): DmaRam {
-  const iova = place(port, to, gpa, from.length);
-  ioasCopy(port, to.iommufd, {
-    from: from.space.ioas,
-    to: to.ioas,
-    fromIova: from.iova,
-    toIova: iova,
-    length: from.length,
-  });
-  return { space: to, iova, length: from.length };
+  const { iova, length } = from;
+  requireIdentity(port, to, iova, length);
+  ioasCopy(port, to.iommufd, { from: from.space.ioas, to: to.ioas, fromIova: iova, toIova: iova, length });
+  return { space: to, iova, length };
 }

@@ -43,7 +43,7 @@ export function runCommand(): Command {
     .argument('<image>', 'an ELF executable, linked as tool/verify/guest/abi.h says')
     .option('--memory <size>', 'guest RAM', '4M')
     .addOption(
-      repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM too; may be given more than once'),
+      repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM; may be given more than once'),
     )
     .option('--json <file>', 'also write what happened to a file ("-" = standard output)')
     .addHelpText('after', EXAMPLES)
