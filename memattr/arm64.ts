@@ -1,16 +1,17 @@
 /** The arm64 model: Linux's choices (sources.ts), the architecture's sums (combine.ts) and what follows (predict.ts). */
 import { combine } from './combine.ts';
-import { STAGE1_TYPES, decodeMair } from './mair.ts';
+import { kindOfNames } from './kinds.ts';
+import { STAGE1_TYPES, decodeMair, normalTagged } from './mair.ts';
 import { nameOf } from './memory-type.ts';
 import type { MemoryType } from './memory-type.ts';
-import type { ArchitectureModel, Platform, Prediction, ProbeName, Stage1Type } from './model.ts';
+import type { ArchitectureModel, Platform, Prediction, ProbeName, Stage1Type, TypeKind } from './model.ts';
 import { ARM64_PROBES, predictCell } from './predict.ts';
 import { kvmStage2, linuxMapping } from './sources.ts';
 import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
 import type { KvmStage2 } from './stage2.ts';
 import { strictnessOf } from './strictness.ts';
 import { trappedStrictness } from './trapped.ts';
-import { predictTrappedArm64 } from './trapped-arm64.ts';
+import { TRAPPED_ARM64_PROBES, predictTrappedArm64 } from './trapped-arm64.ts';
 
 /**
  * Each answer that is possible on the platform: two where nobody could tell whether FWB is on. They only differ for stage-2
@@ -43,13 +44,34 @@ function sameOutcome(a: Prediction, b: Prediction): boolean {
   return a.kind === b.kind && (a.kind !== 'outcome' || b.kind !== 'outcome' || a.outcome === b.outcome);
 }
 
+/** Without the G of gathering, stores are kept apart. */
+function kindOfOne(type: MemoryType): TypeKind {
+  switch (type.kind) {
+    case 'device':
+      return type.device === 'GRE' ? 'combining' : 'strict';
+    case 'normal':
+      return type.outer.policy === 'NC' && type.inner.policy === 'NC' ? 'combining' : 'cached';
+    case 'reserved':
+      return 'unknown';
+  }
+}
+
+/** Of every type that a MAIR byte can say, and of the one that only stage 2 makes. */
+const KINDS: ReadonlyMap<string, TypeKind> = new Map(
+  Array.from({ length: 256 }, (_, byte) => decodeMair(byte))
+    .concat(combine(decodeMair(normalTagged.encoding), { kind: 'pass', tagAccess: false }))
+    .map((type) => [nameOf(type), kindOfOne(type)]),
+);
+
 function isStrict(type: string): boolean {
-  return type.startsWith('Device-nG');
+  return KINDS.get(type) === 'strict';
 }
 
 export const arm64: ArchitectureModel = {
   arch: 'arm64',
   stage1Types: STAGE1_TYPES,
+  combiningType: 'Normal-NC',
+  kindOf: (type) => kindOfNames(type, KINDS),
   probes: ARM64_PROBES,
   hostVma: (attribute, source) => linuxMapping(attribute, source).hostVma,
   stage2: (attribute, source) => kvmStage2(linuxMapping(attribute, source)),
@@ -63,7 +85,7 @@ export const arm64: ArchitectureModel = {
     );
   },
   trapped: {
-    probes: ARM64_PROBES,
+    probes: TRAPPED_ARM64_PROBES,
     effective: (attribute, source) => linuxMapping(attribute, source).hostVma,
     predict: predictTrappedArm64,
     strictness: (attribute, source) => trappedStrictness(linuxMapping(attribute, source).hostVma, isStrict),

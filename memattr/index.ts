@@ -7,12 +7,14 @@ export type { Erratum, ErratumCheck } from './errata.ts';
 export { decodeMair, encodeMair, normalTagged } from './mair.ts';
 export { describe, nameOf } from './memory-type.ts';
 export type { Cacheability, MemoryType } from './memory-type.ts';
-export { OUTCOMES, PROBES } from './model.ts';
+export { ARCHES, ATTRIBUTES, MTRR_TYPES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES } from './model.ts';
 export type {
   Access,
+  Arch,
   ArchitectureModel,
   Attribute,
   MtrrType,
+  NestedPaging,
   Outcome,
   Platform,
   Prediction,
@@ -21,7 +23,9 @@ export type {
   Stage1Type,
   Strictness,
   TrappedModel,
+  TypeKind,
 } from './model.ts';
+export { MODELS, kindOfType } from './models.ts';
 export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.ts';
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';

@@ -1,10 +1,19 @@
 /** The vocabulary of the model, and what every architecture's model can answer. */
 
 /** What user space asks a window's mapping to be; a `memory type` is what hardware ends up with. */
-export type Attribute = 'default' | 'device' | 'wc';
+export const ATTRIBUTES = ['default', 'device', 'wc'] as const;
+
+export type Attribute = (typeof ATTRIBUTES)[number];
 
 /** Where a window's mapping comes from: a VFIO mmap cookie, VFIO's own offset, sysfs's resource files, ordinary memory. */
-export type Source = 'cookie' | 'legacy' | 'sysfs' | 'memory';
+export const SOURCES = ['cookie', 'legacy', 'sysfs', 'memory'] as const;
+
+export type Source = (typeof SOURCES)[number];
+
+/** The architectures that there is a model of. */
+export const ARCHES = ['arm64', 'x86'] as const;
+
+export type Arch = (typeof ARCHES)[number];
 
 /** What a guest sees of one access; `vm-killed` is what its VMM sees instead. */
 export const OUTCOMES = [
@@ -72,13 +81,26 @@ export interface Platform {
   /** The VM was given MTE. */
   mte: boolean;
   /** x86: Intel's EPT or AMD's NPT; null or absent: KVM uses neither, or nobody could tell. */
-  nestedPaging?: 'ept' | 'npt' | null;
+  nestedPaging?: NestedPaging | null;
   /** x86 with NPT: what the host's MTRRs say of the memory behind the window; null or absent: nobody could tell. */
   mtrr?: MtrrType | null;
 }
 
-/** The types that an MTRR can give; EPT has the same. */
-export type MtrrType = 'UC' | 'WC' | 'WT' | 'WP' | 'WB';
+/** x86: Intel's and AMD's second stage. */
+export const NESTED_PAGING = ['ept', 'npt'] as const;
+
+export type NestedPaging = (typeof NESTED_PAGING)[number];
+
+/** The types that an MTRR can give, from the strictest to the most relaxed as far as they can be compared; EPT has the same. */
+export const MTRR_TYPES = ['UC', 'WC', 'WP', 'WT', 'WB'] as const;
+
+export type MtrrType = (typeof MTRR_TYPES)[number];
+
+/**
+ * What a memory type lets hardware do with stores: keep each apart, combine them, or cache them. `unknown`: it is no type's
+ * name.
+ */
+export type TypeKind = 'strict' | 'combining' | 'cached' | 'unknown';
 
 /** Whether every guest has a window uncached and uncombined, whatever its own stage 1 says. */
 export interface Strictness {
@@ -105,8 +127,13 @@ export interface TrappedModel {
 }
 
 export interface ArchitectureModel {
-  readonly arch: 'arm64' | 'x86';
+  readonly arch: Arch;
+  /** What a guest is asked about, the strictest first. */
   readonly stage1Types: readonly Stage1Type[];
+  /** The type that a driver asks for to have its stores combined. */
+  readonly combiningType: string;
+  /** Of one type, as this model names them. */
+  kindOf(type: string): TypeKind;
   readonly probes: readonly ProbeName[];
   /** The memory type of the host's own mapping. Throws RangeError for an attribute that the source cannot give. */
   hostVma(attribute: Attribute, source: Source): string;

@@ -1,4 +1,5 @@
 /** What Linux makes of an attribute on arm64: the host's mapping, and stage 2 from that mapping. */
+import { ATTRIBUTES } from './model.ts';
 import type { Attribute, Source } from './model.ts';
 import type { KvmStage2 } from './stage2.ts';
 
@@ -13,13 +14,14 @@ interface LinuxMapping {
 const VFIO_DEFAULT: LinuxMapping = { hostVma: 'Device-nGnRnE', anyUncached: true };
 const RAM: LinuxMapping = { hostVma: 'Normal-WB', anyUncached: false };
 
-const MAPPINGS: Readonly<Record<Source, Readonly<Partial<Record<Attribute, LinuxMapping>>>>> = {
+/** null: the source has no such mapping. */
+const MAPPINGS: Readonly<Record<Source, Readonly<Record<Attribute, LinuxMapping | null>>>> = {
   cookie: {
     default: VFIO_DEFAULT,
     device: { hostVma: 'Device-nGnRnE', anyUncached: false },
     wc: { hostVma: 'Normal-NC', anyUncached: true },
   },
-  legacy: { default: VFIO_DEFAULT },
+  legacy: { default: VFIO_DEFAULT, device: null, wc: null },
   // pci_mmap_resource_range() (drivers/pci/mmap.c) asks for pgprot_device() or pgprot_writecombine() and sets no flag.
   sysfs: {
     default: { hostVma: 'Device-nGnRE', anyUncached: false },
@@ -32,10 +34,10 @@ const MAPPINGS: Readonly<Record<Source, Readonly<Partial<Record<Attribute, Linux
 /** @throws RangeError when this source cannot give the attribute */
 export function linuxMapping(attribute: Attribute, source: Source): LinuxMapping {
   const mapping = MAPPINGS[source][attribute];
-  if (mapping === undefined)
-    throw new RangeError(
-      `the source ${source} gives no ${attribute} mapping; expected ${Object.keys(MAPPINGS[source]).join(', ')}.`,
-    );
+  if (mapping === null) {
+    const possible = ATTRIBUTES.filter((one) => MAPPINGS[source][one] !== null);
+    throw new RangeError(`the source ${source} gives no ${attribute} mapping; expected ${possible.join(', ')}.`);
+  }
   return mapping;
 }
 

@@ -2,8 +2,8 @@
 import { decodeMair } from './mair.ts';
 import { nameOf } from './memory-type.ts';
 import type { MemoryType } from './memory-type.ts';
+import { PROBES } from './model.ts';
 import type { Outcome, Platform, Prediction, ProbeName, Stage1Type } from './model.ts';
-import { ARM64_PROBES } from './predict.ts';
 
 const EXIT = 'each access is an exit, and the VMM makes it';
 
@@ -14,47 +14,54 @@ const EXIT = 'each access is an exit, and the VMM makes it';
  */
 const NOT_DESCRIBED = 'has no valid syndrome (ISV = 0): KVM cannot hand it over, and the VM ends';
 
-export function predictTrappedArm64(probe: ProbeName, stage1: Stage1Type, { mte }: Platform): Prediction {
-  if (!ARM64_PROBES.includes(probe))
-    throw new RangeError(`arm64 has no probe ${probe}; expected ${ARM64_PROBES.join(', ')}.`);
+type Rule = (own: MemoryType, platform: Platform) => Prediction;
+
+const ALIGNED: Rule = () => sees('ok', EXIT);
+const UNALIGNED = unlessStage1Faults('ok', `${EXIT}, in aligned parts where it is not aligned`);
+const WIDE = unlessStage1Faults('vm-killed', `an access of more than one general register ${NOT_DESCRIBED}`);
+const TIMING: Rule = () => ({ kind: 'measurement', why: `${EXIT}: it is exits that are timed` });
+
+/** null: the arm64 guest has no such probe. */
+const RULES: Readonly<Record<ProbeName, Rule | null>> = {
+  'stage1-self-check': () => sees('ok', 'AT S1E1R reports the type that the guest wrote into its own tables'),
+  'unaligned-load': UNALIGNED,
+  'unaligned-store': UNALIGNED,
+  'unaligned-load-simd': WIDE,
+  'unaligned-store-simd': WIDE,
+  'unaligned-load-pair': WIDE,
+  'unaligned-store-pair': WIDE,
+  'simd-half-aligned': WIDE,
+  'zero-block': unlessStage1Faults('vm-killed', `DC ZVA ${NOT_DESCRIBED}`),
+  exclusive: onlyOnWriteBack('an exclusive access'),
+  atomic: onlyOnWriteBack('an atomic access'),
+  fetch: () => sees('fetch-abort', 'KVM aborts a fetch from where there is no memslot (kvm_handle_guest_abort())'),
+  'data-read': ALIGNED,
+  'data-write': ALIGNED,
+  'tag-retention': (_own, { mte }) =>
+    mte
+      ? { kind: 'any', why: `an access to tags ${NOT_DESCRIBED}` }
+      : sees('not-present', 'this VM has no MTE, and KVM hides it from the guest'),
+  'store-bandwidth': TIMING,
+  'load-latency': TIMING,
+  'nt-store': null,
+  'nt-load': null,
+  'direct-store': null,
+  'cache-flush': null,
+  'fence-visibility': null,
+  'locked-access': null,
+  'timing-class': null,
+};
+
+export const TRAPPED_ARM64_PROBES: readonly ProbeName[] = PROBES.filter((probe) => RULES[probe] !== null);
+
+export function predictTrappedArm64(probe: ProbeName, stage1: Stage1Type, platform: Platform): Prediction {
+  const rule = RULES[probe];
+  if (rule === null)
+    throw new RangeError(
+      `arm64 has no probe ${probe} where accesses are trapped; expected ${TRAPPED_ARM64_PROBES.join(', ')}.`,
+    );
   const own = decodeMair(stage1.encoding);
-  if (own.kind === 'reserved') return { kind: 'any', why: own.why };
-  switch (probe) {
-    case 'unaligned-load':
-    case 'unaligned-store':
-      return own.kind === 'device'
-        ? stage1Faults(own)
-        : sees('ok', `${EXIT}, in aligned parts where it is not aligned`);
-    case 'unaligned-load-simd':
-    case 'unaligned-store-simd':
-    case 'unaligned-load-pair':
-    case 'unaligned-store-pair':
-    case 'simd-half-aligned':
-    case 'zero-block':
-      return own.kind === 'device'
-        ? stage1Faults(own)
-        : sees(
-            'vm-killed',
-            `${probe === 'zero-block' ? 'DC ZVA' : 'an access of more than one general register'} ${NOT_DESCRIBED}`,
-          );
-    case 'exclusive':
-      return onlyOnWriteBack(own, 'an exclusive access');
-    case 'atomic':
-      return onlyOnWriteBack(own, 'an atomic access');
-    case 'fetch':
-      return sees('fetch-abort', 'KVM aborts a fetch from where there is no memslot (kvm_handle_guest_abort())');
-    case 'tag-retention':
-      return mte
-        ? { kind: 'any', why: `an access to tags ${NOT_DESCRIBED}` }
-        : sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
-    case 'store-bandwidth':
-    case 'load-latency':
-      return { kind: 'measurement', why: `${EXIT}: it is exits that are timed` };
-    case 'stage1-self-check':
-      return sees('ok', 'AT S1E1R reports the type that the guest wrote into its own tables');
-    default:
-      return sees('ok', EXIT);
-  }
+  return own.kind === 'reserved' ? { kind: 'any', why: own.why } : rule(own, platform);
 }
 
 function sees(outcome: Outcome, why: string): Prediction {
@@ -62,17 +69,22 @@ function sees(outcome: Outcome, why: string): Prediction {
 }
 
 /** Stage 1 is checked before stage 2 is looked at (Arm ARM D8.17, "Prioritization of MMU faults"). */
-function stage1Faults(own: MemoryType): Prediction {
-  return sees('alignment-fault', `stage 1 is ${nameOf(own)}, and its alignment fault comes before the exit`);
+function unlessStage1Faults(outcome: Outcome, why: string): Rule {
+  return (own) =>
+    own.kind === 'device'
+      ? sees('alignment-fault', `stage 1 is ${nameOf(own)}, and its alignment fault comes before the exit`)
+      : sees(outcome, why);
 }
 
 /** Elsewhere an implementation may fault on stage 1's type first. */
-function onlyOnWriteBack(own: MemoryType, what: string): Prediction {
-  if (isWriteBack(own)) return sees('vm-killed', `${what} ${NOT_DESCRIBED}`);
-  return {
-    kind: 'any',
-    why: `${what} may fault on ${nameOf(own)} (IMPLEMENTATION DEFINED); one that does not ${NOT_DESCRIBED}`,
-  };
+function onlyOnWriteBack(what: string): Rule {
+  return (own) =>
+    isWriteBack(own)
+      ? sees('vm-killed', `${what} ${NOT_DESCRIBED}`)
+      : {
+          kind: 'any',
+          why: `${what} may fault on ${nameOf(own)} (IMPLEMENTATION DEFINED); one that does not ${NOT_DESCRIBED}`,
+        };
 }
 
 function isWriteBack(type: MemoryType): boolean {

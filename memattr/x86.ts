@@ -8,13 +8,17 @@ import type {
   Source,
   Stage1Type,
   Strictness,
+  TypeKind,
 } from './model.ts';
+import { kindOfNames } from './kinds.ts';
 import { strictnessOf } from './strictness.ts';
 import { trappedStrictness } from './trapped.ts';
 import { kvmX86Stage2, linuxX86Mapping } from './x86/linux.ts';
+import type { AmdType } from './x86/mtrr.ts';
 import { STAGE1_TYPES, decodePat } from './x86/pat.ts';
+import type { PatType } from './x86/pat.ts';
 import { X86_PROBES, predictX86Cell } from './x86/predict.ts';
-import { combineX86, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
+import { X86_STAGE2, combineX86, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
 import { TRAPPED_PROBES, hostTypes, predictTrappedX86 } from './x86/trapped.ts';
 
 function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
@@ -49,8 +53,28 @@ function strictness(attribute: Attribute, source: Source, platform: Platform): S
   };
 }
 
+const KIND: Readonly<Record<AmdType | PatType, TypeKind>> = {
+  UC: 'strict',
+  'UC-': 'strict',
+  CD: 'strict',
+  WC: 'combining',
+  'WC+': 'combining',
+  WP: 'cached',
+  WT: 'cached',
+  WB: 'cached',
+};
+
+/** Of every type of an access and of a page table, and of what stage 2 can say. */
+const KINDS: ReadonlyMap<string, TypeKind> = new Map<string, TypeKind>([
+  ...Object.entries(KIND),
+  ...X86_STAGE2.map((stage2): [string, TypeKind] => [
+    nameOfX86Stage2(stage2),
+    stage2.paging === 'unknown' ? 'unknown' : KIND[stage2.type],
+  ]),
+]);
+
 function isStrict(type: string): boolean {
-  return type === 'UC' || type === 'CD';
+  return KINDS.get(type) === 'strict';
 }
 
 function effectiveTrapped(attribute: Attribute, source: Source, platform: Platform): string {
@@ -60,6 +84,8 @@ function effectiveTrapped(attribute: Attribute, source: Source, platform: Platfo
 export const x86: ArchitectureModel = {
   arch: 'x86',
   stage1Types: STAGE1_TYPES,
+  combiningType: 'WC',
+  kindOf: (type) => kindOfNames(type, KINDS),
   probes: X86_PROBES,
   hostVma: (attribute, source) => linuxX86Mapping(attribute, source).hostVma,
   stage2: (attribute, source, { nestedPaging }) =>

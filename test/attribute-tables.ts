@@ -1,5 +1,5 @@
 /** README's attribute tables, as memattr has them. */
-import { arm64, x86 } from '../memattr/index.ts';
+import { ATTRIBUTES, arm64, x86 } from '../memattr/index.ts';
 import type { ArchitectureModel, Attribute, Platform } from '../memattr/index.ts';
 
 interface Column {
@@ -37,8 +37,6 @@ const COLUMNS: readonly Column[] = [
     asked: X86_TYPES,
   },
 ];
-
-const ATTRIBUTES: readonly Attribute[] = ['default', 'device', 'wc'];
 
 function markdown(head: readonly string[], rows: readonly (readonly string[])[]): string {
   return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');

@@ -16,7 +16,8 @@ import {
   x86Stage2Of,
 } from '../memattr/index.ts';
 import type { PatEntry } from '../memattr/index.ts';
-import { MTRR_TYPES, PAT_TYPES, RESET_PAT, STAGE1_TYPES } from '../memattr/x86/pat.ts';
+import { PAT_TYPES, RESET_PAT, STAGE1_TYPES } from '../memattr/x86/pat.ts';
+import { MTRR_TYPES } from '../memattr/model.ts';
 import { X86_STAGE2 } from '../memattr/x86/stage2.ts';
 
 const nameOf = (entry: PatEntry): string => (entry.kind === 'type' ? entry.type : 'reserved');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { PROBES, arm64, usualMtrr, x86 } from '../memattr/index.ts';
+import { ATTRIBUTES, PROBES, SOURCES, arm64, usualMtrr, x86 } from '../memattr/index.ts';
 import type { Attribute, Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
 import { X86_STAGE2, nameOfX86Stage2 } from '../memattr/x86/stage2.ts';
 
@@ -14,7 +14,6 @@ const PLATFORMS = [
   { ...amd, mtrr: 'WB' },
   { ...amd, mtrr: null },
 ] as const satisfies readonly Platform[];
-const ATTRIBUTES: readonly Attribute[] = ['default', 'device', 'wc'];
 
 function stage1(name: string): Stage1Type {
   const found = x86.stage1Types.find((type) => type.name === name);
@@ -131,12 +130,7 @@ describe('strictness', () => {
       (source === 'legacy' ? (['default'] as const) : ATTRIBUTES).filter(
         (attribute) => arm64.strictness(attribute, source, { ...base, fwb: true }).strict,
       );
-    expect((['cookie', 'legacy', 'sysfs', 'memory'] as const).map(strict)).toEqual([
-      ['device'],
-      [],
-      ['default', 'device', 'wc'],
-      [],
-    ]);
+    expect(SOURCES.map(strict)).toEqual([['device'], [], ['default', 'device', 'wc'], []]);
     expect(arm64.strictness('device', 'cookie', base).why).toBe(
       'whatever a guest asks for, it gets Device-nGnRnE or Device-nGnRE',
     );

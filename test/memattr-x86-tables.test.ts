@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { combineAmd, combineEpt, combineIntel, combineNpt, combinePats } from '../memattr/index.ts';
 import type { MtrrType, PatType } from '../memattr/index.ts';
 import { withCachesDisabled } from '../memattr/x86/mtrr.ts';
-import { MTRR_TYPES, PAT_TYPES } from '../memattr/x86/pat.ts';
+import { MTRR_TYPES } from '../memattr/model.ts';
+import { PAT_TYPES } from '../memattr/x86/pat.ts';
 
 function found<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new Error(what);

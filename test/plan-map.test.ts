@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
-import { ATTRIBUTES, formatSize, parseAttribute, parseMap, parseSize } from '../vmm/memory/index.ts';
+import { ATTRIBUTES } from '../memattr/index.ts';
+import { formatSize, parseAttribute, parseMap, parseSize } from '../vmm/memory/index.ts';
 import { nearestSize } from '../common/size.ts';
 
 const K = 1024n;

@@ -1,13 +1,13 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { PROBES } from '../memattr/index.ts';
+import { ARCHES, ATTRIBUTES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES } from '../memattr/index.ts';
 import { renderBench } from '../tool/report/bench.ts';
 import { renderCompare } from '../tool/report/compare.ts';
 import { FORMATS, FORMAT_NAMES } from '../tool/report/formats.ts';
 import { formatReport } from '../tool/report/json.ts';
 import { nameMachines } from '../tool/report/machine.ts';
 import { renderMachines } from '../tool/report/machines-text.ts';
-import { VERDICTS, summarise } from '../tool/report/report.ts';
+import { COMMANDS, NO_OUTCOME, QUANTITIES, UNITS, VERDICTS, summarise } from '../tool/report/report.ts';
 import type { Check, Figure, Report, ReportWindow } from '../tool/report/report.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { renderReport } from '../tool/report/text.ts';
@@ -23,15 +23,16 @@ const line = fc.oneof(
 );
 const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { nil: null });
 const count = fc.oneof(fc.constantFrom(0, 1, 4096, 2 ** 33), fc.maxSafeNat());
-const source = fc.constantFrom('cookie', 'legacy', 'sysfs', 'memory');
-const outcome = fc.constantFrom('ok', 'alignment-fault', 'vm-killed', 'wrong-data', 'not-present');
+const source = fc.constantFrom(...SOURCES);
+// Without the outcome `undefined`, which could not be told from a value that is missing.
+const outcome = fc.constantFrom(...OUTCOMES.filter((name) => name !== 'undefined'));
 
 const window: fc.Arbitrary<ReportWindow> = fc.record(
   {
     bar: fc.nat(5),
     offset: count,
     length: count.map((length) => Math.max(length, 1)),
-    attribute: fc.constantFrom('default', 'device', 'wc'),
+    attribute: fc.constantFrom(...ATTRIBUTES),
     hostVma: fc.record(
       { predicted: line, programmed: maybe(line), reserved: fc.array(line, { maxLength: 2 }) },
       { requiredKeys: ['predicted', 'programmed'] },
@@ -52,7 +53,7 @@ function check(windows: number): fc.Arbitrary<Check> {
       stage1: line,
       probe: fc.constantFrom(...PROBES),
       effective: line,
-      predicted: fc.oneof(outcome, fc.constantFrom('any', 'measurement')),
+      predicted: fc.oneof(outcome, fc.constantFrom(...NO_OUTCOME)),
       observed: maybe(outcome),
       verdict: fc.constantFrom(...VERDICTS),
       note: maybe(line),
@@ -70,10 +71,10 @@ function figure(windows: number): fc.Arbitrary<Figure> {
     window: fc.nat(windows - 1),
     stage1: line,
     effective: line,
-    quantity: fc.constantFrom('store-bandwidth', 'load-latency', 'write-to-visible'),
+    quantity: fc.constantFrom(...QUANTITIES),
     size: words,
     stride: words,
-    unit: fc.constantFrom('MB/s', 'ns', 'bytes/tick', 'ticks'),
+    unit: fc.constantFrom(...UNITS),
     median: amount,
     low: amount,
     high: amount,
@@ -88,8 +89,8 @@ const report: fc.Arbitrary<Report> = fc.array(window, { maxLength: 4 }).chain((w
     .record(
       {
         schema: fc.constant('wcvmm.report/1'),
-        command: fc.constantFrom('run', 'verify', 'compare', 'bench'),
-        arch: fc.constantFrom('arm64', 'x86'),
+        command: fc.constantFrom(...COMMANDS),
+        arch: fc.constantFrom(...ARCHES),
         platform: fc.record(
           {
             kind: fc.constantFrom('testbed', 'native'),
@@ -98,7 +99,7 @@ const report: fc.Arbitrary<Report> = fc.array(window, { maxLength: 4 }).chain((w
             cookies: fc.boolean(),
             fwb: maybe(fc.boolean()),
             vendor: line,
-            nestedPaging: maybe(fc.constantFrom('ept', 'npt')),
+            nestedPaging: maybe(fc.constantFrom(...NESTED_PAGING)),
           },
           { requiredKeys: ['kind', 'emulator', 'kernel', 'cookies', 'fwb'] },
         ),

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { kindOfOutcome, kindOfStage2, kindOfType } from '../tool/report/html/kind.ts';
+import { kindOfOutcome } from '../tool/report/html/kind.ts';
 import { html } from '../tool/report/html/markup.ts';
 import { rangeOf } from '../tool/report/html/plot.ts';
 import { formatHtml } from '../tool/report/html/page.ts';
@@ -182,31 +182,6 @@ describe('what the page says', () => {
 });
 
 describe('kinds', () => {
-  it('of types, of both architectures, are as relaxed as the most relaxed that is possible', () => {
-    expect(['Device-nGnRnE', 'Device-nGRE', 'UC', 'UC-', 'UC or CD'].map(kindOfType)).toEqual([
-      'strict',
-      'strict',
-      'strict',
-      'strict',
-      'strict',
-    ]);
-    expect(['Device-GRE', 'Normal-NC', 'WC', 'WC+', 'UC or WC'].map(kindOfType)).toEqual([
-      'combining',
-      'combining',
-      'combining',
-      'combining',
-      'combining',
-    ]);
-    expect(['Normal-WB', 'Normal-Tagged', 'WB', 'UC or WB'].map(kindOfType)).toEqual([
-      'cached',
-      'cached',
-      'cached',
-      'cached',
-    ]);
-    expect(['', 'unknown', 'mixed'].map(kindOfType)).toEqual(['unknown', 'unknown', 'unknown']);
-    expect(['EPT UC IPAT', 'NPT WC', 'EPT WB'].map(kindOfStage2)).toEqual(['strict', 'combining', 'cached']);
-  });
-
   it('of outcomes', () => {
     expect(
       (['ok', 'alignment-fault', 'vm-killed', 'wrong-data', 'not-present', null] as const).map(kindOfOutcome),

@@ -1,4 +1,12 @@
-import { type Attribute, type Outcome, type Platform, type ProbeName, arm64, x86 } from '../memattr/index.ts';
+import {
+  type Attribute,
+  type NestedPaging,
+  type Outcome,
+  type Platform,
+  type ProbeName,
+  arm64,
+  x86,
+} from '../memattr/index.ts';
 import {
   type Bench,
   type Check,
@@ -107,7 +115,7 @@ export function changeChecks(report: Report, change: (check: Check) => Partial<C
 }
 
 /** A report as an x86 machine of either vendor gives it, everything as the model says. */
-export function x86Report(nestedPaging: 'ept' | 'npt', emulator: string | null = null): Report {
+export function x86Report(nestedPaging: NestedPaging, emulator: string | null = null): Report {
   const platform: Platform = { fwb: null, faultForwarding: false, mte: false, nestedPaging, mtrr: 'UC' };
   const attributes = ['device', 'wc', 'default'] as const;
   const windows = attributes.map((attribute, index): ReportWindow => ({

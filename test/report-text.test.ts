@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { arm64 } from '../memattr/index.ts';
 import { renderCompare } from '../tool/report/compare.ts';
-import { mayGather, noticed } from '../tool/report/driver.ts';
+import { noticed } from '../tool/report/driver.ts';
 import type { Check } from '../tool/report/report.ts';
 import { styleOf, wrap } from '../common/terminal.ts';
 import { renderReport } from '../tool/report/text.ts';
@@ -258,14 +258,14 @@ describe('noticed', () => {
     expect(noticed('WC', [])).toContain('nothing is known');
   });
 
-  it('knows which types may be combined', () => {
-    expect(['Normal-NC', 'Normal-WB', 'Device-GRE', 'WC', 'WB'].map(mayGather)).toEqual([true, true, true, true, true]);
-    expect(['Device-nGnRnE', 'Device-nGnRE', 'Device-nGRE', 'UC', 'UC-'].map(mayGather)).toEqual([
-      false,
-      false,
-      false,
-      false,
-      false,
-    ]);
+  it.each([
+    ['Normal-NC', 'write combining possible*'],
+    ['WB', 'write combining possible*'],
+    ['Device-nGnRE', 'no write combining*'],
+    ['UC', 'no write combining*'],
+    ['UC or WC', 'write combining possible*'],
+    ['unknown', 'whether stores combine is not known'],
+  ])('says what becomes of stores to %s', (effective, words) => {
+    expect(noticed('WC', store({ effective }))).toContain(words);
   });
 });

@@ -12,7 +12,7 @@ import { progressOn } from '../common/progress.ts';
 import { runSession } from './session.ts';
 
 export interface TestbedRequest {
-  /** One of machine/index.ts's architectures. */
+  /** One of machine/names.ts. */
   arch: string;
   /** Default: patched. */
   kernel?: KernelVariant | undefined;

@@ -9,8 +9,8 @@ export { libcPort, pageSize } from './sys/libc.ts';
 export { ERRNO, SysError, isErrno } from './sys/port.ts';
 export type { MmapRequest, Port } from './sys/port.ts';
 
+export { ATTRIBUTES } from '../memattr/model.ts';
 export {
-  ATTRIBUTES,
   addressIn,
   formatSize,
   parseAttribute,

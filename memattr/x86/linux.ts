@@ -1,4 +1,5 @@
 /** What Linux makes of an attribute on x86: the host's mapping, and the nested page table from that mapping. */
+import { ATTRIBUTES } from '../model.ts';
 import type { Attribute, MtrrType, Platform, Source } from '../model.ts';
 import type { PatType } from './pat.ts';
 import type { X86Stage2 } from './stage2.ts';
@@ -20,13 +21,14 @@ const VFIO_DEFAULT: LinuxMapping = { hostVma: 'UC-', ram: false, anyUncached: tr
 const SYSFS: LinuxMapping = { hostVma: 'UC-', ram: false, anyUncached: false };
 const RAM: LinuxMapping = { hostVma: 'WB', ram: true, anyUncached: false };
 
-const MAPPINGS: Readonly<Record<Source, Readonly<Partial<Record<Attribute, LinuxMapping>>>>> = {
+/** null: the source has no such mapping. */
+const MAPPINGS: Readonly<Record<Source, Readonly<Record<Attribute, LinuxMapping | null>>>> = {
   cookie: {
     default: VFIO_DEFAULT,
     device: { hostVma: DEVICE_VMA, ram: false, anyUncached: false },
     wc: { hostVma: 'WC', ram: false, anyUncached: true },
   },
-  legacy: { default: VFIO_DEFAULT },
+  legacy: { default: VFIO_DEFAULT, device: null, wc: null },
   sysfs: { default: SYSFS, device: SYSFS, wc: { ...SYSFS, hostVma: 'WC' } },
   memory: { default: RAM, device: RAM, wc: RAM },
 };
@@ -34,10 +36,10 @@ const MAPPINGS: Readonly<Record<Source, Readonly<Partial<Record<Attribute, Linux
 /** @throws RangeError when this source cannot give the attribute */
 export function linuxX86Mapping(attribute: Attribute, source: Source): LinuxMapping {
   const mapping = MAPPINGS[source][attribute];
-  if (mapping === undefined)
-    throw new RangeError(
-      `the source ${source} gives no ${attribute} mapping; expected ${Object.keys(MAPPINGS[source]).join(', ')}.`,
-    );
+  if (mapping === null) {
+    const possible = ATTRIBUTES.filter((one) => MAPPINGS[source][one] !== null);
+    throw new RangeError(`the source ${source} gives no ${attribute} mapping; expected ${possible.join(', ')}.`);
+  }
   return mapping;
 }
 

@@ -9,8 +9,6 @@ const ENCODING: Readonly<Record<PatType, number>> = { UC: 0, WC: 1, WT: 4, WP: 5
 /** From the strictest to the most relaxed, as far as they can be compared. */
 export const PAT_TYPES: readonly PatType[] = ['UC', 'UC-', 'WC', 'WP', 'WT', 'WB'];
 
-export const MTRR_TYPES: readonly MtrrType[] = ['UC', 'WC', 'WP', 'WT', 'WB'];
-
 /** What guests are asked about: all there is. */
 export const STAGE1_TYPES: readonly Stage1Type[] = PAT_TYPES.map((name) => ({ name, encoding: ENCODING[name] }));
 

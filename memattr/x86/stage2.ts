@@ -2,11 +2,12 @@
  * Stage 2 on x86 and how it is called: `EPT UC`, and `EPT UC IPAT` where the guest's PAT is ignored; `NPT WC`, by the entry
  * of the host's PAT that the leaf chooses; `unknown` where KVM uses neither or nobody could tell.
  */
-import type { Platform } from '../model.ts';
+import { MTRR_TYPES } from '../model.ts';
+import type { NestedPaging, Platform } from '../model.ts';
 import { combineEpt, decodeEpt } from './ept.ts';
 import type { EptType } from './ept.ts';
 import { combineNpt } from './npt.ts';
-import { LINUX_PAT, MTRR_TYPES, PAT_TYPES, lookUpPat, patBitsOf } from './pat.ts';
+import { LINUX_PAT, PAT_TYPES, lookUpPat, patBitsOf } from './pat.ts';
 import type { Pat, PatType } from './pat.ts';
 
 export type X86Stage2 =
@@ -48,7 +49,7 @@ export function x86Stage2Of(name: string): X86Stage2 {
  * @param large the leaf maps more than 4 KiB; only NPT's PAT bit depends on it
  * @param hostPat NPT: the host's PAT, by which the leaf is read
  */
-export function nameOfLeaf(paging: 'ept' | 'npt', leaf: bigint, large: boolean, hostPat: Pat = LINUX_PAT): string {
+export function nameOfLeaf(paging: NestedPaging, leaf: bigint, large: boolean, hostPat: Pat = LINUX_PAT): string {
   if (paging === 'ept') {
     const entry = decodeEpt(leaf);
     return entry.kind === 'reserved'

@@ -1,9 +1,8 @@
 /** x86 where KVM carries the guest's instruction out (arch/x86/kvm/emulate.c) and hands its accesses to the VMM. */
+import { MTRR_TYPES, PROBES } from '../model.ts';
 import type { MtrrType, Platform, Prediction, ProbeName } from '../model.ts';
-import { MTRR_TYPES } from './pat.ts';
 import type { PatType } from './pat.ts';
 import { combineAmd, combineIntel } from './mtrr.ts';
-import { X86_PROBES } from './predict.ts';
 
 /** The type of the VMM's own accesses: every answer that is possible where nobody knows the MTRR. */
 export function hostTypes(hostVma: PatType, { nestedPaging, mtrr }: Platform): readonly string[] {
@@ -12,34 +11,49 @@ export function hostTypes(hostVma: PatType, { nestedPaging, mtrr }: Platform): r
   return [...new Set(types.map((type) => combine(hostVma, type)))];
 }
 
-/** timing-class would time exits, and thousands of them. */
-export const TRAPPED_PROBES: readonly ProbeName[] = X86_PROBES.filter((probe) => probe !== 'timing-class');
-
 const EXIT = 'KVM carries the instruction out, and the VMM makes its accesses';
+const PLAIN = works(EXIT);
+const TWO_ACCESSES = works(`${EXIT}: a load and a store, which are one to this guest and two to the device`);
+const TIMING: Prediction = { kind: 'measurement', why: 'each access is an exit: it is exits that are timed' };
+
+/** null: the x86 guest has no such probe, or it is not worth asking here. */
+const PREDICTIONS: Readonly<Record<ProbeName, Prediction | null>> = {
+  'stage1-self-check': works("the guest's own PAT and page tables say what the guest wrote there"),
+  'unaligned-load': PLAIN,
+  'unaligned-store': PLAIN,
+  'unaligned-load-simd': null,
+  'unaligned-store-simd': null,
+  'unaligned-load-pair': null,
+  'unaligned-store-pair': null,
+  'simd-half-aligned': null,
+  'zero-block': null,
+  exclusive: null,
+  atomic: TWO_ACCESSES,
+  fetch: null,
+  'data-read': PLAIN,
+  'data-write': PLAIN,
+  'tag-retention': null,
+  'store-bandwidth': TIMING,
+  'load-latency': TIMING,
+  'nt-store': PLAIN,
+  'nt-load': mayBeUnknown('MOVNTDQA'),
+  'direct-store': mayBeUnknown('MOVDIR64B'),
+  'cache-flush': works('KVM makes a load of one byte of CLFLUSH, and flushes nothing: there is nothing to be flushed'),
+  'fence-visibility': PLAIN,
+  'locked-access': TWO_ACCESSES,
+  // It would time exits, and thousands of them.
+  'timing-class': null,
+};
+
+export const TRAPPED_PROBES: readonly ProbeName[] = PROBES.filter((probe) => PREDICTIONS[probe] !== null);
 
 export function predictTrappedX86(probe: ProbeName): Prediction {
-  if (!TRAPPED_PROBES.includes(probe))
+  const prediction = PREDICTIONS[probe];
+  if (prediction === null)
     throw new RangeError(
       `x86 has no probe ${probe} where accesses are trapped; expected ${TRAPPED_PROBES.join(', ')}.`,
     );
-  switch (probe) {
-    case 'stage1-self-check':
-      return works("the guest's own PAT and page tables say what the guest wrote there");
-    case 'nt-load':
-      return mayBeUnknown('MOVNTDQA');
-    case 'direct-store':
-      return mayBeUnknown('MOVDIR64B');
-    case 'atomic':
-    case 'locked-access':
-      return works(`${EXIT}: a load and a store, which are one to this guest and two to the device`);
-    case 'cache-flush':
-      return works('KVM makes a load of one byte of CLFLUSH, and flushes nothing: there is nothing to be flushed');
-    case 'store-bandwidth':
-    case 'load-latency':
-      return { kind: 'measurement', why: 'each access is an exit: it is exits that are timed' };
-    default:
-      return works(EXIT);
-  }
+  return prediction;
 }
 
 function works(why: string): Prediction {

@@ -1,12 +1,14 @@
 import { WcvmmError } from '../../common/errors.ts';
 import { x86Intel } from './bochs-x86.ts';
 import type { KernelTarget, KernelVariant, Machine } from './machine.ts';
+import { MACHINES } from './names.ts';
+import type { MachineName } from './names.ts';
 import { arm64 } from './qemu-arm64.ts';
 import { x86Amd } from './qemu-x86.ts';
 
-const machines: readonly Machine[] = [arm64, x86Amd, x86Intel];
+const BY_NAME: Readonly<Record<MachineName, Machine>> = { arm64, 'x86-amd': x86Amd, 'x86-intel': x86Intel };
 
-export const architectures: readonly string[] = machines.map((machine) => machine.arch);
+const machines: readonly Machine[] = MACHINES.map((name) => BY_NAME[name]);
 
 /** The architectures that kernels are built for: fewer than machines. */
 export const kernelArchitectures: readonly string[] = [...new Set(machines.map((machine) => machine.kernel.arch))];
@@ -37,10 +39,7 @@ export function kernelVariants(target: KernelTarget): readonly KernelVariant[] {
 export function machineOf(arch: string): Machine {
   const found = machines.find((machine) => machine.arch === arch);
   if (found === undefined)
-    throw new WcvmmError(
-      'E_USAGE',
-      `There is no testbed for "${arch}"; there is one for: ${architectures.join(', ')}.`,
-    );
+    throw new WcvmmError('E_USAGE', `There is no testbed for "${arch}"; there is one for: ${MACHINES.join(', ')}.`);
   return found;
 }
 

@@ -1,5 +1,6 @@
 import type { Emulator, Listeners } from '../emulator.ts';
 import type { Command } from '../share.ts';
+import type { MachineName } from './names.ts';
 
 /** What the user may change of an emulated instance. */
 export interface MachineOptions {
@@ -75,8 +76,8 @@ export interface KernelTarget {
 
 /** Everything that the testbed must know of one kind of machine; nothing else in testbed/ asks for its name. */
 export interface Machine {
-  /** The name that `--arch` takes: the architecture, and the vendor where nested paging depends on it. */
-  readonly arch: string;
+  /** The name that `--arch` takes. */
+  readonly arch: MachineName;
   readonly kernel: KernelTarget;
   readonly userland: {
     readonly debianArch: string;

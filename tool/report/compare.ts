@@ -1,20 +1,20 @@
-import { type Attribute, PROBES } from '../../memattr/index.ts';
+import { type Arch, type Attribute, MODELS, PROBES } from '../../memattr/index.ts';
 import { combinesNote, noticed } from './driver.ts';
 import { MARK, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
-import { type Arch, type Check, type Report, isControl } from './report.ts';
+import { type Check, type Report, isControl } from './report.ts';
 import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
 import { header, limitList, mismatchList, summary, windowTable } from './text.ts';
-import { OUTCOME_WORDS } from './words.ts';
+import { OUTCOME_WORDS, STRICTEST_FIRST } from './words.ts';
 
 /** The strictest stage-1 type, and the one that a driver uses which wants write-combining. */
-const STAGE1: Readonly<Record<Arch, readonly [strict: string, relaxed: string]>> = {
-  arm64: ['Device-nGnRnE', 'Normal-NC'],
-  x86: ['UC', 'WC'],
-};
+function comparedTypes(arch: Arch): readonly [strict: string, relaxed: string] {
+  const { stage1Types, combiningType } = MODELS[arch];
+  return [stage1Types[0]?.name ?? '', combiningType];
+}
 
 /** Most relaxed first: what one attribute takes away from the one before is then to its right. */
-const ORDER: readonly Attribute[] = ['wc', 'default', 'device'];
+const ORDER: readonly Attribute[] = STRICTEST_FIRST.toReversed();
 
 interface Side {
   attribute: Attribute;
@@ -29,7 +29,7 @@ interface Side {
  * Of several windows with one attribute the first is shown.
  */
 export function renderCompare(report: Report, style: Style): string {
-  const types = STAGE1[report.arch];
+  const types = comparedTypes(report.arch);
   const sides = sidesOf(report);
   const sections = [
     header(report, style),

@@ -1,20 +1,25 @@
-import type { ProbeName } from '../../memattr/index.ts';
-import type { Check } from './report.ts';
+import { kindOfType } from '../../memattr/index.ts';
+import type { ProbeName, TypeKind } from '../../memattr/index.ts';
+import type { Check, Predicted } from './report.ts';
 
 /** What a driver does to its BAR, by the probes that stand for it. */
 const STORES: readonly ProbeName[] = ['unaligned-store', 'unaligned-store-simd', 'unaligned-store-pair'];
 const LOADS: readonly ProbeName[] = ['unaligned-load', 'unaligned-load-simd', 'unaligned-load-pair'];
 
 /** In the words of somebody whose driver runs into it. */
-const FATE: Readonly<Record<string, string>> = {
+const FATE: Readonly<Record<Predicted, string>> = {
   ok: 'work',
   'alignment-fault': 'fault',
   'vm-killed': 'end the whole VM',
   'external-abort': 'abort',
+  'fetch-abort': 'are refused as fetches',
+  undefined: 'are undefined',
   'atomic-fault': 'fault',
   'other-fault': 'fault',
-  undefined: 'are undefined',
   'wrong-data': 'lose data',
+  'not-present': 'do not exist on this CPU',
+  any: 'may do anything',
+  measurement: 'are measured',
 };
 
 /**
@@ -36,7 +41,7 @@ export function noticed(stage1: string, checks: readonly Check[]): string {
           ['unaligned loads', loads],
         ];
   const known = accesses.flatMap(([what, fate]) => (fate ? [`${what} ${fate}`] : []));
-  return `a driver's ${stage1} ${becomes}: ${[...known, mayGather(first.effective) ? 'write combining possible*' : 'no write combining*'].join(', ')}`;
+  return `a driver's ${stage1} ${becomes}: ${[...known, COMBINING[kindOfType(first.effective)]].join(', ')}`;
 }
 
 /** What the star of `noticed` means: no probe sees combining itself, only what else comes with the memory type. */
@@ -44,10 +49,13 @@ export function combinesNote(emulator: string | null): string {
   return `* predicted only: ${emulator === null ? 'no probe sees it' : `${emulator} does not model it`}. The rest is what the guest saw.`;
 }
 
-/** Whether the memory type lets stores be merged: arm64's G types and Normal, x86's WC, WT and WB. */
-export function mayGather(type: string): boolean {
-  return /^(Normal|Device-G|W[CTB])/.test(type);
-}
+/** What is cached combines, too. */
+const COMBINING: Readonly<Record<TypeKind, string>> = {
+  strict: 'no write combining*',
+  combining: 'write combining possible*',
+  cached: 'write combining possible*',
+  unknown: 'whether stores combine is not known',
+};
 
 /** Empty when nothing was asked. */
 function fateOf(checks: readonly Check[]): string {
@@ -62,6 +70,6 @@ function oneFate({ predicted, observed, verdict }: Check): string {
   return found;
 }
 
-function wordFor(outcome: Check['predicted'] | null): string {
-  return outcome === null ? '' : (FATE[outcome] ?? outcome);
+function wordFor(outcome: Predicted | null): string {
+  return outcome === null ? '' : FATE[outcome];
 }

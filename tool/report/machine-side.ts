@@ -1,4 +1,5 @@
 /** One attribute on one machine. */
+import { MODELS } from '../../memattr/index.ts';
 import type { Attribute, Strictness } from '../../memattr/index.ts';
 import { isControl, summarise } from './report.ts';
 import type { Figure, Report, ReportWindow, Summary } from './report.ts';
@@ -65,10 +66,8 @@ function measuredTypes({ bench }: Report, index: number): ReadonlyMap<string, st
   );
 }
 
-const COMBINING = { arm64: 'Normal-NC', x86: 'WC' } as const;
-
 function measuredOf({ arch, bench }: Report, index: number): Measured | null {
-  const stage1 = COMBINING[arch];
+  const stage1 = MODELS[arch].combiningType;
   const figures = bench?.figures.filter((figure) => figure.window === index && figure.stage1 === stage1) ?? [];
   if (bench === undefined || figures.length === 0) return null;
   const dense = figures

@@ -1,5 +1,6 @@
 /** What a report's machine is called, where several stand side by side. */
 import { basename } from 'node:path';
+import type { NestedPaging } from '../../memattr/index.ts';
 import type { Report, ReportPlatform } from './report.ts';
 
 export interface NamedReport {
@@ -9,7 +10,7 @@ export interface NamedReport {
 }
 
 const VENDOR: Readonly<Record<string, string>> = { AuthenticAMD: 'AMD', GenuineIntel: 'Intel' };
-const PAGING_VENDOR = { npt: 'AMD', ept: 'Intel' } as const;
+const PAGING_VENDOR: Readonly<Record<NestedPaging, string>> = { npt: 'AMD', ept: 'Intel' };
 
 function vendorOf({ vendor, nestedPaging }: ReportPlatform): string | undefined {
   if (vendor !== undefined) return VENDOR[vendor] ?? vendor;

@@ -5,6 +5,7 @@ import type { NamedReport } from './machine.ts';
 import { sideOf, windowsOf } from './machine-side.ts';
 import type { Side } from './machine-side.ts';
 import type { Check, Evidence, Report } from './report.ts';
+import { STRICTEST_FIRST } from './words.ts';
 
 export const COMPARISON_SCHEMA = 'wcvmm.comparison/1';
 
@@ -37,9 +38,6 @@ export interface Difference {
 
 export type Answer = Pick<Check, 'effective' | 'predicted' | 'observed' | 'verdict'>;
 
-/** Strictest first, as a reader asks. */
-const ATTRIBUTES: readonly Attribute[] = ['device', 'default', 'wc'];
-
 export function compareMachines(reports: readonly NamedReport[]): Comparison {
   return {
     schema: COMPARISON_SCHEMA,
@@ -51,8 +49,8 @@ export function compareMachines(reports: readonly NamedReport[]): Comparison {
       device,
       summary,
     })),
-    attributes: ATTRIBUTES.flatMap((attribute) => attributeRow(attribute, reports)),
-    differences: ATTRIBUTES.flatMap((attribute) => differencesOf(attribute, reports)),
+    attributes: STRICTEST_FIRST.flatMap((attribute) => attributeRow(attribute, reports)),
+    differences: STRICTEST_FIRST.flatMap((attribute) => differencesOf(attribute, reports)),
     incomparable: incomparable(reports),
   };
 }
@@ -149,7 +147,9 @@ function missingProbes(group: readonly NamedReport[]): readonly string[] {
 }
 
 function missingAttributes(reports: readonly NamedReport[]): readonly string[] {
-  const used = ATTRIBUTES.filter((attribute) => reports.some(({ report }) => windowsOf(report, attribute).length > 0));
+  const used = STRICTEST_FIRST.filter((attribute) =>
+    reports.some(({ report }) => windowsOf(report, attribute).length > 0),
+  );
   return reports.flatMap(({ name, report }) => {
     const lacking = used.filter((attribute) => windowsOf(report, attribute).length === 0);
     return lacking.length > 0 ? [`windows of ${lacking.join(', ')}: ${name} has none`] : [];

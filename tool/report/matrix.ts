@@ -2,7 +2,7 @@ import { PROBES } from '../../memattr/index.ts';
 import type { Note } from './notes.ts';
 import { type Check, type Report, type ReportWindow, type Verdict, isControl } from './report.ts';
 import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
-import { OUTCOME_WORDS, PROBE_SHORT } from './words.ts';
+import { OUTCOME_WORDS, shortProbe } from './words.ts';
 
 /** A match has no mark: what is as it should be must not compete with what is not. */
 export const MARK: Readonly<Record<Verdict, string>> = {
@@ -48,10 +48,10 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
   const probes = asked.filter((probe) => answers.get(probe)?.size !== 1);
   const alike = asked
     .filter((probe) => !probes.includes(probe))
-    .map((probe) => `${PROBE_SHORT[probe]} ${[...(answers.get(probe) ?? [])].join('')}`);
+    .map((probe) => `${shortProbe(probe)} ${[...(answers.get(probe) ?? [])].join('')}`);
   if (probes.length === 0) return layOut(effectiveTypes(report), style).concat(everywhere(alike, style));
   const types = isBlind(report);
-  const head = probes.map((probe): Cell => ({ text: PROBE_SHORT[probe], colour: 'dim' }));
+  const head = probes.map((probe): Cell => ({ text: shortProbe(probe), colour: 'dim' }));
   const lines: Line[] = [
     { label: '  stage 1', cells: types ? [{ text: 'gets', colour: 'dim' }, ...head] : head, colour: 'dim' },
   ];

@@ -1,4 +1,4 @@
-import type { Attribute, Outcome, ProbeName, Source, Strictness } from '../../memattr/index.ts';
+import type { Arch, Attribute, NestedPaging, Outcome, ProbeName, Source, Strictness } from '../../memattr/index.ts';
 import { EXIT } from '../../common/errors.ts';
 
 /**
@@ -25,19 +25,23 @@ export interface Report {
 
 export const SCHEMA = 'wcvmm.report/1';
 
-export type Command = 'run' | 'verify' | 'compare' | 'bench';
-export type Arch = 'arm64' | 'x86';
+export const COMMANDS = ['run', 'verify', 'compare', 'bench'] as const;
+
+export type Command = (typeof COMMANDS)[number];
 
 /**
  * match: observed as predicted. mismatch: not. unobservable: seen, but this platform or the architecture lets it say
  * nothing about the memory type. erratum: not as predicted, and a known deviation of this emulator; never a pass.
  * skipped: not asked, or not answered. All but match have a note that says why.
  */
-export type Verdict = 'match' | 'mismatch' | 'unobservable' | 'erratum' | 'skipped';
-export const VERDICTS: readonly Verdict[] = ['match', 'mismatch', 'unobservable', 'erratum', 'skipped'];
+export const VERDICTS = ['match', 'mismatch', 'unobservable', 'erratum', 'skipped'] as const;
+
+export type Verdict = (typeof VERDICTS)[number];
 
 /** An outcome, or that there is none to predict: the architecture leaves it open, or it is a number to measure. */
-export type Predicted = Outcome | 'any' | 'measurement';
+export type Predicted = Outcome | (typeof NO_OUTCOME)[number];
+
+export const NO_OUTCOME = ['any', 'measurement'] as const;
 
 export interface ReportPlatform {
   kind: 'testbed' | 'native';
@@ -52,7 +56,7 @@ export interface ReportPlatform {
   /** x86: the CPU's vendor. */
   vendor?: string;
   /** x86: what pages guests; null: shadow page tables, or unknown. */
-  nestedPaging?: 'ept' | 'npt' | null;
+  nestedPaging?: NestedPaging | null;
   /** False: VFIO holds the device in its no-IOMMU mode, so that it cannot reach guest RAM. */
   iommu?: boolean;
 }
@@ -129,10 +133,14 @@ export interface Bench {
  * store-bandwidth: bursts of 64-bit stores, each with a barrier behind it. load-latency: loads that each wait for the one
  * before. write-to-visible: a store, a barrier, and a load that reads it back: to the device and back again.
  */
-export type Quantity = 'store-bandwidth' | 'load-latency' | 'write-to-visible';
+export const QUANTITIES = ['store-bandwidth', 'load-latency', 'write-to-visible'] as const;
+
+export type Quantity = (typeof QUANTITIES)[number];
 
 /** `ticks` where nobody knows how fast the guest's clock is. */
-export type Unit = 'MB/s' | 'ns' | 'bytes/tick' | 'ticks';
+export const UNITS = ['MB/s', 'ns', 'bytes/tick', 'ticks'] as const;
+
+export type Unit = (typeof UNITS)[number];
 
 export interface Figure {
   /** Index into `windows`. */

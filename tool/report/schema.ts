@@ -1,13 +1,14 @@
 import * as v from 'valibot';
-import { OUTCOMES, PROBES } from '../../memattr/index.ts';
+import { ARCHES, ATTRIBUTES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import { type Report, SCHEMA, VERDICTS, summarise } from './report.ts';
+import { COMMANDS, NO_OUTCOME, QUANTITIES, SCHEMA, UNITS, VERDICTS, summarise } from './report.ts';
+import type { Report } from './report.ts';
 
 /** Loaded only to read a report that somebody else wrote: valibot is not on the way of a run. */
 
 const outcome = v.picklist(OUTCOMES);
 const probe = v.picklist(PROBES);
-const source = v.picklist(['cookie', 'legacy', 'sysfs', 'memory']);
+const source = v.picklist(SOURCES);
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const bar = v.pipe(count, v.maxValue(5));
 /**
@@ -38,7 +39,7 @@ const platform = v.looseObject({
   cookies: v.boolean(),
   fwb: v.nullable(v.boolean()),
   vendor: v.exactOptional(line),
-  nestedPaging: v.exactOptional(v.nullable(v.picklist(['ept', 'npt']))),
+  nestedPaging: v.exactOptional(v.nullable(v.picklist(NESTED_PAGING))),
   iommu: v.exactOptional(
     v.pipe(v.boolean(), v.description('false: VFIO is in its no-IOMMU mode, and the device cannot reach guest RAM')),
   ),
@@ -48,7 +49,7 @@ const window = v.looseObject({
   bar,
   offset: v.pipe(count, v.description('bytes')),
   length: v.pipe(count, v.minValue(1), v.description('bytes')),
-  attribute: v.picklist(['default', 'device', 'wc']),
+  attribute: v.picklist(ATTRIBUTES),
   hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
   source: v.exactOptional(source),
@@ -62,7 +63,7 @@ const check = v.looseObject({
   stage1: v.pipe(line, v.description('memory type in the tables of the guest')),
   probe,
   effective: v.pipe(line, v.description('memory type that stage 1 and stage 2 combine to, by the model')),
-  predicted: v.union([outcome, v.picklist(['any', 'measurement'])]),
+  predicted: v.union([outcome, v.picklist(NO_OUTCOME)]),
   observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: it never got there')),
   verdict: v.picklist(VERDICTS),
   note: v.pipe(v.nullable(line), v.description('why, where the verdict is not match')),
@@ -77,10 +78,10 @@ const figure = v.looseObject({
   window: v.pipe(count, v.description('index into windows')),
   stage1: line,
   effective: line,
-  quantity: v.picklist(['store-bandwidth', 'load-latency', 'write-to-visible']),
+  quantity: v.picklist(QUANTITIES),
   size: words,
   stride: words,
-  unit: v.picklist(['MB/s', 'ns', 'bytes/tick', 'ticks']),
+  unit: v.picklist(UNITS),
   median: amount,
   low: v.pipe(amount, v.description('the lower quartile')),
   high: v.pipe(amount, v.description('the upper quartile')),
@@ -102,8 +103,8 @@ const bench = v.looseObject({
  */
 export const reportSchema = v.looseObject({
   schema: v.literal(SCHEMA),
-  command: v.picklist(['run', 'verify', 'compare', 'bench']),
-  arch: v.picklist(['arm64', 'x86']),
+  command: v.picklist(COMMANDS),
+  arch: v.picklist(ARCHES),
   platform,
   device: v.looseObject({
     address: v.pipe(v.nullable(line), v.description('PCI address; null: memory stands in for a BAR')),

@@ -1,4 +1,4 @@
-import type { Outcome } from '../../memattr/index.ts';
+import { OUTCOMES } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
 import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
@@ -6,7 +6,7 @@ import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './not
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, paint, table, wrap } from '../../common/terminal.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
-import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, evidenceText, windowName, windowRange } from './words.ts';
+import { OUTCOME_WORDS, evidenceText, probeLegend, windowName, windowRange } from './words.ts';
 
 /** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the sum. */
 export function renderReport(report: Report, style: Style): string {
@@ -84,14 +84,11 @@ function paintWindow(line: string, window: ReportWindow | undefined, style: Styl
 }
 
 function legend({ checks }: Report, style: Style): string[] {
-  const outcomes = (Object.keys(OUTCOME_WORDS) as Outcome[]).filter((outcome) =>
-    checks.some(({ observed }) => observed === outcome),
-  );
+  const outcomes = OUTCOMES.filter((outcome) => checks.some(({ observed }) => observed === outcome));
   const seen = outcomes.map((outcome) => `${OUTCOME_WORDS[outcome].short} ${OUTCOME_WORDS[outcome].meaning}`);
-  const asked = PROBE_LEGEND.flatMap(({ probes, meaning }) => {
-    const some = probes.filter((probe) => checks.some((check) => check.probe === probe));
-    return some.length > 0 ? [`${some.map((probe) => PROBE_SHORT[probe]).join(' ')} ${meaning}`] : [];
-  });
+  const asked = probeLegend(new Set(checks.map(({ probe }) => probe))).map(
+    ({ shorts, meaning }) => `${shorts} ${meaning}`,
+  );
   const lines = [
     ...wrap('  asked: ', asked.join('; '), style.columns),
     ...wrap('  seen:  ', seen.join('; '), style.columns),

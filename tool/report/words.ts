@@ -1,59 +1,70 @@
-import type { Outcome, ProbeName } from '../../memattr/index.ts';
+import { ATTRIBUTES, PROBES } from '../../memattr/index.ts';
+import type { Attribute, Outcome, ProbeName } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
 import { isContradicted } from './report.ts';
 import type { Evidence, ReportWindow, Verdict } from './report.ts';
 
 /** The words that every reporter uses for the same thing. */
 
-/** The head of a probe's column, at most four characters. */
-export const PROBE_SHORT: Readonly<Record<ProbeName, string>> = {
-  'stage1-self-check': 'self',
-  'unaligned-load': 'ld',
-  'unaligned-store': 'st',
-  'unaligned-load-simd': 'ldq',
-  'unaligned-store-simd': 'stq',
-  'unaligned-load-pair': 'ldp',
-  'unaligned-store-pair': 'stp',
-  'simd-half-aligned': 'ldq8',
-  'zero-block': 'zva',
-  exclusive: 'xcl',
-  atomic: 'atom',
-  fetch: 'exec',
-  'data-read': 'rd',
-  'data-write': 'wr',
-  'tag-retention': 'tag',
-  'store-bandwidth': 'bw',
-  'load-latency': 'lat',
-  'nt-store': 'nti',
-  'nt-load': 'ntl',
-  'direct-store': '64b',
-  'cache-flush': 'clf',
-  'fence-visibility': 'sfen',
-  'locked-access': 'lock',
-  'timing-class': 'time',
+const RELAXED: Readonly<Record<Attribute, number>> = { device: 0, default: 1, wc: 2 };
+
+/** As a reader asks for them. */
+export const STRICTEST_FIRST: readonly Attribute[] = ATTRIBUTES.toSorted((a, b) => RELAXED[a] - RELAXED[b]);
+
+interface ProbeWords {
+  /** The head of the probe's column, at most four characters. */
+  readonly short: string;
+  /** Probes of one kind have the same. */
+  readonly meaning: string;
+}
+
+const UNALIGNED_64 = 'unaligned 64-bit load, store';
+const UNALIGNED_128 = '128-bit';
+const UNALIGNED_PAIR = 'pair';
+const DATA = 'data from, to the host';
+const TIMING = 'timing';
+const NON_TEMPORAL = 'non-temporal store, load';
+
+const PROBE_WORDS: Readonly<Record<ProbeName, ProbeWords>> = {
+  'stage1-self-check': { short: 'self', meaning: 'stage 1 is as asked' },
+  'unaligned-load': { short: 'ld', meaning: UNALIGNED_64 },
+  'unaligned-store': { short: 'st', meaning: UNALIGNED_64 },
+  'unaligned-load-simd': { short: 'ldq', meaning: UNALIGNED_128 },
+  'unaligned-store-simd': { short: 'stq', meaning: UNALIGNED_128 },
+  'unaligned-load-pair': { short: 'ldp', meaning: UNALIGNED_PAIR },
+  'unaligned-store-pair': { short: 'stp', meaning: UNALIGNED_PAIR },
+  'simd-half-aligned': { short: 'ldq8', meaning: '128-bit at 8' },
+  'zero-block': { short: 'zva', meaning: 'DC ZVA' },
+  exclusive: { short: 'xcl', meaning: 'exclusives' },
+  atomic: { short: 'atom', meaning: 'atomic add' },
+  fetch: { short: 'exec', meaning: 'instruction fetch' },
+  'data-read': { short: 'rd', meaning: DATA },
+  'data-write': { short: 'wr', meaning: DATA },
+  'tag-retention': { short: 'tag', meaning: 'MTE tag kept' },
+  'store-bandwidth': { short: 'bw', meaning: TIMING },
+  'load-latency': { short: 'lat', meaning: TIMING },
+  'nt-store': { short: 'nti', meaning: NON_TEMPORAL },
+  'nt-load': { short: 'ntl', meaning: NON_TEMPORAL },
+  'direct-store': { short: '64b', meaning: 'MOVDIR64B' },
+  'cache-flush': { short: 'clf', meaning: 'CLFLUSH' },
+  'fence-visibility': { short: 'sfen', meaning: 'the host sees it after SFENCE' },
+  'locked-access': { short: 'lock', meaning: 'locked exchange' },
+  'timing-class': { short: 'time', meaning: 'the type by its timing' },
 };
 
-/** What the short names mean, those of one kind together. */
-export const PROBE_LEGEND: readonly { probes: readonly ProbeName[]; meaning: string }[] = [
-  { probes: ['stage1-self-check'], meaning: 'stage 1 is as asked' },
-  { probes: ['unaligned-load', 'unaligned-store'], meaning: 'unaligned 64-bit load, store' },
-  { probes: ['unaligned-load-simd', 'unaligned-store-simd'], meaning: '128-bit' },
-  { probes: ['unaligned-load-pair', 'unaligned-store-pair'], meaning: 'pair' },
-  { probes: ['simd-half-aligned'], meaning: '128-bit at 8' },
-  { probes: ['zero-block'], meaning: 'DC ZVA' },
-  { probes: ['exclusive'], meaning: 'exclusives' },
-  { probes: ['atomic'], meaning: 'atomic add' },
-  { probes: ['fetch'], meaning: 'instruction fetch' },
-  { probes: ['data-read', 'data-write'], meaning: 'data from, to the host' },
-  { probes: ['tag-retention'], meaning: 'MTE tag kept' },
-  { probes: ['store-bandwidth', 'load-latency'], meaning: 'timing' },
-  { probes: ['nt-store', 'nt-load'], meaning: 'non-temporal store, load' },
-  { probes: ['direct-store'], meaning: 'MOVDIR64B' },
-  { probes: ['cache-flush'], meaning: 'CLFLUSH' },
-  { probes: ['fence-visibility'], meaning: 'the host sees it after SFENCE' },
-  { probes: ['locked-access'], meaning: 'locked exchange' },
-  { probes: ['timing-class'], meaning: 'the type by its timing' },
-];
+export function shortProbe(probe: ProbeName): string {
+  return PROBE_WORDS[probe].short;
+}
+
+/** What the short names of `probes` mean, those of one kind together. */
+export function probeLegend(probes: ReadonlySet<ProbeName>): readonly { shorts: string; meaning: string }[] {
+  const legend = new Map<string, string[]>();
+  for (const probe of PROBES.filter((one) => probes.has(one))) {
+    const { short, meaning } = PROBE_WORDS[probe];
+    legend.set(meaning, [...(legend.get(meaning) ?? []), short]);
+  }
+  return [...legend].map(([meaning, shorts]) => ({ shorts: shorts.join(' '), meaning }));
+}
 
 /** `short` has at most four characters, for the matrix; `medium` at most eleven, where there is room for a word. */
 export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: string; meaning: string }>> = {

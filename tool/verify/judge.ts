@@ -25,16 +25,32 @@ export interface Evidence {
 
 export type Judgement = Pick<Check, 'observed' | 'verdict' | 'note'>;
 
-/** What a CPU may lack: only these probes may answer not-present, from any other it is a wrong outcome. */
-const OPTIONAL_FEATURE: Readonly<Partial<Record<ProbeName, string>>> = {
+/** What a CPU may lack. null: the probe needs nothing such, and not-present from it is a wrong outcome. */
+const OPTIONAL_FEATURE: Readonly<Record<ProbeName, string | null>> = {
+  'stage1-self-check': null,
+  'unaligned-load': null,
+  'unaligned-store': null,
   'unaligned-load-simd': 'SIMD registers',
   'unaligned-store-simd': 'SIMD registers',
+  'unaligned-load-pair': null,
+  'unaligned-store-pair': null,
   'simd-half-aligned': 'SIMD registers',
   'zero-block': 'an instruction to zero a block that the guest may use',
+  exclusive: null,
   atomic: 'single-instruction atomics',
+  fetch: null,
+  'data-read': null,
+  'data-write': null,
   'tag-retention': 'allocation tags (MTE)',
+  'store-bandwidth': null,
+  'load-latency': null,
+  'nt-store': null,
   'nt-load': 'non-temporal loads (SSE4.1)',
   'direct-store': '64-byte stores (MOVDIR64B)',
+  'cache-flush': null,
+  'fence-visibility': null,
+  'locked-access': null,
+  'timing-class': null,
 };
 
 /**
@@ -57,7 +73,7 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
     };
   }
   const feature = OPTIONAL_FEATURE[probe];
-  if (observed === 'not-present' && feature !== undefined)
+  if (observed === 'not-present' && feature !== null)
     return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
   if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
   if (prediction.kind === 'measurement') {

@@ -1,6 +1,6 @@
+import { OUTCOMES, PROBES } from '../../memattr/index.ts';
 import type { Outcome, ProbeName } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import { OUTCOME_NUMBER, PROBE_NUMBER } from './guest/abi.ts';
 import type { Question } from './questions.ts';
 
 /** One row of the model, replaced: the negative control of a whole verification. A wrong row must end in a mismatch. */
@@ -10,18 +10,16 @@ export interface PredictionOverride {
   readonly outcome: Outcome;
 }
 
-function isOutcome(text: string): text is Outcome {
-  return text === 'vm-killed' || (Object.hasOwn(OUTCOME_NUMBER, text) && text !== 'bad-cell');
-}
-
-function isProbe(text: string): text is ProbeName {
-  return Object.hasOwn(PROBE_NUMBER, text);
+/** The one of `names` that a text is. */
+function oneOf<Name extends string>(names: readonly Name[], text: string): Name | undefined {
+  return names.find((name) => name === text);
 }
 
 /** Reads PROBE@STAGE1=OUTCOME. Throws E_USAGE. */
 export function parseOverride(text: string): PredictionOverride {
-  const [, probe = '', stage1 = '', outcome = ''] = /^([a-z0-9-]+)@([A-Za-z-]+)=([a-z-]+)$/.exec(text) ?? [];
-  if (isProbe(probe) && stage1 !== '' && isOutcome(outcome)) return { probe, stage1, outcome };
+  const [, probeName = '', stage1 = '', outcomeName = ''] = /^([a-z0-9-]+)@([A-Za-z-]+)=([a-z-]+)$/.exec(text) ?? [];
+  const [probe, outcome] = [oneOf(PROBES, probeName), oneOf(OUTCOMES, outcomeName)];
+  if (probe !== undefined && outcome !== undefined) return { probe, stage1, outcome };
   throw new WcvmmError(
     'E_USAGE',
     `--predict ${text} is no prediction; expected PROBE@STAGE1=OUTCOME, as in unaligned-load@Device-nGnRnE=ok.`,

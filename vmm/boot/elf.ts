@@ -1,8 +1,7 @@
+import type { Arch } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { MEMORY_MAP } from '../kvm/arch/memory-map.ts';
 import { ABI, SIZE_OF } from '../../tool/verify/guest/abi.ts';
-
-export type Machine = 'arm64' | 'x86';
 
 /** One loadable part of an image. Addresses are guest physical. */
 export interface Segment {
@@ -35,7 +34,7 @@ const ELF = {
   interpreter: 3,
 } as const;
 
-const MACHINE: Readonly<Record<Machine, { number: number; name: string }>> = {
+const MACHINE: Readonly<Record<Arch, { number: number; name: string }>> = {
   arm64: { number: 183, name: 'AArch64' },
   x86: { number: 62, name: 'x86-64' },
 };
@@ -52,7 +51,7 @@ const RESERVED = { start: BigInt(ABI.paramsOffset), end: BigInt(ABI.logOffset + 
  */
 export function parseElf(
   bytes: Uint8Array,
-  machine: Machine,
+  machine: Arch,
   ram: Ram = { base: MEMORY_MAP.ramBase, size: BigInt(ABI.ramSize) },
 ): GuestImage {
   if (bytes.length < ELF.headerSize) refuse(`it has ${bytes.length} bytes, fewer than an ELF header`);
@@ -76,7 +75,7 @@ export function parseElf(
   return { entry, segments };
 }
 
-function checkHeader(view: DataView, machine: Machine): void {
+function checkHeader(view: DataView, machine: Arch): void {
   if (view.getUint32(0) !== ELF.magic) refuse('it is not an ELF file');
   if (view.getUint8(4) !== ELF.class64) refuse('it is a 32-bit ELF file and a 64-bit one is needed');
   if (view.getUint8(5) !== ELF.littleEndian) refuse('it is big-endian and a little-endian one is needed');

@@ -1,7 +1,6 @@
+import { ATTRIBUTES } from '../../memattr/model.ts';
 import type { Attribute } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-
-export const ATTRIBUTES: readonly Attribute[] = ['default', 'device', 'wc'];
 
 /**
  * What other tools call the same things. Never accepted silently: `uc` means one thing to an x86 reader and
@@ -55,7 +54,7 @@ export function readAttribute(text: string): Attribute | AttributeProblem {
   const nearest = nearestAttributes(plain);
   return {
     code: 'E_ATTRIBUTE',
-    message: `${text === '' ? 'the attribute is missing' : `${JSON.stringify(clip(text))} is not an attribute`}; there are default, device and wc`,
+    message: `${text === '' ? 'the attribute is missing' : `${JSON.stringify(clip(text))} is not an attribute`}; there are ${ATTRIBUTES.slice(0, -1).join(', ')} and ${ATTRIBUTES.at(-1)}`,
     nearest,
   };
 }

@@ -45,7 +45,11 @@ function sourceRequest(port: Port, choice: WindowChoice, requests: readonly MapR
     );
   const pci = findDevice(port, device);
   if (source === 'sysfs') return { kind: source, pci };
-  const attributes = requests.length > 0 ? requests.map(({ attribute }) => attribute) : (['device', 'wc'] as const);
+  // A cookie is not needed to map a BAR as default.
+  const attributes =
+    requests.length > 0
+      ? requests.map(({ attribute }) => attribute)
+      : SIDE_BY_SIDE[source].filter((attribute) => attribute !== 'default');
   return { kind: source, pci, iommu, attributes };
 }
 
@@ -60,6 +64,14 @@ function largestBar(regions: readonly Region[]): Region {
   return largest;
 }
 
+/** All that a source can give and that differs, in the order in which a BAR is divided; the last gets what is left. */
+const SIDE_BY_SIDE: Readonly<Record<Source, readonly Attribute[]>> = {
+  cookie: ['device', 'wc', 'default'],
+  legacy: ['default'],
+  sysfs: ['device', 'wc'],
+  memory: ['device', 'wc', 'default'],
+};
+
 /**
  * All that the source can give, side by side in one BAR, in power-of-two parts so that large BARs get large blocks.
  * A source that gives one attribute gets the whole BAR.
@@ -67,7 +79,8 @@ function largestBar(regions: readonly Region[]): Region {
 export function defaultMaps(source: Source, regions: readonly Region[], pageSize: bigint): readonly MapRequest[] {
   const { bar, size, mmappable } = largestBar(regions);
   const end = mmappable[0]?.offset === 0n ? mmappable[0].length : 0n;
-  const quarter = size / 4n;
+  const attributes = SIDE_BY_SIDE[source];
+  const part = size >> BigInt(Math.ceil(Math.log2(attributes.length)));
   const request = (start: bigint, to: bigint, attribute: Attribute): MapRequest => ({
     bar,
     start,
@@ -75,25 +88,16 @@ export function defaultMaps(source: Source, regions: readonly Region[], pageSize
     attribute,
     text: `bar${bar}:${start}-${to}=${attribute}`,
   });
-  if (end < size || quarter % pageSize !== 0n || quarter === 0n) {
+  if (end < size || part % pageSize !== 0n || part === 0n) {
     throw new WcvmmError(
       'E_MAP_RANGE',
       `BAR ${bar} (${formatSize(size)}) cannot be divided into windows of whole pages that may all be mapped; say what to map, as in --map bar${bar}:0-${formatSize(pageSize)}=wc.`,
     );
   }
-  switch (source) {
-    case 'legacy':
-      return [request(0n, size, 'default')];
-    case 'sysfs':
-      return [request(0n, size / 2n, 'device'), request(size / 2n, size, 'wc')];
-    case 'cookie':
-    case 'memory':
-      return [
-        request(0n, quarter, 'device'),
-        request(quarter, 2n * quarter, 'wc'),
-        request(2n * quarter, size, 'default'),
-      ];
-  }
+  return attributes.map((attribute, index) => {
+    const start = BigInt(index) * part;
+    return request(start, index + 1 < attributes.length ? start + part : size, attribute);
+  });
 }
 
 /** Everything that is opened and mapped ends with `scope`. */

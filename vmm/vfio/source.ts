@@ -103,6 +103,9 @@ function refuseAttribute(source: 'legacy' | 'sysfs', attribute: Attribute, possi
   );
 }
 
+/** Which of sysfs's two files gives the attribute: resourceN_wc, or resourceN. */
+export const SYSFS_COMBINES: Readonly<Record<Attribute, boolean>> = { default: false, device: false, wc: true };
+
 function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
   const device = wakeForSysfs(port, scope, pci);
   const exists = (bar: number): boolean => port.exists(resourcePath(pci.address, bar, false));
@@ -116,7 +119,7 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
     regions,
     device,
     map: ({ bar, attribute, offset, length }, placement) => {
-      const path = resourcePath(pci.address, bar, attribute === 'wc');
+      const path = resourcePath(pci.address, bar, SYSFS_COMBINES[attribute]);
       refuseAttribute('sysfs', attribute, port.exists(path));
       const fd = openNode(
         port,

@@ -14,7 +14,7 @@ import { bedOf, nameOf, type Program, type Suite } from './programs.ts';
 import { Transcript, type Result } from './transcript.ts';
 
 export interface SelftestRequest {
-  /** One of machine/index.ts's architectures. */
+  /** One of testbed/machine/names.ts. */
   arch: string;
   kernels: readonly KernelVariant[];
   /** Undefined = all. */

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
-import { allVariants, architectures } from '../../../testbed/machine/index.ts';
+import { allVariants } from '../../../testbed/machine/index.ts';
+import { MACHINES } from '../../../testbed/machine/names.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { compareResults, totalsOf } from '../../../kernel-patches/tools/selftests/compare.ts';
 import type { Suite } from '../../../kernel-patches/tools/selftests/programs.ts';
@@ -36,9 +37,7 @@ export function selftestsCommand(): Command {
   return new Command('selftests')
     .description("Run the kernel's own selftests of VFIO, KVM and iommufd in a testbed, and compare two kernels")
     .addOption(
-      new Option('--arch <architecture>', 'the architecture of the instance')
-        .choices(architectures)
-        .default(architectures[0]),
+      new Option('--arch <architecture>', 'the architecture of the instance').choices(MACHINES).default(MACHINES[0]),
     )
     .addOption(
       new Option('--kernel <variant...>', 'one kernel, or two to compare')

@@ -1,6 +1,7 @@
 /** The flags that commands share, and their reading. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Source } from '../../../memattr/index.ts';
+import { SOURCES } from '../../../memattr/model.ts';
+import type { Source } from '../../../memattr/model.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import { parseMap } from '../../../vmm/memory/index.ts';
 import type { IommuPath } from '../../../vmm/vfio/device.ts';
@@ -42,11 +43,7 @@ export function seconds(text: string): number {
 export function addDeviceOptions(command: Command): Command {
   return command
     .option('-d, --device <address>', 'PCI address of the device, as in 0000:01:00.0')
-    .addOption(
-      new Option('-s, --source <source>', 'where mappings come from')
-        .choices(['cookie', 'legacy', 'sysfs', 'memory'])
-        .default('cookie'),
-    )
+    .addOption(new Option('-s, --source <source>', 'where mappings come from').choices(SOURCES).default('cookie'))
     .addOption(
       new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'),
     );

@@ -1,6 +1,7 @@
 /** What verify, compare and bench have in common: they ask the same guests, and write reports. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
+import { MACHINES } from '../../../testbed/machine/names.ts';
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf } from '../../report/report.ts';
 import { repeatable } from './options.ts';
@@ -36,13 +37,7 @@ export function addAskOptions(command: Command): Command {
     .option('--guest <image>', 'ask this guest instead of the built one')
     .option('--allow-writes', 'the probes may store to BARs that wcvmm does not know as plain memory')
     .option('--guest-console', 'show what the guest prints')
-    .addOption(
-      new Option('--testbed <machine>', 'do it all inside an emulated instance').choices([
-        'arm64',
-        'x86-amd',
-        'x86-intel',
-      ]),
-    )
+    .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(MACHINES))
     .option('--stock', "with --testbed: a kernel without the project's patches")
     .option('--cpu <model>', "with --testbed: the emulator's name of a CPU model");
 }

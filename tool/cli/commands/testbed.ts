@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { TestbedRequest } from '../../../testbed/index.ts';
-import { architectures } from '../../../testbed/machine/index.ts';
+import { MACHINES } from '../../../testbed/machine/names.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { addKernelOptions, variantOf } from './kernel.ts';
 
@@ -78,9 +78,7 @@ function batchCommand(name: string, description: string, args: string): Command 
 function machineOptions(command: Command): Command {
   return addKernelOptions(command)
     .addOption(
-      new Option('--arch <architecture>', 'the architecture of the instance')
-        .choices(architectures)
-        .default(architectures[0]),
+      new Option('--arch <architecture>', 'the architecture of the instance').choices(MACHINES).default(MACHINES[0]),
     )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")

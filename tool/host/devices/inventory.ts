@@ -1,5 +1,6 @@
 /** What PCI devices there are, and what of their BARs could be mapped how. */
-import type { Attribute } from '../../../memattr/index.ts';
+import { ATTRIBUTES } from '../../../memattr/model.ts';
+import type { Attribute } from '../../../memattr/model.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import { Scope } from '../../../common/scope.ts';
 import { isBridge, pciAddresses, readPciDevice, resourcePath } from '../../../vmm/sys/pci.ts';
@@ -12,7 +13,7 @@ import { MMAP_ATTRIBUTE, VFIO_PCI, getRegionInfo } from '../../../vmm/sys/vfio.t
 import { decodeCapabilities, mmapAttributes } from '../../../vmm/vfio/capabilities.ts';
 import type { Area } from '../../../vmm/vfio/capabilities.ts';
 import { openVfioDevice } from '../../../vmm/vfio/device.ts';
-import { mappableAreas } from '../../../vmm/vfio/source.ts';
+import { SYSFS_COMBINES, mappableAreas } from '../../../vmm/vfio/source.ts';
 import { boundTo } from './steps.ts';
 import { groupOthers, usesOf } from './use.ts';
 
@@ -37,10 +38,8 @@ export interface ListedDevice extends Omit<PciDevice, 'vfioCdev'> {
   readonly vfio: VfioAnswer;
 }
 
-const ATTRIBUTE_NAMES: readonly Attribute[] = ['default', 'device', 'wc'];
-
 function attributesOf(bits: number | null): readonly Attribute[] | null {
-  return bits === null ? null : ATTRIBUTE_NAMES.filter((name) => (bits & (1 << MMAP_ATTRIBUTE[name])) !== 0);
+  return bits === null ? null : ATTRIBUTES.filter((name) => (bits & (1 << MMAP_ATTRIBUTE[name])) !== 0);
 }
 
 /** Opens the device and closes it again, if VFIO holds it: nothing else knows what may be mapped. */
@@ -81,12 +80,10 @@ function listed(port: Port, pci: PciDevice): ListedDevice {
 }
 
 function sysfsAttributes(port: Port, address: string, bar: number): readonly Attribute[] {
-  return (
-    [
-      ['device', false],
-      ['wc', true],
-    ] as const
-  ).flatMap(([attribute, combining]) => (port.exists(resourcePath(address, bar, combining)) ? [attribute] : []));
+  return ATTRIBUTES.filter(
+    // What sysfs gives for default is what it gives for device.
+    (attribute) => attribute !== 'default' && port.exists(resourcePath(address, bar, SYSFS_COMBINES[attribute])),
+  );
 }
 
 /** Without `all` those that have a BAR of memory and are no bridges. */

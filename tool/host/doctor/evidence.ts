@@ -1,4 +1,5 @@
 /** What lets wcvmm read back what KVM programmed. Without it verdicts rest on what the guest saw alone. */
+import type { Arch } from '../../../memattr/index.ts';
 import { Scope } from '../../../common/scope.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
@@ -64,9 +65,9 @@ function file(port: Port, id: string, path: string, what: string, mend: string):
   return missing(id, `${path} is not there`, mend, false);
 }
 
-export function readBack(port: Port, arch: GuestArchitecture): readonly Finding[] {
-  if (arch.name === 'arm64') return [stage2Dump(port)];
-  return [
+const READ_BACK: Readonly<Record<Arch, (port: Port) => readonly Finding[]>> = {
+  arm64: (port) => [stage2Dump(port)],
+  x86: (port) => [
     file(
       port,
       'spte-tracepoint',
@@ -89,5 +90,9 @@ export function readBack(port: Port, arch: GuestArchitecture): readonly Finding[
       'a kernel with CONFIG_PTDUMP_DEBUGFS',
     ),
     file(port, 'msr', '/dev/cpu/0/msr', 'the PAT and the MTRRs', 'modprobe msr'),
-  ];
+  ],
+};
+
+export function readBack(port: Port, arch: GuestArchitecture): readonly Finding[] {
+  return READ_BACK[arch.name](port);
 }

@@ -1,4 +1,5 @@
 /** The processor and KVM: without stage 2 in hardware nothing of what a guest sees says anything about memory types. */
+import type { Arch, NestedPaging } from '../../../memattr/index.ts';
 import { Scope } from '../../../common/scope.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import type { GuestArchitecture, KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
@@ -60,9 +61,17 @@ function cpuFlags(port: Port): readonly string[] {
   return (/^flags\s*:\s*(.*)$/m.exec(readOr(port, '/proc/cpuinfo', ''))?.[1] ?? '').split(' ');
 }
 
+const KVM_KIND: Readonly<Record<Arch, (port: Port) => Finding>> = {
+  arm64: () => ok('kvm-kind', 'stage 2 in hardware, as every arm64 KVM'),
+  x86: kvmKindOnX86,
+};
+
 /** Which machinery stands behind /dev/kvm. */
 export function kvmKind(port: Port, arch: GuestArchitecture): Finding {
-  if (arch.name === 'arm64') return ok('kvm-kind', 'stage 2 in hardware, as every arm64 KVM');
+  return KVM_KIND[arch.name](port);
+}
+
+function kvmKindOnX86(port: Port): Finding {
   const flags = cpuFlags(port);
   const paging = nestedPaging(port);
   if (paging !== null) return nested(paging, flags.includes('hypervisor'));
@@ -83,7 +92,7 @@ export function kvmKind(port: Port, arch: GuestArchitecture): Finding {
   );
 }
 
-function nested(paging: 'ept' | 'npt', belowAnother: boolean): Finding {
+function nested(paging: NestedPaging, belowAnother: boolean): Finding {
   const name = paging.toUpperCase();
   const strict =
     paging === 'npt' ? "; a guest's own PAT WC wins over every host type, so that no window can be made strict" : '';

@@ -1,4 +1,6 @@
 /** A BAR drawn to scale, with its windows. Positions are percentages, so that text keeps its size on any screen. */
+import { ATTRIBUTES } from '../../../memattr/index.ts';
+import type { Attribute } from '../../../memattr/index.ts';
 import { formatSize } from '../../../common/size.ts';
 import { isControl } from '../report.ts';
 import type { Report, ReportWindow } from '../report.ts';
@@ -102,12 +104,25 @@ function ticks(windows: readonly Drawn[], stretch: Stretch): readonly Markup[] {
   });
 }
 
+interface Pattern {
+  readonly turned: boolean;
+  readonly ink: Markup | null;
+}
+
 /** Not by colour alone: device is hatched, default dotted, wc plain. */
-function patterns(id: string): Markup {
-  const tile = html`width="8" height="8" patternUnits="userSpaceOnUse"`;
-  return html`<pattern id="${id}-device" ${tile} patternTransform="rotate(45)"><rect class="ink" width="2" height="8"/></pattern>
-<pattern id="${id}-default" ${tile}><circle class="ink" cx="3" cy="3" r="1.2"/></pattern>
-<pattern id="${id}-wc" ${tile}/>`;
+const PATTERN: Readonly<Record<Attribute, Pattern>> = {
+  device: { turned: true, ink: html`<rect class="ink" width="2" height="8"/>` },
+  default: { turned: false, ink: html`<circle class="ink" cx="3" cy="3" r="1.2"/>` },
+  wc: { turned: false, ink: null },
+};
+
+function patterns(id: string): readonly Markup[] {
+  return ATTRIBUTES.map((attribute) => {
+    const { turned, ink } = PATTERN[attribute];
+    const turn = turned ? html` patternTransform="rotate(45)"` : null;
+    return html`<pattern id="${id}-${attribute}" width="8" height="8" patternUnits="userSpaceOnUse"${turn}>${ink}</pattern>
+`;
+  });
 }
 
 /** Percent of the width. */

@@ -1,15 +1,16 @@
 /** All that one report says, in the order in which a reader asks: did it hold, what is each window, where is it, what was seen, why, on what. */
 import { EXIT } from '../../../common/errors.ts';
+import { MODELS, kindOfType } from '../../../memattr/index.ts';
+import type { Arch } from '../../../memattr/index.ts';
 import { noticed } from '../driver.ts';
 import type { NamedReport } from '../machine.ts';
 import { deviceFacts, machineFacts } from '../machine.ts';
 import type { Note } from '../notes.ts';
 import { anyOf, collectNotes, groupMismatches, reasonOf } from '../notes.ts';
 import { exitCodeOf, isContradicted, isControl } from '../report.ts';
-import type { Report, ReportWindow } from '../report.ts';
+import type { Report, ReportPlatform, ReportWindow } from '../report.ts';
 import { VERDICT_WORDS, evidenceText, windowName } from '../words.ts';
 import { barPictures } from './bar.ts';
-import { kindOfStage2, kindOfType } from './kind.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 import { matrixLegend, matrixTable } from './matrix.ts';
@@ -67,7 +68,7 @@ function brokenSentence({ summary, windows }: Report): string {
 
 function windowCard({ arch, checks }: Report, window: ReportWindow, index: number): Markup {
   const { attribute, hostVma, stage2, strictness, trapped, mtrr } = window;
-  const wc = arch === 'arm64' ? 'Normal-NC' : 'WC';
+  const wc = MODELS[arch].combiningType;
   const asDriver = checks.filter((check) => check.window === index && check.stage1 === wc);
   return html`<article class="card ${attribute}"><h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
 <dl><div><dt>host mapping</dt><dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd></div>
@@ -78,8 +79,7 @@ ${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asD
 }
 
 function chip(text: string, type: string, wrong: boolean): Markup {
-  const kind = /^(EPT|NPT) /.test(type) ? kindOfStage2(type) : kindOfType(type);
-  return html`<span class="chip ${kind}${wrong ? ' wrong' : ''}">${text}</span>`;
+  return html`<span class="chip ${kindOfType(type)}${wrong ? ' wrong' : ''}">${text}</span>`;
 }
 
 function capital(text: string): string {
@@ -106,18 +106,24 @@ function noteList(notes: readonly Note[], prefix: string): Markup | null {
   return html`<h3>Reasons</h3><ol class="notes">${notes.map(({ number, verdict, text }) => html`<li id="${prefix}-note${number}" value="${number}" tabindex="-1" class="${verdict}"><b>${VERDICT_WORDS[verdict]}</b> ${text}</li>`)}</ol>`;
 }
 
+type Fact = readonly [what: string, value: string];
+
+/** What is only said of a platform of this architecture. */
+const PLATFORM_FACTS: Readonly<Record<Arch, (platform: ReportPlatform) => readonly Fact[]>> = {
+  arm64: ({ fwb }) => [['stage 2 can force write-back (FWB)', word(fwb)]],
+  x86: ({ vendor, nestedPaging }) => [
+    ["CPU's vendor", vendor ?? 'not known'],
+    ['nested paging', nestedPaging?.toUpperCase() ?? 'none, or not known'],
+  ],
+};
+
 function factList({ arch, platform, device, command, limits = [] }: Report): Markup {
-  const facts: readonly (readonly [string, string])[] = [
+  const facts: readonly Fact[] = [
     ['made by', `wcvmm ${command}`],
     ['machine', platform.emulator === null ? `${arch} hardware` : `${arch}, emulated by ${platform.emulator}`],
     ['Linux', platform.kernel],
     ['mmap cookies', word(platform.cookies)],
-    ...(arch === 'arm64'
-      ? ([['stage 2 can force write-back (FWB)', word(platform.fwb)]] as const)
-      : ([
-          ["CPU's vendor", platform.vendor ?? 'not known'],
-          ['nested paging', platform.nestedPaging?.toUpperCase() ?? 'none, or not known'],
-        ] as const)),
+    ...PLATFORM_FACTS[arch](platform),
     ['device', device.address ?? 'none'],
     ['PCI id', device.id ?? 'not known'],
     ['mappings from', device.source],

@@ -32,7 +32,7 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
   const combined = Array.from({ length: types }, (_, row) => {
     const pairs = machines.map((side) => side?.combined[row]);
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
-    return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(short(pair.effective))}`}</td>`)}</tr>`;
+    return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(pair.effective, short(pair.effective))}`}</td>`)}</tr>`;
   });
   const isMeasured = machines.some((side) => side !== null && side.measured !== null);
   const measured = isMeasured

@@ -1,13 +1,13 @@
 /** Predicted × programmed × observed: a row per window and stage-1 type, a tile per answer. What is not as it should be, or says nothing, leads to its reason. */
-import { PROBES } from '../../../memattr/index.ts';
+import { PROBES, kindOfType } from '../../../memattr/index.ts';
 import type { ProbeName } from '../../../memattr/index.ts';
 import type { NamedReport } from '../machine.ts';
 import { MARK } from '../matrix.ts';
 import type { Note } from '../notes.ts';
 import { isContradicted, isControl } from '../report.ts';
 import type { Check, Report, ReportWindow } from '../report.ts';
-import { OUTCOME_WORDS, PROBE_LEGEND, PROBE_SHORT, VERDICT_WORDS, windowRange } from '../words.ts';
-import { kindOfOutcome, kindOfStage2, kindOfType } from './kind.ts';
+import { OUTCOME_WORDS, VERDICT_WORDS, probeLegend, shortProbe, windowRange } from '../words.ts';
+import { kindOfOutcome } from './kind.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 
@@ -32,7 +32,7 @@ export function matrixTable({ name, report }: NamedReport, notes: readonly Note[
 <th scope="col" class="band programmed wide">programmed</th>
 <th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th>
 </tr>
-<tr><th scope="col">gets</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${PROBE_SHORT[probe]}</abbr></th>`)}</tr></thead>
+<tr><th scope="col">gets</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${shortProbe(probe)}</abbr></th>`)}</tr></thead>
 ${bodies}</table></div>`;
 }
 
@@ -62,8 +62,8 @@ function windowRows({ report, index, window, probes, noteOf, prefix }: Rows): Ma
 ${rows}</tbody>`;
 }
 
-export function typeChip(type: string): Markup {
-  return html`<span class="chip ${kindOfType(type)}">${type || 'unknown'}</span>`;
+export function typeChip(type: string, text = type): Markup {
+  return html`<span class="chip ${kindOfType(type)}">${text || 'unknown'}</span>`;
 }
 
 /** On a narrow screen the column gives way to a line above the rows. */
@@ -76,7 +76,7 @@ function programmedText({ stage2, trapped }: ReportWindow): Markup {
   if (trapped !== undefined) return html`none: trapped`;
   if (programmed === null) return html`not told <span class="small">${predicted} predicted</span>`;
   const wrong = isContradicted(stage2);
-  return html`<span class="chip ${kindOfStage2(programmed)}${wrong ? ' wrong' : ''}">${programmed}</span> <span class="small">${wrong ? `✗ not ${predicted}` : '✓ as predicted'}</span>`;
+  return html`<span class="chip ${kindOfType(programmed)}${wrong ? ' wrong' : ''}">${programmed}</span> <span class="small">${wrong ? `✗ not ${predicted}` : '✓ as predicted'}</span>`;
 }
 
 /** What was seen; where it is no match, a mark, and a link to the reason. */
@@ -93,12 +93,9 @@ function tile(check: Check | undefined, noteOf: ReadonlyMap<Check, number>, pref
 
 /** What the heads and the tiles mean. */
 export function matrixLegend({ checks }: Report): Markup {
-  const asked = PROBE_LEGEND.flatMap(({ probes, meaning }) => {
-    const some = probes.filter((probe) => checks.some((check) => check.probe === probe));
-    return some.length > 0
-      ? [html`<div><dt>${some.map((probe) => PROBE_SHORT[probe]).join(' ')}</dt><dd>${meaning}</dd></div>`]
-      : [];
-  });
+  const asked = probeLegend(new Set(checks.map(({ probe }) => probe))).map(
+    ({ shorts, meaning }) => html`<div><dt>${shorts}</dt><dd>${meaning}</dd></div>`,
+  );
   return html`<ul class="key" aria-label="Tiles">
 <li><span class="tile worked">ok</span> it worked</li>
 <li><span class="tile fault">aln</span> it faulted</li>

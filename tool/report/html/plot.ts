@@ -1,7 +1,7 @@
 /** A plot of bandwidth by burst size: a line and a marker of its own for each stage-1 type, its name at the line's end or in the key. */
+import { kindOfType } from '../../../memattr/index.ts';
 import { number } from '../bench.ts';
 import type { Figure } from '../report.ts';
-import { kindOfType } from './kind.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
 

@@ -1,4 +1,18 @@
+import { ATTRIBUTES } from '../../../memattr/index.ts';
+import type { Attribute } from '../../../memattr/index.ts';
 import { Markup } from './markup.ts';
+
+/** Of a window with the attribute: names of colours below. */
+const ATTRIBUTE_COLOURS: Readonly<Record<Attribute, { ink: string; fill: string; edge: string }>> = {
+  default: { ink: 'mute-ink', fill: 'raised', edge: 'soft' },
+  device: { ink: 'strict-ink', fill: 'strict', edge: 'strict-ink' },
+  wc: { ink: 'combining-ink', fill: 'combining', edge: 'combining-ink' },
+};
+
+function attributeRule(attribute: Attribute): string {
+  const { ink, fill, edge } = ATTRIBUTE_COLOURS[attribute];
+  return `.bar .${attribute}{color:var(--${ink})}.bar .${attribute} .fill{fill:var(--${fill})}.card.${attribute}{border-top-color:var(--${edge})}`;
+}
 
 /** Colours stand once, for light and for dark; every colour that means something comes with a mark, a pattern or a word. */
 export const STYLE = new Markup(`
@@ -34,14 +48,11 @@ svg{display:block}svg text{fill:currentColor;font:600 .85rem system-ui,"Liberati
 figure{margin:0 0 1rem}figcaption{margin-bottom:.1rem}
 .bar .unmapped{fill:var(--mute)}.bar .outline{fill:none;stroke:var(--ink);stroke-width:1}
 .bar .ink{fill:currentColor;opacity:.28}.bar .tick{font-weight:400;font-size:.8rem;fill:var(--soft)}
-.bar .device{color:var(--strict-ink)}.bar .device .fill{fill:var(--strict)}
-.bar .default{color:var(--mute-ink)}.bar .default .fill{fill:var(--raised)}
-.bar .wc{color:var(--combining-ink)}.bar .wc .fill{fill:var(--combining)}
 .bar text{paint-order:stroke;stroke:var(--page);stroke-width:3px;stroke-linejoin:round}.bar .tick{stroke:none}
 .bar pattern .ink{fill:var(--soft)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:.9rem}
-.card{padding:.8rem 1rem;border:1px solid var(--line);border-top:.3rem solid var(--soft);border-radius:.4rem;background:var(--raised)}
-.card.device{border-top-color:var(--strict-ink)}.card.wc{border-top-color:var(--combining-ink)}
+.card{padding:.8rem 1rem;border:1px solid var(--line);border-top:.3rem solid;border-radius:.4rem;background:var(--raised)}
+${ATTRIBUTES.map(attributeRule).join('\n')}
 .card h4{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
 dl{margin:0}dl div{display:flex;gap:.6rem;margin:.2rem 0}dt{flex:0 0 7rem;color:var(--soft)}dd{margin:0;min-width:0;overflow-wrap:anywhere}
 dl.facts dt{flex-basis:16rem}dl.asked{columns:18rem;margin-top:.4rem}dl.asked div{break-inside:avoid;margin:0}dl.asked dt{font-family:ui-monospace,"DejaVu Sans Mono",monospace}

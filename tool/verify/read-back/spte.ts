@@ -4,7 +4,7 @@
  * There is one for each leaf that is made or changed, in this order. That a leaf is zapped is not among them.
  */
 import { nameOfLeaf } from '../../../memattr/index.ts';
-import type { Pat } from '../../../memattr/index.ts';
+import type { NestedPaging, Pat } from '../../../memattr/index.ts';
 import type { Stage2Range } from './stage2.ts';
 
 export interface SpteEvent {
@@ -66,12 +66,12 @@ function overwritten(line: string): string | null {
 }
 
 /** EPT: readable, writable or executable; NPT: bit 0. */
-const PRESENT = { ept: 0b111n, npt: 0b001n } as const;
+const PRESENT: Readonly<Record<NestedPaging, bigint>> = { ept: 0b111n, npt: 0b001n };
 
 /** What an entry says of the memory type, as memattr names stage 2; null if it maps nothing. */
 export function typeOfSpte(
   { spte, level }: Pick<SpteEvent, 'spte' | 'level'>,
-  paging: 'ept' | 'npt',
+  paging: NestedPaging,
   hostPat?: Pat,
 ): string | null {
   if ((spte & PRESENT[paging]) === 0n) return null;
@@ -82,7 +82,7 @@ export function typeOfSpte(
  * What the guest-physical space is like after these events: as from arm64's dump, so that one reader reads both. That
  * one counts levels from the root, so level 3 is 4 KiB.
  */
-export function rangesOf(events: readonly SpteEvent[], paging: 'ept' | 'npt', hostPat?: Pat): readonly Stage2Range[] {
+export function rangesOf(events: readonly SpteEvent[], paging: NestedPaging, hostPat?: Pat): readonly Stage2Range[] {
   return events.reduce<readonly Stage2Range[]>((ranges, event) => {
     const size = 4096n << BigInt(9 * (event.level - 1));
     const start = ((event.gfn * 4096n) / size) * size;

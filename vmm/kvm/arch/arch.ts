@@ -1,4 +1,5 @@
 /** All that differs between architectures when a bare guest is started; one object for each. */
+import type { Arch, NestedPaging } from '../../../memattr/index.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import type { Port } from '../../sys/port.ts';
 import type { WatchStage2 } from '../../../tool/verify/read-back/stage2-watch.ts';
@@ -13,7 +14,7 @@ export interface KvmFacts {
   /** x86: the CPU's name of its vendor; null where unknown or not x86. */
   readonly vendor: string | null;
   /** x86: what pages guests; null: shadow page tables, unknown, or not x86. */
-  readonly nestedPaging: 'ept' | 'npt' | null;
+  readonly nestedPaging: NestedPaging | null;
   /** x86: ticks of the guest's time stamp counter per second; null where unknown, or where the guest knows of its own. */
   readonly ticksPerSecond: number | null;
 }
@@ -25,7 +26,7 @@ export interface Exits {
 }
 
 export interface GuestArchitecture {
-  readonly name: 'arm64' | 'x86';
+  readonly name: Arch;
   /** Guest-physical addresses, bytes. */
   readonly ramBase: bigint;
   readonly doorbell: bigint;

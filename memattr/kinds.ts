@@ -1,0 +1,10 @@
+/** How relaxed a type is that a report names, where more than one may be possible. */
+import type { TypeKind } from './model.ts';
+
+const MOST_RELAXED_FIRST: readonly TypeKind[] = ['unknown', 'cached', 'combining', 'strict'];
+
+/** `A or B` is as relaxed as the more relaxed of the two, and unknown if one is. */
+export function kindOfNames(names: string, kinds: ReadonlyMap<string, TypeKind>): TypeKind {
+  const found = new Set(names.split(' or ').map((name) => kinds.get(name) ?? 'unknown'));
+  return MOST_RELAXED_FIRST.find((kind) => found.has(kind)) ?? 'unknown';
+}
