@@ -7,8 +7,6 @@ import type { Region } from '../vmm/memory/index.ts';
 import { defaultMaps } from '../vmm/vfio/open-windows.ts';
 import { parseOverride, replacePredictions } from '../tool/verify/predict.ts';
 import { cellOf, livesOf, mayKill, questionsFor } from '../tool/verify/questions.ts';
-import { requireHarmless } from '../tool/verify/writes.ts';
-import type { BarSource } from '../vmm/vfio/source.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
@@ -81,45 +79,6 @@ describe('--predict', () => {
     'unaligned-load@Device-nGnRnE=bad-cell',
   ])('"%s" is refused', (text) => {
     expect(() => parseOverride(text)).toThrow(WcvmmError);
-  });
-});
-
-function sourceOf(id: string | null): BarSource {
-  return {
-    kind: 'cookie',
-    pci:
-      id === null
-        ? null
-        : {
-            address: '0000:01:00.0',
-            id,
-            classCode: 0,
-            driver: 'vfio-pci',
-            hasVfioDriver: true,
-            iommuGroup: null,
-            vfioCdev: null,
-            bars: [],
-          },
-    regions: [],
-    device: null,
-    map: () => {
-      throw new Error('not mapped');
-    },
-  };
-}
-
-describe('stores', () => {
-  test('to a BAR that nobody vouches for need a word from the user', () => {
-    expect(() => requireHarmless(sourceOf('1d0f:ec20'), windows, false)).toThrow(/--allow-writes/);
-    expect(() => requireHarmless(sourceOf('1d0f:ec20'), windows, true)).not.toThrow();
-    expect(() => requireHarmless(sourceOf('1af4:1110'), windows, false)).not.toThrow();
-    expect(() => requireHarmless(sourceOf(null), windows, false)).not.toThrow();
-  });
-
-  test('to another BAR of a known device are not vouched for', () => {
-    expect(() =>
-      requireHarmless(sourceOf('1af4:1110'), [{ bar: 0, offset: 0n, length: 4096n, attribute: 'wc' }], false),
-    ).toThrow(/--allow-writes/);
   });
 });
 

@@ -1,7 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { containerIovaRanges, decodeCapabilities, mmapAttributes, sparseAreas } from '../vmm/vfio/capabilities.ts';
+import { getRegionInfo } from '../vmm/sys/vfio.ts';
 import { reservedIn } from '../vmm/vfio/dma.ts';
+import { mappableAreas } from '../vmm/vfio/source.ts';
+import { codeOf, stubPort } from './stub-port.ts';
 
 function chain(entries: readonly { id: number; body: readonly number[] }[]): Uint8Array {
   const start = 32;
@@ -95,5 +98,39 @@ describe('what of guest RAM the IOMMU reserves', () => {
         },
       ),
     );
+  });
+});
+
+describe('a description of a region', () => {
+  const REGION_INFO = 0x3b6c;
+  const [MMAP, CAPS] = [4, 8];
+
+  function describedAs(flags: number, wanted: number): ReturnType<typeof getRegionInfo> {
+    const { port } = stubPort({
+      ioctls: {
+        [REGION_INFO]: (bytes) => {
+          if (typeof bytes === 'number') return;
+          const view = new DataView(bytes.buffer);
+          view.setUint32(0, wanted, true);
+          view.setUint32(4, flags, true);
+          view.setBigUint64(16, 0x10000n, true);
+        },
+      },
+    });
+    return getRegionInfo(port, 3, 2);
+  }
+
+  test('that has no capabilities lets all of it be mapped', () => {
+    expect(mappableAreas(describedAs(MMAP, 32))).toEqual([{ offset: 0n, length: 0x10000n }]);
+    expect(mappableAreas(describedAs(0, 32))).toEqual([]);
+  });
+
+  test('that announces capabilities and gives none lets nothing be mapped', () => {
+    expect(mappableAreas(describedAs(MMAP | CAPS, 64))).toEqual([]);
+  });
+
+  test('that is larger than any is refused, not read without its capabilities', () => {
+    expect(codeOf(() => describedAs(MMAP | CAPS, 65537))).toBe('E_SYSCALL');
+    expect(codeOf(() => describedAs(MMAP | CAPS, 65536))).toBe('none');
   });
 });

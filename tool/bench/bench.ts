@@ -19,7 +19,7 @@ import { expectationOf } from '../verify/questions.ts';
 import { CONTROL, barsOf } from '../verify/verify.ts';
 import type { VerifyRequest } from '../verify/verify.ts';
 import { requireHarmless } from '../verify/writes.ts';
-import { openWindows } from '../../vmm/vfio/open-windows.ts';
+import { openWindows, targetOf } from '../../vmm/vfio/open-windows.ts';
 import { measure } from './measure.ts';
 import type { Measured, Measurer } from './measure.ts';
 
@@ -34,8 +34,9 @@ export async function bench(port: Port, arch: GuestArchitecture, request: BenchR
     const scope = ends.inner();
     const thread = new VcpuThread();
     ends.defer(() => thread.close());
+    requireHarmless(targetOf(port, request.choice), request.allowWrites);
     const { source, windows } = openWindows(port, scope, arch, request.choice, BigInt(pageSize()));
-    requireHarmless(source, windows, request.allowWrites);
+    requireHarmless({ pci: source.pci, bars: windows.map(({ bar }) => bar) }, request.allowWrites);
     const control = openWindows(port, scope, arch, CONTROL, BigInt(pageSize()));
     const facts = kvmFacts(port, arch);
     const doing: Measurer = { port, arch, thread, facts, stage1Types: chain.model.stage1Types, request };

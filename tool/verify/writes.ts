@@ -1,6 +1,5 @@
 import { WcvmmError } from '../../common/errors.ts';
-import type { Window } from '../../vmm/memory/index.ts';
-import type { BarSource } from '../../vmm/vfio/source.ts';
+import type { Target } from '../../vmm/vfio/open-windows.ts';
 
 /** BARs that are memory and nothing else, where a probe's stores change no state of a device. */
 const PLAIN_MEMORY: readonly { readonly id: string; readonly bar: number; readonly what: string }[] = [
@@ -12,14 +11,14 @@ const PLAIN_MEMORY: readonly { readonly id: string; readonly bar: number; readon
  * The probes store to every window. On registers that would reset a NIC or start a DMA, so a BAR that is not known to be
  * plain memory is only touched when the user has said so.
  */
-export function requireHarmless(source: BarSource, windows: readonly Window[], allowed: boolean): void {
-  if (allowed || source.pci === null) return;
-  const { id } = source.pci;
-  const unknown = windows.find(({ bar }) => !PLAIN_MEMORY.some((known) => known.id === id && known.bar === bar));
+export function requireHarmless({ pci, bars }: Target, allowed: boolean): void {
+  if (allowed || pci === null) return;
+  const { id } = pci;
+  const unknown = bars.find((bar) => !PLAIN_MEMORY.some((known) => known.id === id && known.bar === bar));
   if (unknown === undefined) return;
   throw new WcvmmError(
     'E_DEVICE_WRITES',
-    `verifying stores to BAR ${unknown.bar} of the device ${id}, and wcvmm does not know that BAR as plain memory. ` +
+    `verifying stores to BAR ${unknown} of the device ${id}, and wcvmm does not know that BAR as plain memory. ` +
       'If stores there do no harm (a controller memory buffer, an LLQ, a frame buffer nobody uses), say so with --allow-writes; map only that part with --map.',
   );
 }

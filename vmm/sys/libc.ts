@@ -11,7 +11,7 @@ import {
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import type koffiModule from 'koffi';
-import { ERRNO, SysError } from './port.ts';
+import { ERRNO, SysError, isErrno } from './port.ts';
 import type { Port } from './port.ts';
 
 // require() finds the native library twice as fast as import(): it spares the ESM wrapper's own start.
@@ -69,9 +69,10 @@ function file<T>(call: string, run: () => T): T {
 
 function linkTarget(path: string): string | null {
   try {
-    return readlinkSync(path);
-  } catch {
-    return null;
+    return file(`readlink ${path}`, () => readlinkSync(path));
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EINVAL')) return null;
+    throw error;
   }
 }
 

@@ -25,7 +25,7 @@ export interface Port {
   list(path: string): readonly string[];
   /** The last component of the path that a symbolic link holds, or null where there is no such link. */
   linkName(path: string): string | null;
-  /** All that a symbolic link holds, or null where there is no such link. */
+  /** All that a symbolic link holds, or null where there is no such link; one that may not be read is refused. */
   linkTarget(path: string): string | null;
   removeFile(path: string): void;
   exists(path: string): boolean;
@@ -73,6 +73,7 @@ export const ERRNO = {
   EBUSY: 16,
   EEXIST: 17,
   ENODEV: 19,
+  ENOTDIR: 20,
   EINVAL: 22,
   EMFILE: 24,
   ENOTTY: 25,

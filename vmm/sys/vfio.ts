@@ -2,6 +2,7 @@
  * VFIO's ABI (include/uapi/linux/vfio.h, and the mmap cookie feature that kernel-patches/ adds): numbers, layouts and
  * the raw calls; no policy. Offsets and sizes are bytes.
  */
+import { WcvmmError } from '../../common/errors.ts';
 import type { Port } from './port.ts';
 
 const VFIO_GET_API_VERSION = 0x3b64;
@@ -36,8 +37,18 @@ export const FEATURE_MMAP_COOKIE = 14;
 export const MMAP_ATTRIBUTE = { default: 0, device: 1, wc: 2, cacheable: 3 } as const;
 
 const REGION_INFO_SIZE = 32;
-/** A region's capabilities are a few hundred bytes; anything larger is not a reply to believe. */
-const REGION_INFO_MAX = 65536;
+/** A reply with its capabilities has a few hundred bytes. */
+const REPLY_MAX = 65536;
+
+/** How many bytes a reply says that it needs: its first word, argsz, which grows where capabilities have no room. */
+function wantedSize(reply: Uint8Array): number {
+  const wanted = new DataView(reply.buffer).getUint32(0, true);
+  if (wanted <= REPLY_MAX) return wanted;
+  throw new WcvmmError(
+    'E_SYSCALL',
+    `a reply of VFIO wants ${wanted} bytes, and without its capabilities it would be misread; expected ${REPLY_MAX} at most. Please report this with the kernel's version.`,
+  );
+}
 
 export interface RegionInfo {
   readonly flags: number;
@@ -56,12 +67,12 @@ function regionRequest(index: number, length: number): Uint8Array {
   return bytes;
 }
 
-/** Asks twice where the first answer says that capabilities need more room (argsz grows in the reply). */
+/** Asks twice where the first answer says that capabilities need more room. Throws E_SYSCALL for a reply without measure. */
 export function getRegionInfo(port: Port, device: number, index: number): RegionInfo {
   let reply = regionRequest(index, REGION_INFO_SIZE);
   port.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, reply);
-  const wanted = new DataView(reply.buffer).getUint32(0, true);
-  if (wanted > REGION_INFO_SIZE && wanted <= REGION_INFO_MAX) {
+  const wanted = wantedSize(reply);
+  if (wanted > REGION_INFO_SIZE) {
     reply = regionRequest(index, wanted);
     port.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, reply);
   }
@@ -183,6 +194,6 @@ export function containerInfo(port: Port, container: number): Uint8Array {
     return bytes;
   };
   const first = request(24);
-  const wanted = new DataView(first.buffer).getUint32(0, true);
-  return wanted > 24 && wanted <= REGION_INFO_MAX ? request(wanted) : first;
+  const wanted = wantedSize(first);
+  return wanted > 24 ? request(wanted) : first;
 }

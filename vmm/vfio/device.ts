@@ -61,8 +61,8 @@ export function findDevice(port: Port, text: string): PciDevice {
   return device;
 }
 
-/** Refuses a device that VFIO does not hold, and says how to change that. */
-function requireVfioDriver({ address, driver, hasVfioDriver, iommuGroup, vfioCdev }: PciDevice): void {
+/** Throws E_NO_IOMMU or E_DEVICE_DRIVER for a device that VFIO does not hold; it is not opened for that. */
+export function requireVfioDriver({ address, driver, hasVfioDriver, iommuGroup, vfioCdev }: PciDevice): void {
   if (iommuGroup === null && vfioCdev === null) {
     throw new WcvmmError(
       'E_NO_IOMMU',

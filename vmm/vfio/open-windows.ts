@@ -8,9 +8,10 @@ import type { MapRequest, Region, Window } from '../memory/index.ts';
 import type { Scope } from '../../common/scope.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
+import type { PciBar, PciDevice } from '../sys/pci.ts';
 import { findDevice } from './device.ts';
 import type { IommuPath } from './device.ts';
-import { openSource } from './source.ts';
+import { openSource, requireSource } from './source.ts';
 import type { BarSource, SourceRequest } from './source.ts';
 
 export interface WindowChoice {
@@ -51,6 +52,31 @@ function sourceRequest(port: Port, choice: WindowChoice, requests: readonly MapR
       ? requests.map(({ attribute }) => attribute)
       : SIDE_BY_SIDE[source].filter((attribute) => attribute !== 'default');
   return { kind: source, pci, iommu, attributes };
+}
+
+export interface Target {
+  /** Null where memory stands in for a device. */
+  readonly pci: PciDevice | null;
+  readonly bars: readonly number[];
+}
+
+/**
+ * What `choice` is about, from sysfs alone: nothing is opened, for opening a device resets it. Without --map it is the
+ * largest BAR, as far as sysfs can tell. Throws as `openWindows` where it is known already that a window cannot be had.
+ */
+export function targetOf(port: Port, choice: WindowChoice): Target {
+  const requests = choice.maps.map(parseMap);
+  const request = sourceRequest(port, choice, requests);
+  requireSource(request);
+  if (request.kind === 'memory') return { pci: null, bars: [] };
+  const { pci } = request;
+  const memory = pci.bars.filter(({ kind }) => kind === 'memory');
+  const largest = memory.reduce<PciBar | null>(
+    (best, bar) => (best === null || bar.size > best.size ? bar : best),
+    null,
+  );
+  const wanted = requests.length > 0 ? requests.map(({ bar }) => bar) : largest === null ? [] : [largest.bar];
+  return { pci, bars: wanted.filter((bar) => memory.some((one) => one.bar === bar)) };
 }
 
 /** The BAR that a person would mean who names none: the largest that can be mapped. */

@@ -17,7 +17,7 @@ import type { RegionInfo } from '../sys/vfio.ts';
 import { openNode } from './access.ts';
 import { decodeCapabilities, sparseAreas } from './capabilities.ts';
 import { requestCookie, requireMmapCookies } from './cookie.ts';
-import { openVfioDevice } from './device.ts';
+import { openVfioDevice, requireVfioDriver } from './device.ts';
 import type { IommuPath, VfioDevice } from './device.ts';
 import { mapPlaced } from '../memory/mapping.ts';
 import type { HostMapping } from '../memory/mapping.ts';
@@ -56,12 +56,28 @@ export function openSource(port: Port, scope: Scope, request: SourceRequest): Ba
   }
 }
 
+/** Throws E_NO_IOMMU or E_DEVICE_DRIVER where the device's driver rules the source out; nothing is opened for that. */
+export function requireSource(request: SourceRequest): void {
+  switch (request.kind) {
+    case 'cookie':
+    case 'legacy':
+      requireVfioDriver(request.pci);
+      return;
+    case 'sysfs':
+      requireUnusedBars(request.pci);
+      return;
+    case 'memory':
+  }
+}
+
 /** The part of a VFIO region that user space may map: sparse areas where the driver names them, else all or nothing. */
 export function mappableAreas(info: RegionInfo): Region['mmappable'] {
   if ((info.flags & REGION_FLAG.mmap) === 0) return [];
-  const capabilities =
-    (info.flags & REGION_FLAG.caps) === 0 ? [] : decodeCapabilities(info.reply, info.capabilityOffset);
-  return sparseAreas(capabilities) ?? [{ offset: 0n, length: info.size }];
+  const whole = [{ offset: 0n, length: info.size }];
+  if ((info.flags & REGION_FLAG.caps) === 0) return whole;
+  const capabilities = decodeCapabilities(info.reply, info.capabilityOffset);
+  // Announced and not there: nobody knows what may be mapped.
+  return capabilities.length === 0 ? [] : (sparseAreas(capabilities) ?? whole);
 }
 
 function openVfioSource(
@@ -138,16 +154,19 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
  */
 function wakeForSysfs(port: Port, scope: Scope, pci: PciDevice): VfioDevice | null {
   if (pci.hasVfioDriver) return openVfioDevice(port, scope, pci);
-  if (pci.driver !== null) {
-    throw new WcvmmError(
-      'E_DEVICE_DRIVER',
-      `${pci.address} is bound to the driver ${pci.driver}, which uses its BARs; expected no driver, or vfio-pci or a variant of it. Unbind it first if nothing needs the device.`,
-    );
-  }
+  requireUnusedBars(pci);
   const enable = `/sys/bus/pci/devices/${pci.address}/enable`;
   port.writeText(enable, '1');
   scope.defer(() => port.writeText(enable, '0'));
   return null;
+}
+
+function requireUnusedBars({ address, driver, hasVfioDriver }: PciDevice): void {
+  if (driver === null || hasVfioDriver) return;
+  throw new WcvmmError(
+    'E_DEVICE_DRIVER',
+    `${address} is bound to the driver ${driver}, which uses its BARs; expected no driver, or vfio-pci or a variant of it. Unbind it first if nothing needs the device.`,
+  );
 }
 
 function openMemorySource(port: Port, scope: Scope, size: bigint): BarSource {

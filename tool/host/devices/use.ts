@@ -16,10 +16,14 @@ function listOr(port: Port, path: string): readonly string[] {
   return attempt(() => port.list(path)) ?? [];
 }
 
+function linkOr(port: Port, path: string): string | null {
+  return attempt(() => port.linkTarget(path));
+}
+
 /** Members of a class whose sysfs link leads through the device's folder. */
 function below(port: Port, folder: string, address: string): readonly string[] {
   return listOr(port, folder).filter(
-    (name) => port.linkTarget(`${folder}/${name}`)?.split('/').includes(address) === true,
+    (name) => linkOr(port, `${folder}/${name}`)?.split('/').includes(address) === true,
   );
 }
 
@@ -130,9 +134,7 @@ function vfioUses(port: Port, { hasVfioDriver, vfioCdev, iommuGroup }: PciDevice
   ]);
   return listOr(port, '/proc').flatMap((pid): string[] => {
     if (!/^\d+$/.test(pid)) return [];
-    const holds = listOr(port, `/proc/${pid}/fd`).some((fd) =>
-      nodes.has(port.linkTarget(`/proc/${pid}/fd/${fd}`) ?? ''),
-    );
+    const holds = listOr(port, `/proc/${pid}/fd`).some((fd) => nodes.has(linkOr(port, `/proc/${pid}/fd/${fd}`) ?? ''));
     return holds ? [`process ${pid} (${readOr(port, `/proc/${pid}/comm`, '').trim()}) has it open`] : [];
   });
 }
