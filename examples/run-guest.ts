@@ -1,39 +1,15 @@
-/** A bare guest of one's own on any machine with KVM, with plain memory in a BAR's place: node run-guest.js guest.elf */
-import {
-  Scope,
-  VcpuThread,
-  describeExit,
-  libcPort,
-  loadGuest,
-  openWindows,
-  pageSize,
-  requireArchitecture,
-  runGuest,
-} from 'wcvmm';
+/** A bare guest of one's own on any machine with KVM: node run-guest.js guest.elf */
+import { readFileSync } from 'node:fs';
+import { BARE_MAP, VcpuThread, parseElf, requireArchitecture, runBare } from 'wcvmm/kvm';
 
-const arch = requireArchitecture();
-const image = await loadGuest(arch.name, process.argv[2]);
-const scope = new Scope();
+const ramLength = 4n << 20n;
+const bytes = readFileSync(process.argv[2] ?? 'guest.elf');
+const image = parseElf(bytes, requireArchitecture().name, { gpa: BARE_MAP.ramBase, length: ramLength });
 const thread = new VcpuThread();
+const onConsole = (output: Uint8Array): void => void process.stdout.write(output);
 try {
-  const choice = {
-    source: 'memory',
-    device: null,
-    iommu: 'auto',
-    maps: ['bar2:0-2M=default'],
-    enforce: false,
-  } as const;
-  const { windows } = openWindows(libcPort, scope, arch, choice, BigInt(pageSize()));
-  const { exit } = await runGuest(libcPort, arch, thread, {
-    image,
-    windows,
-    stage1: [],
-    cells: [],
-    timeoutMs: 10_000,
-    onConsole: (text) => process.stdout.write(text),
-  });
-  console.log(describeExit(exit) ?? 'the guest ended well');
+  const { exit } = await runBare({ thread, image, ramLength, windows: [], timeoutMs: 10_000, onConsole });
+  console.log(exit.kind === 'done' ? `the guest ended with status ${exit.status}` : exit);
 } finally {
   await thread.close();
-  scope.close();
 }

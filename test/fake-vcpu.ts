@@ -1,92 +1,89 @@
-import { KVM_EXIT, KVM_RUN, KVM_RUN_LAYOUT } from '../vmm/sys/kvm.ts';
-import { ERRNO, SysError } from '../vmm/sys/port.ts';
-import type { ErrnoName, Port } from '../vmm/sys/port.ts';
+import { Bus } from '../vmm/bus/bus.ts';
+import type { Device, Place } from '../vmm/bus/device.ts';
 import { runVcpu } from '../vmm/kvm/vcpu-loop.ts';
-import type { RunRequest, VcpuRun } from '../vmm/kvm/vcpu-protocol.ts';
+import type { VcpuRun } from '../vmm/kvm/vcpu-protocol.ts';
+import { KVM_EXIT, KVM_EXIT_IO_OUT, KVM_RUN, KVM_RUN_LAYOUT } from '../vmm/sys/kvm.ts';
+import { ERRNO } from '../vmm/sys/port.ts';
+import type { ErrnoName, Port } from '../vmm/sys/port.ts';
 import { stubPort } from './stub-port.ts';
 
-export const DOORBELL_GPA = 0x0900_0000n;
-const RUN = 0x7000_0000_0000n;
-const UNDER_WAY = 0x7100_0000_0000n;
+/** Where the fake machine's one device ends a run: a store there, of the status. */
+export const END_GPA = 0x0900_0008n;
+const LABEL = 0x7100_0000_0000n;
 
 /** What one KVM_RUN comes back with: an error, or an exit, which is written into struct kvm_run. */
 export type Entry = ErrnoName | Exit;
 export type Exit = (state: DataView, vcpu: FakeVcpu) => void;
 
 export interface FakeVcpu {
-  /** Host memory by address: what the code under test looks at. */
-  readonly memory: Map<bigint, ArrayBuffer>;
-  /** What the guest's log says. */
-  setUnderWay(cell: number | null): void;
+  /** The word in guest memory by which bus locks are counted. */
+  setLabel(value: number): void;
 }
 
 export interface FakeRun extends VcpuRun {
-  readonly console: string;
   /** Entries into the guest. */
   readonly entries: number;
   /** What the loads that the loop answered gave the guest. */
   readonly loaded: readonly bigint[];
 }
 
+export interface FakeMachine {
+  readonly mmio?: readonly (Place & { readonly device: Device })[];
+  readonly pio?: readonly (Place & { readonly device: Device })[];
+  /** The largest label. */
+  readonly mostLabel?: number;
+}
+
+const END: Place & { readonly device: Device } = {
+  space: 'mmio',
+  base: Number(END_GPA),
+  size: 4,
+  device: { write: (_offset, _length, data) => ({ kind: 'done', status: data.getUint32(0, true) }) },
+};
+
 /** Runs the vCPU loop on a KVM that plays `entries`; the loop must end by the last of them. */
-export function playVcpu(
-  entries: readonly Entry[],
-  change: Partial<RunRequest> = {},
-  memory: Map<bigint, ArrayBuffer> = new Map(),
-): FakeRun {
-  const state = new ArrayBuffer(4096);
+export function playVcpu(entries: readonly Entry[], { mmio = [], pio = [], mostLabel = 8 }: FakeMachine = {}): FakeRun {
+  const state = new DataView(new ArrayBuffer(8192));
+  const label = new ArrayBuffer(4);
   const loaded: bigint[] = [];
-  const underWay = new ArrayBuffer(4);
-  memory.set(RUN, state).set(UNDER_WAY, underWay);
   let entered = 0;
-  let console = '';
-  let loading = false;
-  const fake: FakeVcpu = {
-    memory,
-    setUnderWay: (cell) => void (new Uint32Array(underWay)[0] = cell === null ? 0 : cell + 1),
-  };
+  let loading: (() => bigint) | null = null;
+  const fake: FakeVcpu = { setLabel: (value) => void (new Uint32Array(label)[0] = value) };
   const port: Port = {
     ...stubPort({}).port,
-    view: (address, length) => viewOf(memory, address, length),
-    ioctl(_fd, request) {
-      if (request !== KVM_RUN) throw new SysError('ioctl', ERRNO.ENOTTY);
+    view: () => label,
+    tryIoctl(_fd, request) {
+      if (request !== KVM_RUN) return -ERRNO.ENOTTY;
       const entry = entries[entered++];
       if (entry === undefined) throw new Error('the loop went on after the last exit');
-      if (typeof entry === 'string') throw new SysError('ioctl KVM_RUN', ERRNO[entry]);
-      if (loading) loaded.push(new DataView(state).getBigUint64(KVM_RUN_LAYOUT.mmio.data, true));
-      new Uint8Array(state).fill(0);
-      entry(new DataView(state), fake);
-      loading = isLoad(new DataView(state));
+      if (typeof entry === 'string') return -ERRNO[entry];
+      if (loading !== null) loaded.push(loading());
+      new Uint8Array(state.buffer).fill(0);
+      entry(state, fake);
+      loading = loadedBy(state);
       return 0;
     },
   };
-  const request: RunRequest = {
+  const request = {
     vcpu: 9,
-    runAddress: RUN,
-    runLength: 4096,
-    doorbell: DOORBELL_GPA,
-    exchanges: [],
-    trapped: [],
-    cells: { count: 8, underWay: UNDER_WAY },
-    ...change,
+    runAddress: 0n,
+    runLength: 0,
+    devices: [],
+    busLockLabel: { address: LABEL, most: mostLabel },
   };
-  const run = runVcpu(port, request, (text) => void (console += text));
-  return { ...run, console, entries: entered, loaded };
+  const buses = { mmio: new Bus('mmio', [...mmio, END]), pio: new Bus('pio', pio) };
+  const run = runVcpu(port, request, state, buses);
+  return { ...run, entries: entered, loaded };
 }
 
-function isLoad(state: DataView): boolean {
-  return (
-    state.getUint32(KVM_RUN_LAYOUT.exitReason, true) === KVM_EXIT.mmio &&
-    state.getUint8(KVM_RUN_LAYOUT.mmio.isWrite) === 0
-  );
-}
-
-/** As the real port: the memory itself, from any address inside of it. */
-function viewOf(memory: ReadonlyMap<bigint, ArrayBuffer>, address: bigint, length: number): ArrayBuffer {
-  const found = memory.get(address);
-  if (found === undefined || found.byteLength < length)
-    throw new Error(`nothing is mapped at 0x${address.toString(16)}+${length}`);
-  return found;
+/** For an exit that is a load: reads what the guest then gets. */
+function loadedBy(state: DataView): (() => bigint) | null {
+  const { mmio, io } = KVM_RUN_LAYOUT;
+  const reason = state.getUint32(KVM_RUN_LAYOUT.exitReason, true);
+  if (reason === KVM_EXIT.mmio && state.getUint8(mmio.isWrite) === 0) return () => state.getBigUint64(mmio.data, true);
+  if (reason === KVM_EXIT.io && state.getUint8(io.direction) !== KVM_EXIT_IO_OUT)
+    return () => state.getBigUint64(IO_DATA, true);
+  return null;
 }
 
 export function exitFor(reason: number, fill: (state: DataView) => void = () => {}): Exit {
@@ -107,5 +104,25 @@ export function access(address: bigint, length: number, value: bigint | null): E
   });
 }
 
+/** Where KVM puts the data of port I/O: the page behind struct kvm_run. */
+const IO_DATA = 4096;
+
+/** KVM_EXIT_IO of elements of `size` bytes: OUT of `values`, or IN of `count`. */
+export function portAccess(port: number, size: 1 | 2 | 4, what: readonly number[] | { readonly count: number }): Exit {
+  return exitFor(KVM_EXIT.io, (state) => {
+    const { io } = KVM_RUN_LAYOUT;
+    const values = 'count' in what ? [] : what;
+    state.setUint8(io.direction, 'count' in what ? 0 : KVM_EXIT_IO_OUT);
+    state.setUint8(io.size, size);
+    state.setUint16(io.port, port, true);
+    state.setUint32(io.count, 'count' in what ? what.count : values.length, true);
+    state.setBigUint64(io.data, BigInt(IO_DATA), true);
+    for (const [index, value] of values.entries()) {
+      for (let byte = 0; byte < size; byte += 1)
+        state.setUint8(IO_DATA + index * size + byte, (value >>> (8 * byte)) & 0xff);
+    }
+  });
+}
+
 /** The guest is done. */
-export const DONE: Exit = access(DOORBELL_GPA + 8n, 4, 0n);
+export const DONE: Exit = access(END_GPA, 4, 0n);

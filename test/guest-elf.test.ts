@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { ARCHES } from '../memattr/index.ts';
 import type { Arch } from '../memattr/index.ts';
-import { parseElf } from '../vmm/boot/elf.ts';
+import { loadImage, parseElf } from '../vmm/boot/elf.ts';
+import { parseGuest } from '../tool/verify/guest/image.ts';
 
 interface Header {
   type?: number;
@@ -51,9 +52,9 @@ function patched(bytes: Uint8Array, at: number, value: number): Uint8Array {
 }
 
 /** True if the image is refused properly, or taken with nothing in it that is not the file's; else what was thrown. */
-function acceptsOrRefuses(bytes: Uint8Array, machine: Arch): unknown {
+function acceptsOrRefuses(bytes: Uint8Array, arch: Arch): unknown {
   try {
-    return parseElf(bytes, machine).segments.every(({ data }) => data.buffer === bytes.buffer);
+    return parseGuest(bytes, arch).segments.every(({ data }) => data.buffer === bytes.buffer);
   } catch (error) {
     return error instanceof WcvmmError && error.code === 'E_GUEST_IMAGE' ? true : error;
   }
@@ -61,7 +62,7 @@ function acceptsOrRefuses(bytes: Uint8Array, machine: Arch): unknown {
 
 describe('parseElf', () => {
   it('gives the segments by ascending address, with their zeroed tail', () => {
-    const found = parseElf(
+    const found = parseGuest(
       image([{ address: BASE + 0x1000n, memorySize: 0x2000n }, { type: 0x6474_e551, address: 0n }, { address: BASE }], {
         entry: BASE + 4n,
       }),
@@ -77,16 +78,30 @@ describe('parseElf', () => {
   });
 
   it('takes another place for RAM, and x86', () => {
-    const high = { base: 0x8000_0000n, size: 0x1000_0000n };
+    const high = { gpa: 0x8000_0000n, length: 0x1000_0000n };
     expect(parseElf(image([{ address: 0x8000_0000n }], { entry: 0x8000_0000n }), 'arm64', high).entry).toBe(
       0x8000_0000n,
     );
-    expect(parseElf(image([{ address: BASE }], { entry: BASE, machine: 62 }), 'x86').entry).toBe(BASE);
+    expect(parseGuest(image([{ address: BASE }], { entry: BASE, machine: 62 }), 'x86').entry).toBe(BASE);
+  });
+
+  it('loads a segment where it belongs, and nothing else', () => {
+    const ram = new Uint8Array(0x3000).fill(0xee);
+    loadImage(
+      {
+        regions: [],
+        view: () => ram,
+        write: (gpa, bytes) => ram.set(bytes, Number(gpa - BASE)),
+      },
+      parseGuest(image([{ address: BASE + 0x1000n, memorySize: 0x1000n }], { entry: BASE + 0x1000n }), 'arm64'),
+    );
+    expect(ram.subarray(0x1000, 0x1040)).toEqual(PAYLOAD);
+    expect([ram[0xfff], ram[0x1040]]).toEqual([0xee, 0xee]);
   });
 
   it("shows the image's own bytes and copies nothing", () => {
     const bytes = image([{ address: BASE }]);
-    expect(parseElf(bytes, 'arm64').segments[0]?.data.buffer).toBe(bytes.buffer);
+    expect(parseGuest(bytes, 'arm64').segments[0]?.data.buffer).toBe(bytes.buffer);
   });
 
   const good = image([{ address: BASE }]);
@@ -118,7 +133,7 @@ describe('parseElf', () => {
     ['an entry outside', image([{ address: BASE }], { entry: BASE + 64n }), 'entry point 0x40000040'],
     ['an entry in the zeroed tail', image([{ address: BASE, memorySize: 128n }], { entry: BASE + 64n }), 'entry point'],
   ])('refuses %s', (_, bytes, reason) => {
-    expect(() => parseElf(bytes, 'arm64')).toThrow(
+    expect(() => parseGuest(bytes, 'arm64')).toThrow(
       expect.objectContaining({ code: 'E_GUEST_IMAGE', message: expect.stringContaining(reason) }),
     );
   });

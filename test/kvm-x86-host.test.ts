@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { x86 } from '../vmm/kvm/arch/x86.ts';
+import { watchStage2 } from '../tool/verify/read-back/watch.ts';
 import { cpuVendor, nestedPaging } from '../vmm/kvm/cpu-x86.ts';
 import { hostMtrr } from '../tool/verify/read-back/host-x86.ts';
 import { watchSptes } from '../tool/verify/read-back/spte-watch.ts';
@@ -123,7 +123,7 @@ describe('watching KVM make entries', () => {
     ],
   ])('says why it cannot: %s', async (_name, stub, why) => {
     const scope = new Scope();
-    const watch = await x86.watchStage2(stubPort(stub).port, scope, VM);
+    const watch = await watchStage2('x86', stubPort(stub).port, scope, VM);
     const dump = watch.read();
     scope.close();
     expect(dump).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(why) });

@@ -57,6 +57,14 @@ export function stubPort(stub: Stub): {
       if (answer === undefined) return fail(`ioctl 0x${request.toString(16)}`, 'ENOTTY');
       return typeof answer === 'string' ? fail(`ioctl 0x${request.toString(16)}`, answer) : (answer(argument) ?? 0);
     },
+    tryIoctl(fd, request, argument) {
+      try {
+        return port.ioctl(fd, request, argument);
+      } catch (error) {
+        if (error instanceof SysError) return -error.errno;
+        throw error;
+      }
+    },
     mmap({ address, length, fd }) {
       if (stub.mmap !== undefined && fd >= 0) return fail('mmap', stub.mmap);
       if (address !== undefined) return address;

@@ -2,7 +2,7 @@
  * Runs inside a testbed: loads and stores registers of the NVMe controller as a trapped window's accesses are made, from the
  * first, which V8 interprets, to those that it has optimised. The emulator's trace tells what the device saw of them.
  */
-import { TrappedWindows } from '../../vmm/devices/trapped.ts';
+import { trappedDevice } from '../../vmm/devices/trapped.ts';
 import { Scope } from '../../common/scope.ts';
 import { libcPort as port } from '../../vmm/sys/libc.ts';
 import { getRegionInfo } from '../../vmm/sys/vfio.ts';
@@ -21,31 +21,31 @@ const { address } = mapPlaced(
   { fd, offset, length: PAGE },
   { gpa: 0n, length: PAGE, alignment: PAGE, phase: 0n },
 );
-const trapped = new TrappedWindows(port, [{ gpa: 0n, length: PAGE, address }]);
+const exits = new SharedArrayBuffer(4);
+const trapped = trappedDevice(port, { length: PAGE, address, exits });
 const data = new DataView(new ArrayBuffer(8));
 
 /** CAP and VS, which are read-only; ASQ and AQA, which a disabled controller only keeps. */
 const LOADS = [
-  [0x00n, 8],
-  [0x08n, 4],
-  [0x02n, 2],
+  [0x00, 8],
+  [0x08, 4],
+  [0x02, 2],
 ] as const;
 const STORES = [
-  [0x28n, 8],
-  [0x24n, 4],
-  [0x26n, 2],
+  [0x28, 8],
+  [0x24, 4],
+  [0x26, 2],
 ] as const;
 
 // The kernel has used this controller itself before VFIO got it: what counts in the trace comes after this mark.
 port.pwrite(fd, new Uint8Array([0x6d, 0x6d, 0x63, 0x77]), offset + 0x24n);
 
-for (const [at, length] of LOADS)
-  for (let round = 0; round < rounds; round++) trapped.serve({ address: at, length, isWrite: false, data });
+for (const [at, length] of LOADS) for (let round = 0; round < rounds; round++) trapped.read?.(at, length, data);
 for (const [at, length] of STORES) {
   for (let round = 0; round < rounds; round++) {
     data.setBigUint64(0, 0x0123_4567_89ab_cdefn, true);
-    trapped.serve({ address: at, length, isWrite: true, data });
+    trapped.write?.(at, length, data);
   }
 }
-tell('accesses', trapped.exits[0] ?? 0);
+tell('accesses', new Int32Array(exits)[0] ?? 0);
 scope.close();

@@ -4,10 +4,12 @@
  * process's own (/proc/self). Prints one line of JSON.
  */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { requireArchitecture } from '../../vmm/kvm/arch/arch.ts';
-import { createMachine } from '../../vmm/kvm/vm.ts';
+import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
+import { createVm } from '../../vmm/kvm/vm.ts';
 import { addVcpu } from '../../vmm/kvm/vcpu.ts';
-import { allocateRam } from '../../tool/verify/guest/ram.ts';
+import { BARE_MAP } from '../../vmm/machines/bare.ts';
+import { addRam, allocateRam } from '../../vmm/memory/ram.ts';
+import { watchStage2 } from '../../tool/verify/read-back/watch.ts';
 import { Scope } from '../../common/scope.ts';
 import { libcPort, threadId } from '../../vmm/sys/libc.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
@@ -30,23 +32,30 @@ async function life(port: Port): Promise<void> {
   readingBack = false;
   const scope = new Scope();
   try {
-    const { source: opened, windows } = openWindows(
-      port,
-      scope,
-      arch,
-      { source, device, iommu, maps: [], enforce: false },
-      4096n,
-    );
+    const choice = { source, device, iommu, maps: [], enforce: false } as const;
+    const { source: opened, windows } = openWindows(port, scope, BARE_MAP, choice, 4096n);
     const devices = attachForDma(port, scope, opened.device, [device, ...more]);
-    const ram = allocateRam(port, scope);
-    ramForDevices(port, devices, ram.mapping, arch.ramBase);
-    const machine = createMachine(port, scope);
-    arch.enableExits(port, machine);
-    machine.addMemslot(arch.ramBase, ram.mapping);
-    for (const { gpa, mapping } of windows) machine.addMemslot(gpa, mapping);
-    addVcpu(port, scope, machine, arch, arch.ramBase);
+    const ranges = [
+      { gpa: BARE_MAP.ramBase, length: 4n << 20n },
+      { gpa: 2n * BARE_MAP.ramBase, length: 4n << 20n },
+    ];
+    const ram = allocateRam(port, scope, ranges);
+    for (const { gpa, mapping } of ram.regions) ramForDevices(port, devices, mapping, gpa);
+    const vm = createVm(port, scope);
+    arch.enableExits(port, vm);
+    addRam(vm.slots, ram);
+    for (const { gpa, mapping } of windows) {
+      const slot = vm.slots.add(gpa, mapping);
+      slot.move(gpa + (1n << 36n));
+      slot.remove();
+      vm.slots.add(gpa, mapping);
+    }
+    for (const id of [0, 1]) {
+      const vcpu = addVcpu(port, scope, vm, id);
+      arch.initBareVcpu(port, vm, vcpu.fd, { entry: BARE_MAP.ramBase, argument: 0n });
+    }
     readingBack = true;
-    const watch = await arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: threadId() });
+    const watch = await watchStage2(arch.name, port, scope, { debugName: vm.debugName, vcpuThread: threadId() });
     watch.read();
   } finally {
     scope.close();

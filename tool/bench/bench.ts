@@ -4,17 +4,19 @@
  * costs anyway is what it shows.
  */
 import type { Stage1Type } from '../../memattr/index.ts';
-import type { GuestArchitecture } from '../../vmm/kvm/arch/arch.ts';
-import { VcpuThread } from '../../vmm/kvm/vcpu.ts';
+import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
+import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
 import { summarise } from '../report/report.ts';
 import type { Report, ReportWindow } from '../report/report.ts';
 import { scoped } from '../../common/scope.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
+import { BARE_MAP } from '../../vmm/machines/bare.ts';
 import { CHAINS } from '../verify/chains.ts';
 import { describeWindow } from '../verify/evidence.ts';
 import { limitsOf } from '../verify/limits.ts';
-import { kvmFacts, reportPlatform } from '../verify/platform.ts';
+import { kvmFacts } from '../../vmm/kvm/facts.ts';
+import { reportPlatform } from '../verify/platform.ts';
 import { expectationOf } from '../verify/questions.ts';
 import { CONTROL, barsOf } from '../verify/verify.ts';
 import type { VerifyRequest } from '../verify/verify.ts';
@@ -28,16 +30,16 @@ export interface BenchRequest extends Omit<VerifyRequest, 'command' | 'overrides
   readonly runs: number;
 }
 
-export async function bench(port: Port, arch: GuestArchitecture, request: BenchRequest): Promise<Report> {
+export async function bench(port: Port, arch: KvmArchitecture, request: BenchRequest): Promise<Report> {
   const chain = CHAINS[arch.name];
   return scoped(async (ends) => {
     const scope = ends.inner();
     const thread = new VcpuThread();
     ends.defer(() => thread.close());
     requireHarmless(targetOf(port, request.choice), request.allowWrites);
-    const { source, windows } = openWindows(port, scope, arch, request.choice, BigInt(pageSize()));
+    const { source, windows } = openWindows(port, scope, BARE_MAP, request.choice, BigInt(pageSize()));
     requireHarmless({ pci: source.pci, bars: windows.map(({ bar }) => bar) }, request.allowWrites);
-    const control = openWindows(port, scope, arch, CONTROL, BigInt(pageSize()));
+    const control = openWindows(port, scope, BARE_MAP, CONTROL, BigInt(pageSize()));
     const facts = kvmFacts(port, arch);
     const doing: Measurer = { port, arch, thread, facts, stage1Types: chain.model.stage1Types, request };
     const ofControl = await measure(doing, control.windows, 'ordinary memory');

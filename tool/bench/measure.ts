@@ -3,33 +3,34 @@ import type { Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { ABI } from '../verify/guest/abi.ts';
 import type { Cell } from '../verify/guest/abi.ts';
-import type { GuestImage } from '../../vmm/boot/elf.ts';
+import type { ElfImage } from '../../vmm/boot/elf.ts';
 import { describeExit } from '../verify/guest/exit.ts';
 import { decodeLog } from '../verify/guest/records.ts';
 import type { GuestRecord } from '../verify/guest/records.ts';
 import { runGuest } from '../verify/guest/run.ts';
-import type { GuestArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
+import type { KvmArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import type { Stage2Dump } from '../verify/read-back/stage2.ts';
-import type { VcpuThread } from '../../vmm/kvm/vcpu.ts';
+import type { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
 import type { Figure } from '../report/report.ts';
+import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { OpenWindow } from '../../vmm/vfio/open-windows.ts';
 import { POINTS, calibrate, cellOfPoint, figureOf } from './points.ts';
 
 export interface MeasureRequest {
-  readonly image: GuestImage;
+  readonly image: ElfImage;
   readonly timeoutMs: number;
   /** Samples of each figure. */
   readonly runs: number;
   readonly onPhase?: (what: string) => void;
   readonly onProgress?: (done: number, total: number) => void;
-  readonly onConsole?: (text: string) => void;
+  readonly onConsole?: TakeOutput;
   readonly signal?: AbortSignal;
 }
 
 export interface Measurer {
   readonly port: Port;
-  readonly arch: GuestArchitecture;
+  readonly arch: KvmArchitecture;
   readonly thread: VcpuThread;
   readonly facts: KvmFacts;
   readonly stage1Types: readonly Stage1Type[];

@@ -4,7 +4,7 @@
  */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startThreadAhead } from '../../vmm/kvm/vcpu.ts';
+import { startThreadAhead } from '../../vmm/kvm/vcpu-thread.ts';
 
 const itself = /^tool\/cli\/(cli|ready)\.js$/;
 

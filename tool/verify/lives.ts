@@ -2,16 +2,19 @@
 import { randomBytes } from 'node:crypto';
 import type { Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import type { GuestImage } from '../../vmm/boot/elf.ts';
+import type { ElfImage } from '../../vmm/boot/elf.ts';
 import { describeExit } from './guest/exit.ts';
 import { decodeLog } from './guest/records.ts';
 import type { GuestRecord } from './guest/records.ts';
 import { runGuest } from './guest/run.ts';
-import type { GuestLife, GuestWindow } from './guest/run.ts';
-import type { GuestArchitecture } from '../../vmm/kvm/arch/arch.ts';
+import type { GuestRun } from './guest/run.ts';
+import type { GuestWindow } from '../../vmm/memory/guest-window.ts';
+import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
-import type { VcpuThread } from '../../vmm/kvm/vcpu.ts';
-import type { HostCheck, VcpuExit } from '../../vmm/kvm/vcpu-protocol.ts';
+import type { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import type { VcpuExit } from '../../vmm/kvm/exits.ts';
+import type { HostCheck } from './guest/exchange.ts';
+import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import { cellOf, livesOf } from './questions.ts';
@@ -37,13 +40,13 @@ export interface Interview {
 
 export interface Interviewer {
   readonly port: Port;
-  readonly arch: GuestArchitecture;
+  readonly arch: KvmArchitecture;
   readonly thread: VcpuThread;
-  readonly image: GuestImage;
+  readonly image: ElfImage;
   readonly windows: readonly GuestWindow[];
   readonly mte?: boolean;
   readonly timeoutMs: number;
-  readonly onConsole?: (text: string) => void;
+  readonly onConsole?: TakeOutput;
   readonly onLife?: (answered: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -93,7 +96,7 @@ function isKilled(exit: VcpuExit): boolean {
 
 /** As many answers as the guest gave; a killed VM is the answer to the question that was under way. */
 async function answersOf(
-  life: GuestLife,
+  life: GuestRun,
   questions: readonly Question[],
   stage1Types: readonly Stage1Type[],
 ): Promise<readonly Asked[]> {

@@ -1,24 +1,10 @@
 /** What this machine is, from what the kernel says of itself; nothing is concluded from a version. */
 import { release } from 'node:os';
 import type { ReportPlatform } from '../report/report.ts';
-import { Scope } from '../../common/scope.ts';
 import type { Port } from '../../vmm/sys/port.ts';
-import type { GuestArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
-import { createMachine } from '../../vmm/kvm/vm.ts';
-import { addVcpu } from '../../vmm/kvm/vcpu.ts';
+import type { KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import { hasMmapCookies } from '../../vmm/vfio/cookie.ts';
 import type { VfioDevice } from '../../vmm/vfio/device.ts';
-
-export function kvmFacts(port: Port, arch: GuestArchitecture): KvmFacts {
-  const scope = new Scope();
-  try {
-    const machine = createMachine(port, scope);
-    const vcpu = addVcpu(port, scope, machine, arch, arch.ramBase);
-    return arch.facts(port, machine, vcpu.fd);
-  } finally {
-    scope.close();
-  }
-}
 
 export function reportPlatform(port: Port, facts: KvmFacts, device: VfioDevice | null): ReportPlatform {
   const emulator = process.env['WCVMM_TESTBED'] ?? null;

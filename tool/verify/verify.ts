@@ -3,17 +3,19 @@
  * A control comes first: the same guest on ordinary memory, where everything is known, in a VM that has MTE if KVM has it.
  */
 import type { Platform } from '../../memattr/index.ts';
-import type { GuestImage } from '../../vmm/boot/elf.ts';
-import { VcpuThread } from '../../vmm/kvm/vcpu.ts';
-import type { GuestArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
+import type { ElfImage } from '../../vmm/boot/elf.ts';
+import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import type { KvmArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow } from '../report/report.ts';
 import { scoped } from '../../common/scope.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
+import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
 import { openWindows, targetOf } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindow, OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
+import { BARE_MAP } from '../../vmm/machines/bare.ts';
 import { CHAINS } from './chains.ts';
 import type { Chain, HostMappingReading } from './chain.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
@@ -22,7 +24,8 @@ import { interview } from './lives.ts';
 import type { Interview } from './lives.ts';
 import { replacePredictions } from './predict.ts';
 import type { PredictionOverride } from './predict.ts';
-import { kvmFacts, reportPlatform } from './platform.ts';
+import { kvmFacts } from '../../vmm/kvm/facts.ts';
+import { reportPlatform } from './platform.ts';
 import { questionsFor } from './questions.ts';
 import type { Question } from './questions.ts';
 import { requireHarmless } from './writes.ts';
@@ -30,14 +33,14 @@ import { requireHarmless } from './writes.ts';
 export interface VerifyRequest {
   readonly command: 'verify' | 'compare';
   readonly choice: WindowChoice;
-  readonly image: GuestImage;
+  readonly image: ElfImage;
   readonly timeoutMs: number;
   /** Without it only BARs that are known to be plain memory are written to. */
   readonly allowWrites: boolean;
   readonly overrides: readonly PredictionOverride[];
   readonly onPhase?: (what: string) => void;
   readonly onProgress?: (answered: number, total: number) => void;
-  readonly onConsole?: (text: string) => void;
+  readonly onConsole?: TakeOutput;
   readonly signal?: AbortSignal;
 }
 
@@ -51,7 +54,7 @@ export const CONTROL: WindowChoice = {
 
 interface Asking {
   readonly port: Port;
-  readonly arch: GuestArchitecture;
+  readonly arch: KvmArchitecture;
   readonly chain: Chain;
   readonly thread: VcpuThread;
   readonly facts: KvmFacts;
@@ -69,7 +72,7 @@ interface Result {
   readonly checks: readonly Check[];
 }
 
-export async function verify(port: Port, arch: GuestArchitecture, request: VerifyRequest): Promise<Report> {
+export async function verify(port: Port, arch: KvmArchitecture, request: VerifyRequest): Promise<Report> {
   const chain = CHAINS[arch.name];
   return scoped(async (ends) => {
     const scope = ends.inner();
@@ -77,12 +80,12 @@ export async function verify(port: Port, arch: GuestArchitecture, request: Verif
     ends.defer(() => thread.close());
     const page = BigInt(pageSize());
     requireHarmless(targetOf(port, request.choice), request.allowWrites);
-    const opened = openWindows(port, scope, arch, request.choice, page);
+    const opened = openWindows(port, scope, BARE_MAP, request.choice, page);
     const { source, windows } = opened;
     requireHarmless({ pci: source.pci, bars: windows.map(({ bar }) => bar) }, request.allowWrites);
     const facts = kvmFacts(port, arch);
     const asking: Asking = { port, arch, chain, thread, facts, request };
-    const control = openWindows(port, scope, arch, CONTROL, page);
+    const control = openWindows(port, scope, BARE_MAP, CONTROL, page);
     const controlTold = await ask(asking, control, chain.controlPlatform(facts), 'control');
     const platform = chain.windowsPlatform(port, facts, controlTold.stage2, source, windows);
     const told = await ask(asking, opened, platform, 'device');

@@ -1,7 +1,6 @@
 import type { Arch } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import { MEMORY_MAP } from '../kvm/arch/memory-map.ts';
-import { ABI, SIZE_OF } from '../../tool/verify/guest/abi.ts';
+import type { GuestRam, RamRange } from '../memory/ram.ts';
 
 /** One loadable part of an image. Addresses are guest physical. */
 export interface Segment {
@@ -11,15 +10,9 @@ export interface Segment {
   memorySize: bigint;
 }
 
-export interface GuestImage {
+export interface ElfImage {
   entry: bigint;
   segments: readonly Segment[];
-}
-
-/** Guest RAM in guest physical bytes. */
-export interface Ram {
-  base: bigint;
-  size: bigint;
 }
 
 const ELF = {
@@ -39,24 +32,21 @@ const MACHINE: Readonly<Record<Arch, { number: number; name: string }>> = {
   x86: { number: 62, name: 'x86-64' },
 };
 
-/** What the VMM itself writes into guest RAM, and the log that it reads: no segment may lie there. */
-const RESERVED = { start: BigInt(ABI.paramsOffset), end: BigInt(ABI.logOffset + SIZE_OF.log) };
+/** Guest RAM that an image may not cover, and what it is for. */
+export interface Reserved extends RamRange {
+  readonly what: string;
+}
 
 /**
  * A bare guest's ELF image: 64-bit, little-endian, statically linked at the addresses where it will run, inside
  * of guest RAM. Only program headers are read; sections may be stripped. Every number in the file is untrusted.
  *
- * @param ram where guest RAM is; by default `ABI.ramSize` bytes where the guests' memory map has it
  * @throws WcvmmError E_GUEST_IMAGE
  */
-export function parseElf(
-  bytes: Uint8Array,
-  machine: Arch,
-  ram: Ram = { base: MEMORY_MAP.ramBase, size: BigInt(ABI.ramSize) },
-): GuestImage {
+export function parseElf(bytes: Uint8Array, arch: Arch, ram: RamRange, reserved: readonly Reserved[] = []): ElfImage {
   if (bytes.length < ELF.headerSize) refuse(`it has ${bytes.length} bytes, fewer than an ELF header`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  checkHeader(view, machine);
+  checkHeader(view, arch);
   const segments: Segment[] = [];
   for (const at of segmentHeaders(view)) {
     const type = view.getUint32(at, true);
@@ -67,7 +57,7 @@ export function parseElf(
   }
   if (segments.length === 0) refuse('it has no loadable segment');
   segments.sort((a, b) => (a.address < b.address ? -1 : Number(a.address > b.address)));
-  checkPlaces(segments, ram);
+  checkPlaces(segments, ram, reserved);
   const entry = view.getBigUint64(24, true);
   if (!segments.some(({ address, data }) => entry >= address && entry < address + BigInt(data.length))) {
     refuse(`its entry point ${hex(entry)} is in none of its segments`);
@@ -75,11 +65,11 @@ export function parseElf(
   return { entry, segments };
 }
 
-function checkHeader(view: DataView, machine: Arch): void {
+function checkHeader(view: DataView, arch: Arch): void {
   if (view.getUint32(0) !== ELF.magic) refuse('it is not an ELF file');
   if (view.getUint8(4) !== ELF.class64) refuse('it is a 32-bit ELF file and a 64-bit one is needed');
   if (view.getUint8(5) !== ELF.littleEndian) refuse('it is big-endian and a little-endian one is needed');
-  const { number, name } = MACHINE[machine];
+  const { number, name } = MACHINE[arch];
   const found = view.getUint16(18, true);
   if (found !== number) refuse(`it is built for ${machineName(found)} and this machine is ${name}`);
   if (view.getUint16(16, true) !== ELF.executable)
@@ -114,20 +104,26 @@ function readSegment(bytes: Uint8Array, view: DataView, at: number): Segment {
   return { address, data: bytes.subarray(Number(offset), Number(offset + fileSize)), memorySize };
 }
 
-function checkPlaces(segments: readonly Segment[], ram: Ram): void {
-  const kept = { start: ram.base + RESERVED.start, end: ram.base + RESERVED.end };
+function checkPlaces(segments: readonly Segment[], ram: RamRange, reserved: readonly Reserved[]): void {
   for (const [index, { address, memorySize }] of segments.entries()) {
     const end = address + memorySize;
     const where = `its segment ${hex(address)}-${hex(end - 1n)}`;
-    if (address < ram.base || end > ram.base + ram.size)
-      refuse(`${where} is outside of guest RAM, ${hex(ram.base)}-${hex(ram.base + ram.size - 1n)}`);
-    if (address < kept.end && end > kept.start)
-      refuse(
-        `${where} covers ${hex(kept.start)}-${hex(kept.end - 1n)}, where the VMM puts the guest's task and reads its log`,
-      );
+    if (address < ram.gpa || end > ram.gpa + ram.length) refuse(`${where} is outside of guest RAM, ${range(ram)}`);
+    for (const kept of reserved) {
+      if (address < kept.gpa + kept.length && end > kept.gpa) refuse(`${where} covers ${range(kept)}, ${kept.what}`);
+    }
     const next = segments[index + 1];
     if (next && next.address < end) refuse(`${where} overlaps the one at ${hex(next.address)}`);
   }
+}
+
+/** Copies the segments of an image to RAM, which `parseElf` has checked that they lie in. */
+export function loadImage(ram: GuestRam, { segments }: ElfImage): void {
+  for (const { address, data } of segments) ram.write(address, data);
+}
+
+function range({ gpa, length }: RamRange): string {
+  return `${hex(gpa)}-${hex(gpa + length - 1n)}`;
 }
 
 function hex(value: bigint): string {

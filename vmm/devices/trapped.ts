@@ -1,27 +1,35 @@
 /**
- * The guest's accesses to windows that have no memslot, made here on the host's own mapping. What comes from the guest (the
- * address, the length, the direction) is checked against the window before anything is touched.
+ * A window without a memslot: the guest's accesses are exits, and are made here on the host's own mapping.
  *
  * An access that is aligned to its size is one access of the host. Any other, and x86 hands over such ones (an access that
  * crosses a page comes as two, of 3 and 5 bytes, say), is made of the fewest that are aligned, in ascending order.
  */
+import type { CreateDevice, Device, DeviceDescription } from '../bus/device.ts';
+import { moduleBeside } from '../bus/shared.ts';
 import type { Port } from '../sys/port.ts';
-import type { TrappedWindow } from '../kvm/vcpu-protocol.ts';
 
-/** KVM_EXIT_MMIO: what the guest wants, of up to 8 bytes. `data` holds what it stores, or takes what it loads. */
-export interface Access {
+export interface TrappedWindow {
+  /** Guest-physical bytes. */
+  readonly gpa: bigint;
+  readonly length: bigint;
+  /** Host-virtual address of the mapping. */
   readonly address: bigint;
-  readonly length: number;
-  readonly isWrite: boolean;
-  readonly data: DataView;
+  /** One 32-bit word, which counts the accesses of all vCPUs. */
+  readonly exits: SharedArrayBuffer;
 }
 
-/** `leaves`: it starts in a window and ends outside of it, or is none that KVM makes. Nothing was touched then. */
-export type Served = 'served' | 'elsewhere' | 'leaves';
+export function trappedAt({ gpa, length, address, exits }: TrappedWindow): DeviceDescription {
+  const module = moduleBeside(import.meta.url, 'trapped');
+  return { space: 'mmio', base: Number(gpa), size: Number(length), module, options: { length, address, exits } };
+}
+
+export const createDevice: CreateDevice = ({ port }, options): Device => {
+  const { length, address, exits } = options as Omit<TrappedWindow, 'gpa'>;
+  return trappedDevice(port, { length, address, exits });
+};
 
 /** Below the 4 GiB that a view can have, and a multiple of every page. */
-const CHUNK = 1n << 30n;
-const LONGEST = 8;
+const CHUNK = 2 ** 30;
 
 /**
  * A device must see one access where the guest made one. Elements of typed arrays are read and written whole; a DataView
@@ -35,70 +43,45 @@ interface Chunk {
   readonly 8: BigUint64Array;
 }
 
-export class TrappedWindows {
-  /** Accesses that were served, by window. */
-  readonly exits: number[];
-  readonly #port: Port;
-  readonly #windows: readonly TrappedWindow[];
-  /** By host-virtual address. */
-  readonly #chunks = new Map<bigint, Chunk>();
+export function trappedDevice(port: Port, { length: size, address, exits }: Omit<TrappedWindow, 'gpa'>): Device {
+  const count = new Int32Array(exits);
+  /** By number of the chunk. */
+  const chunks: Chunk[] = [];
 
-  constructor(port: Port, windows: readonly TrappedWindow[]) {
-    this.#port = port;
-    this.#windows = windows;
-    this.exits = windows.map(() => 0);
-  }
-
-  has(address: bigint): boolean {
-    return this.#indexOf(address) >= 0;
-  }
-
-  serve(access: Access): Served {
-    const index = this.#indexOf(access.address);
-    const window = this.#windows[index];
-    if (window === undefined) return 'elsewhere';
-    const offset = access.address - window.gpa;
-    if (access.length < 1 || access.length > LONGEST || offset + BigInt(access.length) > window.length) return 'leaves';
-    this.exits[index] = (this.exits[index] ?? 0) + 1;
-    for (let done = 0; done < access.length;) done += this.#part(window, offset + BigInt(done), access, done);
-    return 'served';
-  }
-
-  #indexOf(address: bigint): number {
-    return this.#windows.findIndex(({ gpa, length }) => address >= gpa && address < gpa + length);
-  }
-
-  /** One access of the host; its bytes. */
-  #part(window: TrappedWindow, offset: bigint, { length, isWrite, data }: Access, done: number): number {
-    const size = partSize(offset, length - done);
-    const inChunk = offset % CHUNK;
-    const element = Number(inChunk) / size;
-    const chunk = this.#chunk(window, offset - inChunk);
-    if (isWrite) store(chunk, size, element, data, done);
-    else load(chunk, size, element, data, done);
-    return size;
-  }
-
-  #chunk({ address, length }: TrappedWindow, start: bigint): Chunk {
-    const at = address + start;
-    const known = this.#chunks.get(at);
+  const chunkOf = (index: number): Chunk => {
+    const known = chunks[index];
     if (known !== undefined) return known;
-    const rest = length - start;
-    const bytes = this.#port.view(at, Number(rest < CHUNK ? rest : CHUNK));
+    const start = index * CHUNK;
+    const bytes = port.view(address + BigInt(start), Math.min(Number(size) - start, CHUNK));
     const chunk = {
       1: new Uint8Array(bytes),
       2: new Uint16Array(bytes),
       4: new Uint32Array(bytes),
       8: new BigUint64Array(bytes),
     };
-    this.#chunks.set(at, chunk);
+    chunks[index] = chunk;
     return chunk;
-  }
+  };
+
+  const access = (offset: number, length: number, data: DataView, part: typeof load): null => {
+    Atomics.add(count, 0, 1);
+    for (let done = 0; done < length;) {
+      const bytes = partSize(offset + done, length - done);
+      const inChunk = (offset + done) % CHUNK;
+      part(chunkOf((offset + done - inChunk) / CHUNK), bytes, inChunk / bytes, data, done);
+      done += bytes;
+    }
+    return null;
+  };
+  return {
+    read: (offset, length, data) => access(offset, length, data, load),
+    write: (offset, length, data) => access(offset, length, data, store),
+  };
 }
 
 /** The largest access that is aligned at `offset` and does not go beyond `rest` bytes. A window is page-aligned. */
-function partSize(offset: bigint, rest: number): keyof Chunk {
-  for (const size of [8, 4, 2] as const) if (size <= rest && offset % BigInt(size) === 0n) return size;
+function partSize(offset: number, rest: number): keyof Chunk {
+  for (const size of [8, 4, 2] as const) if (size <= rest && offset % size === 0) return size;
   return 1;
 }
 

@@ -4,15 +4,25 @@
  */
 import { parentPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
+import { buildBuses } from '../bus/build.ts';
 import { libcPort, threadId } from '../sys/libc.ts';
-import { runVcpu } from './vcpu-loop.ts';
-import type { FromVcpu, RunRequest } from './vcpu-protocol.ts';
+import { isStopping, runVcpu } from './vcpu-loop.ts';
+import type { FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+
+async function run(request: RunRequest): Promise<VcpuRun> {
+  const state = new DataView(libcPort.view(request.runAddress, request.runLength));
+  const buses = await buildBuses({ port: libcPort, isStopping: () => isStopping(state) }, request.devices);
+  return runVcpu(libcPort, request, state, buses);
+}
 
 function serve(main: MessagePort): void {
   const send = (message: FromVcpu): void => main.postMessage(message);
-  main.on('message', (request: RunRequest) =>
-    send({ kind: 'exit', run: runVcpu(libcPort, request, (text) => send({ kind: 'console', text })) }),
-  );
+  main.on('message', (request: RunRequest) => {
+    run(request).then(
+      (result) => send({ kind: 'exit', run: result }),
+      (error: unknown) => send({ kind: 'failed', error: error instanceof Error ? error : new Error(String(error)) }),
+    );
+  });
   send({ kind: 'ready', thread: threadId() });
 }
 

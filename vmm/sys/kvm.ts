@@ -15,10 +15,37 @@ export const KVM_RUN = 0xae80;
 
 export const KVM_API_VERSION = 12;
 
-export const KVM_CAP = { getTscKhz: 61, armNisvToUser: 177, x86BusLockExit: 193, armMte: 205 } as const;
+export const KVM_CAP = {
+  getTscKhz: 61,
+  armVmIpaSize: 165,
+  armNisvToUser: 177,
+  x86BusLockExit: 193,
+  armMte: 205,
+} as const;
 
-/** struct kvm_run's exit reasons that a machine without in-kernel devices meets. */
-export const KVM_EXIT = { mmio: 6, shutdown: 8, failEntry: 9, internalError: 17, armNisv: 28, x86BusLock: 33 } as const;
+/** struct kvm_run's exit reasons that this VMM knows. */
+export const KVM_EXIT = {
+  io: 2,
+  hlt: 5,
+  mmio: 6,
+  shutdown: 8,
+  failEntry: 9,
+  intr: 10,
+  internalError: 17,
+  systemEvent: 24,
+  armNisv: 28,
+  x86BusLock: 33,
+  memoryFault: 39,
+} as const;
+
+/** KVM_EXIT_SYSTEM_EVENT's types: what the guest asked its firmware for (PSCI, Hyper-V's or ACPI's reset), or what ended it. */
+export const KVM_SYSTEM_EVENT = { shutdown: 1, reset: 2, crash: 3 } as const;
+
+/** KVM_EXIT_IO's direction: the guest has executed OUT; IN is 0. */
+export const KVM_EXIT_IO_OUT = 1;
+
+/** KVM_EXIT_MEMORY_FAULT's flag: the access was one to private memory. */
+export const KVM_MEMORY_EXIT_FLAG_PRIVATE = 1n << 3n;
 
 /** KVM_EXIT_INTERNAL_ERROR's suberror for an instruction that KVM's emulator does not know. */
 export const KVM_INTERNAL_ERROR_EMULATION = 1;
@@ -34,11 +61,15 @@ export const KVM_RUN_LAYOUT = {
   immediateExit: 1,
   exitReason: 8,
   flags: 14,
+  /** `data` is the offset in struct kvm_run of `count` elements of `size` bytes each. */
+  io: { direction: 32, size: 33, port: 34, count: 36, data: 40 },
   mmio: { address: 32, data: 40, length: 48, isWrite: 52 },
   failEntry: { reason: 32 },
   /** `flags` and what follows: of an emulation failure, if `count` (of 64-bit words from `flags` on) says that it is there. */
   internalError: { suberror: 32, count: 36, flags: 40, instructionSize: 48, instruction: 49 },
+  systemEvent: { type: 32, count: 36, data: 40 },
   armNisv: { syndrome: 32, address: 40 },
+  memoryFault: { flags: 32, gpa: 40, size: 48 },
 } as const;
 
 export function getApiVersion(port: Port, kvm: number): number {

@@ -84,6 +84,10 @@ export const libcPort: Port = {
       typeof argument === 'number' ? ioctlValue(fd, request, argument) : ioctlPointer(fd, request, argument);
     return check(`ioctl 0x${request.toString(16)}`, result);
   },
+  tryIoctl(fd, request, argument) {
+    const result = ioctlValue(fd, request, argument) as number;
+    return result < 0 ? -koffi.errno() : result;
+  },
   mmap({ address = 0n, length, protection, flags, fd, offset }) {
     const result = BigInt(mmap(address, length, protection, flags, fd, offset));
     if (result === -1n) throw new SysError('mmap', koffi.errno());
@@ -144,7 +148,9 @@ export function installKick(): void {
   check('sigaction', sigaction(KICK_SIGNAL, action, null));
 }
 
-/** Interrupts whatever system call thread `tid` of this process is in. */
+/** Interrupts whatever system call thread `tid` of this process is in; nothing where the thread is gone. */
 export function interruptThread(tid: number): void {
-  check('tgkill', tgkill(process.pid, tid, KICK_SIGNAL));
+  if (tgkill(process.pid, tid, KICK_SIGNAL) < 0 && koffi.errno() !== ERRNO.ESRCH) {
+    throw new SysError('tgkill', koffi.errno());
+  }
 }

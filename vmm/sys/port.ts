@@ -9,6 +9,8 @@ export interface Port {
   close(fd: number): void;
   /** `argument` is an ioctl's structure (read and written in place) or its plain integer. */
   ioctl(fd: number, request: number, argument: Uint8Array | number): number;
+  /** As `ioctl` with a plain integer; a refusal is returned, as -errno. For calls that fail often: throwing costs 50 times the call. */
+  tryIoctl(fd: number, request: number, argument: number): number;
   mmap(request: MmapRequest): bigint;
   munmap(address: bigint, length: bigint): void;
   pread(fd: number, into: Uint8Array, offset: bigint): number;
@@ -61,6 +63,7 @@ export class SysError extends Error {
 export const ERRNO = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   EINTR: 4,
   EIO: 5,
   ENXIO: 6,

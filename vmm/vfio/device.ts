@@ -31,7 +31,7 @@ import {
   groupSetContainer,
   setIommu,
 } from '../sys/vfio.ts';
-import { openNode } from './access.ts';
+import { openNode } from '../sys/node.ts';
 import { newIoas } from './dma.ts';
 import type { Dma, DmaSpace } from './dma.ts';
 import { groupNode, isNoIommu, rawIoNeeded } from './no-iommu.ts';

@@ -1,16 +1,15 @@
 /** From what the user chose to windows that a guest can be given: source → plan → place → map, in this order and no other. */
 import type { Attribute, Source } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import type { GuestWindow } from '../../tool/verify/guest/run.ts';
-import type { GuestArchitecture } from '../kvm/arch/arch.ts';
+import type { GuestWindow } from '../memory/guest-window.ts';
 import { formatSize, parseMap, placeWindows, planWindows } from '../memory/index.ts';
 import type { MapRequest, Region, Window } from '../memory/index.ts';
 import type { Scope } from '../../common/scope.ts';
-import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 import type { PciBar, PciDevice } from '../sys/pci.ts';
 import { findDevice } from './device.ts';
 import type { IommuPath } from './device.ts';
+import { mapWindow } from './map-window.ts';
 import { openSource, requireSource } from './source.ts';
 import type { BarSource, SourceRequest } from './source.ts';
 
@@ -23,6 +22,12 @@ export interface WindowChoice {
   readonly maps: readonly string[];
   /** Trap every access to the windows of the attribute `device`, so that no guest can relax them. */
   readonly enforce: boolean;
+}
+
+/** The guest-physical bytes [windowBase, gpaLimit), where a machine has nothing but windows. */
+export interface WindowRoom {
+  readonly windowBase: bigint;
+  readonly gpaLimit: bigint;
 }
 
 export interface OpenWindow extends Window, GuestWindow {}
@@ -130,7 +135,7 @@ export function defaultMaps(source: Source, regions: readonly Region[], pageSize
 export function openWindows(
   port: Port,
   scope: Scope,
-  arch: GuestArchitecture,
+  room: WindowRoom,
   choice: WindowChoice,
   pageSize: bigint,
 ): OpenWindows {
@@ -145,9 +150,9 @@ export function openWindows(
     );
   }
   const placements = placeWindows(planned, {
-    base: arch.windowBase,
+    base: room.windowBase,
     alignment: WINDOW_ALIGNMENT,
-    limit: arch.gpaLimit,
+    limit: room.gpaLimit,
   });
   const windows = planned.flatMap((window, index): OpenWindow[] => {
     const placement = placements[index];
@@ -162,28 +167,4 @@ export function openWindows(
     ];
   });
   return { source, windows };
-}
-
-function mapWindow(
-  source: BarSource,
-  window: Window,
-  placement: Parameters<BarSource['map']>[1],
-): OpenWindow['mapping'] {
-  try {
-    return source.map(window, placement);
-  } catch (error) {
-    throw refusedMapping(error, source, window);
-  }
-}
-
-function refusedMapping(error: unknown, { kind }: BarSource, { bar, offset, length, attribute }: Window): unknown {
-  if (!isErrno(error, 'EBUSY', 'ENXIO', 'EINVAL', 'ENOMEM', 'EPERM', 'EACCES', 'EAGAIN')) return error;
-  const what = `the kernel refused to map bar${bar}:${formatSize(offset)}+${formatSize(length)} as ${attribute} from --source ${kind} (${error.errnoName})`;
-  const advice =
-    error.errnoName === 'EBUSY'
-      ? 'Something has mapped a page of it with another memory type, and on x86 a page cannot be write-combining in one mapping and uncached in another. /sys/kernel/debug/x86/pat_memtype_list shows which ranges have which type; choose that attribute, or end the other mapping.'
-      : 'Check that the device still answers and that the range is inside its BAR.';
-  return new WcvmmError(error.errnoName === 'EBUSY' ? 'E_MAP_CONFLICT' : 'E_SYSCALL', `${what}. ${advice}`, {
-    cause: error,
-  });
 }

@@ -14,7 +14,7 @@ import { resourcePath } from '../sys/pci.ts';
 import type { Port } from '../sys/port.ts';
 import { REGION_FLAG, VFIO_PCI, getRegionInfo } from '../sys/vfio.ts';
 import type { RegionInfo } from '../sys/vfio.ts';
-import { openNode } from './access.ts';
+import { openNode } from '../sys/node.ts';
 import { decodeCapabilities, sparseAreas } from './capabilities.ts';
 import { requestCookie, requireMmapCookies } from './cookie.ts';
 import { openVfioDevice, requireVfioDriver } from './device.ts';

@@ -1,10 +1,11 @@
 /** Asks this machine's guests. */
 import { interruptible } from '../../../common/interrupt.ts';
 import { progressOn } from '../../../common/progress.ts';
+import { writerTo } from '../../../common/streams.ts';
 import type { BenchRequest } from '../../bench/bench.ts';
 import { loadGuest } from '../../verify/guest/image.ts';
-import { requireArchitecture } from '../../../vmm/kvm/arch/arch.ts';
-import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
+import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import type { Report } from '../../report/report.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 import { parseOverride } from '../../verify/predict.ts';
@@ -24,7 +25,7 @@ export async function askHere(kind: Kind, options: ReportOptions): Promise<{ rea
       allowWrites: options.allowWrites === true,
       onPhase: (what: string) => progress.phase(what),
       onProgress: (done: number, total: number) => progress.update(`${done} of ${total}`),
-      ...(options.guestConsole === true && { onConsole: (text: string) => process.stderr.write(text) }),
+      ...(options.guestConsole === true && { onConsole: writerTo(process.stderr) }),
       signal,
     };
     return kind === 'bench'
@@ -35,7 +36,7 @@ export async function askHere(kind: Kind, options: ReportOptions): Promise<{ rea
 }
 
 async function measure(
-  arch: GuestArchitecture,
+  arch: KvmArchitecture,
   request: Omit<BenchRequest, 'runs'>,
   { runs = 9 }: ReportOptions,
 ): Promise<Report> {

@@ -2,16 +2,19 @@ import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { interruptible } from '../../../common/interrupt.ts';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
-import { parseElf } from '../../../vmm/boot/elf.ts';
 import { describeExit } from '../../verify/guest/exit.ts';
-import type { GuestImage } from '../../../vmm/boot/elf.ts';
+import type { ElfImage } from '../../../vmm/boot/elf.ts';
 import { runGuest } from '../../verify/guest/run.ts';
-import type { GuestLife } from '../../verify/guest/run.ts';
-import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
-import { requireArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import type { GuestRun } from '../../verify/guest/run.ts';
+import { parseGuest } from '../../verify/guest/image.ts';
+import { ABI } from '../../verify/guest/abi.ts';
+import { writerTo } from '../../../common/streams.ts';
+import { BARE_MAP } from '../../../vmm/machines/bare.ts';
+import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import { readRange } from '../../verify/read-back/stage2.ts';
-import type { VcpuExit } from '../../../vmm/kvm/vcpu-protocol.ts';
-import { VcpuThread } from '../../../vmm/kvm/vcpu.ts';
+import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
+import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
 import { formatSize, parseSize } from '../../../vmm/memory/index.ts';
 import { scoped } from '../../../common/scope.ts';
 import { libcPort, pageSize } from '../../../vmm/sys/libc.ts';
@@ -54,26 +57,28 @@ export function runCommand(): Command {
 
 async function run(port: Port, path: string, options: RunOptions, signal: AbortSignal): Promise<number> {
   const arch = requireArchitecture();
-  const image = parseElf(await readImage(path), arch.name, { base: arch.ramBase, size: BigInt(ramLength(options)) });
+  const image = parseGuest(await readImage(path), arch.name, ramLength(options));
   return scoped(async (ends) => {
     const scope = ends.inner();
     const thread = new VcpuThread();
     ends.defer(() => thread.close());
-    const open = openWindows(port, scope, arch, windowChoice(options), BigInt(pageSize()));
+    const open = openWindows(port, scope, BARE_MAP, windowChoice(options), BigInt(pageSize()));
     const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
-    const life = await start(port, arch, thread, {
+    const ran = await start(port, arch, thread, {
       image,
       open,
       options,
       signal,
-      onRam: (ram) => ramForDevices(port, dmaDevices, ram.mapping, arch.ramBase),
+      onRam: ({ regions }) => {
+        for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
+      },
     });
-    return tell(life, open.windows, options);
+    return tell(ran, open.windows, options);
   });
 }
 
 interface Start {
-  readonly image: GuestImage;
+  readonly image: ElfImage;
   readonly open: OpenWindows;
   readonly options: RunOptions;
   readonly signal: AbortSignal;
@@ -82,10 +87,10 @@ interface Start {
 
 function start(
   port: Port,
-  arch: GuestArchitecture,
+  arch: KvmArchitecture,
   thread: VcpuThread,
   { image, open, options, signal, onRam }: Start,
-): Promise<GuestLife> {
+): Promise<GuestRun> {
   return runGuest(port, arch, thread, {
     image,
     windows: open.windows,
@@ -93,14 +98,14 @@ function start(
     cells: [],
     ramLength: ramLength(options),
     timeoutMs: options.timeout * 1000,
-    onConsole: (text) => process.stdout.write(text),
+    onConsole: writerTo(process.stdout),
     signal,
     onRam,
   });
 }
 
 async function tell(
-  { exit, stage2, windowExits, busLocks }: GuestLife,
+  { exit, stage2, windowExits, busLocks }: GuestRun,
   windows: readonly OpenWindow[],
   { json }: RunOptions,
 ): Promise<number> {
@@ -162,14 +167,15 @@ function exitInJson(exit: VcpuExit): object {
   );
 }
 
-function ramLength({ memory }: RunOptions): number {
+/** From the guest ABI's least to where the windows begin. */
+function ramLength({ memory }: RunOptions): bigint {
   const size = parseSize(memory);
-  if (size === null || size > 2n ** 32n)
-    throw new WcvmmError(
-      'E_USAGE',
-      `--memory ${memory} is no size that a guest can have; expected 4M up to 4G, as in --memory 16M.`,
-    );
-  return Number(size);
+  const most = BARE_MAP.windowBase - BARE_MAP.ramBase;
+  if (size !== null && size >= BigInt(ABI.ramSize) && size <= most && size % BigInt(pageSize()) === 0n) return size;
+  throw new WcvmmError(
+    'E_USAGE',
+    `--memory ${memory} is no size that a bare guest can have; expected whole pages from ${formatSize(BigInt(ABI.ramSize))} to ${formatSize(most)}, as in --memory 16M.`,
+  );
 }
 
 async function readImage(path: string): Promise<Uint8Array> {

@@ -1,6 +1,6 @@
 /** What this machine can do for wcvmm, from asking it: nothing is concluded from a version, and nothing is changed. */
 import { release } from 'node:os';
-import { hostArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { hostArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { debugfs, readBack } from './evidence.ts';
 import type { Finding } from './finding.ts';

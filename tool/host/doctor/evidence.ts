@@ -2,8 +2,8 @@
 import type { Arch } from '../../../memattr/index.ts';
 import { Scope } from '../../../common/scope.ts';
 import { WcvmmError } from '../../../common/errors.ts';
-import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
-import { createMachine } from '../../../vmm/kvm/vm.ts';
+import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { createVm } from '../../../vmm/kvm/vm.ts';
 import { readStage2 } from '../../verify/read-back/stage2.ts';
 import { isErrno, SysError } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
@@ -41,7 +41,7 @@ export function debugfs(port: Port): Finding {
 function stage2Dump(port: Port): Finding {
   const scope = new Scope();
   try {
-    const dump = readStage2(port, createMachine(port, scope).debugName);
+    const dump = readStage2(port, createVm(port, scope).debugName);
     if (dump.kind === 'read') return ok('stage2-dump', "a VM's stage2_page_tables can be read");
     return missing(
       'stage2-dump',
@@ -93,6 +93,6 @@ const READ_BACK: Readonly<Record<Arch, (port: Port) => readonly Finding[]>> = {
   ],
 };
 
-export function readBack(port: Port, arch: GuestArchitecture): readonly Finding[] {
+export function readBack(port: Port, arch: KvmArchitecture): readonly Finding[] {
   return READ_BACK[arch.name](port);
 }

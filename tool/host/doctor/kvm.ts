@@ -2,12 +2,12 @@
 import type { Arch, NestedPaging } from '../../../memattr/index.ts';
 import { Scope } from '../../../common/scope.ts';
 import { WcvmmError } from '../../../common/errors.ts';
-import type { GuestArchitecture, KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
+import type { KvmArchitecture, KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
 import { cpuVendor, nestedPaging } from '../../../vmm/kvm/cpu-x86.ts';
 import { openKvm } from '../../../vmm/kvm/vm.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { SysError } from '../../../vmm/sys/port.ts';
-import { kvmFacts } from '../../verify/platform.ts';
+import { kvmFacts } from '../../../vmm/kvm/facts.ts';
 import { missing, note, ok } from './finding.ts';
 import type { Finding } from './finding.ts';
 import { readOr } from '../../../vmm/sys/attempt.ts';
@@ -29,7 +29,7 @@ function vendor(port: Port): string {
   return cpuVendor(port) ?? 'vendor unknown';
 }
 
-export function architecture(port: Port, arch: GuestArchitecture | null, machine: string): Finding {
+export function architecture(port: Port, arch: KvmArchitecture | null, machine: string): Finding {
   if (arch === null)
     return missing(
       'architecture',
@@ -67,7 +67,7 @@ const KVM_KIND: Readonly<Record<Arch, (port: Port) => Finding>> = {
 };
 
 /** Which machinery stands behind /dev/kvm. */
-export function kvmKind(port: Port, arch: GuestArchitecture): Finding {
+export function kvmKind(port: Port, arch: KvmArchitecture): Finding {
   return KVM_KIND[arch.name](port);
 }
 
@@ -106,7 +106,7 @@ function nested(paging: NestedPaging, belowAnother: boolean): Finding {
 }
 
 /** A VM and a vCPU are made and unmade: whoever may open /dev/kvm may still not be able to do that. */
-export function virtualMachine(port: Port, arch: GuestArchitecture): readonly Finding[] {
+export function virtualMachine(port: Port, arch: KvmArchitecture): readonly Finding[] {
   let facts: KvmFacts;
   try {
     facts = kvmFacts(port, arch);

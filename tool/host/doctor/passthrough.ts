@@ -11,7 +11,7 @@ import type { Port } from '../../../vmm/sys/port.ts';
 import { hasMmapCookies } from '../../../vmm/vfio/cookie.ts';
 import { findDevice, openVfioDevice } from '../../../vmm/vfio/device.ts';
 import type { IommuPath, VfioDevice } from '../../../vmm/vfio/device.ts';
-import { openNode } from '../../../vmm/vfio/access.ts';
+import { openNode } from '../../../vmm/sys/node.ts';
 import { missing, note, ok, unknown } from './finding.ts';
 import type { Finding } from './finding.ts';
 import { attempt } from '../../../vmm/sys/attempt.ts';

@@ -21,6 +21,7 @@ export const ABI = {
 };
 
 /** Offsets in the doorbell page; the guest stores 32 bits there. */
+/** The first two are the VMM's doorbell, the third is the data probes' (exchange.ts). */
 export const DOORBELL = { putchar: 0x000, exit: 0x008, sync: 0x010 } as const;
 
 /** What a guest stores to the exit doorbell. */

@@ -1,27 +1,95 @@
-import { wcvmmPattern } from './abi.ts';
+/**
+ * A data probe's other half. The guest stores its cell's number to the doorbell's sync register, and the host writes the
+ * pattern into the BAR, or looks for the one that the guest wrote, through its own mapping, before the guest goes on.
+ */
+import type { CreateDevice, Device, DeviceDescription } from '../../../vmm/bus/device.ts';
+import { moduleBeside } from '../../../vmm/bus/shared.ts';
+import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
-import type { Exchange, HostCheck } from '../../../vmm/kvm/vcpu-protocol.ts';
+import { DOORBELL, wcvmmPattern } from './abi.ts';
+
+export interface Exchange {
+  readonly cell: number;
+  readonly direction: 'host-writes' | 'host-reads';
+  /** Host-virtual address of the 64 bytes. */
+  readonly address: bigint;
+  readonly seed: bigint;
+}
+
+/** What the host read where the guest says that it wrote; `firstBad` is the index of a 64-bit word, null = all right. */
+export interface HostCheck {
+  readonly cell: number;
+  readonly firstBad: number | null;
+}
+
+export interface ExchangeDevice {
+  readonly device: DeviceDescription;
+  /** What was found, at most once a cell: whatever a guest does, there are no more than it was asked about. */
+  checks(): readonly HostCheck[];
+}
+
+interface Options {
+  readonly exchanges: readonly Exchange[];
+  /** One word for each exchange. */
+  readonly found: SharedArrayBuffer;
+}
+
+/** Values of a word of `found`; a larger one is the index of the first bad word + FIRST_BAD. */
+const NOT_ASKED = 0;
+const ALL_RIGHT = 1;
+const FIRST_BAD = 2;
 
 const WORDS = 8;
 
+export function exchangeDevice(exchanges: readonly Exchange[]): ExchangeDevice {
+  const found = new SharedArrayBuffer(Math.max(exchanges.length, 1) * 4);
+  const options: Options = { exchanges, found };
+  return {
+    device: {
+      space: 'mmio',
+      base: Number(BARE_MAP.doorbell) + DOORBELL.sync,
+      size: 4,
+      module: moduleBeside(import.meta.url, 'exchange'),
+      options,
+    },
+    checks() {
+      const words = new Int32Array(found);
+      return exchanges.flatMap(({ cell }, index): HostCheck[] => {
+        const word = words[index] ?? NOT_ASKED;
+        return word === NOT_ASKED ? [] : [{ cell, firstBad: word === ALL_RIGHT ? null : word - FIRST_BAD }];
+      });
+    },
+  };
+}
+
+export const createDevice: CreateDevice = ({ port }, options): Device => {
+  const { exchanges, found } = options as Options;
+  const words = new Int32Array(found);
+  return {
+    write(_offset, _length, data) {
+      const cell = data.getUint32(0, true);
+      const index = exchanges.findIndex((candidate) => candidate.cell === cell);
+      const exchange = exchanges[index];
+      // The number comes from the guest. Of one that no exchange has, the guest's record says what became of it.
+      if (exchange !== undefined) touch(port, exchange, words, index);
+      return null;
+    },
+  };
+};
+
 /**
- * The host's half of the data probe of cell `cell`; null where there is nothing to report. The number comes from the guest:
- * one that no exchange has is ignored, and the guest's record then says what became of it.
- *
  * The BAR is touched as 32-bit words. Through a DataView or a byte array V8 reads and writes byte by byte until it optimises
  * them, and a device sees torn accesses.
  */
-export function exchange(port: Port, exchanges: readonly Exchange[], cell: number): HostCheck | null {
-  const entry = exchanges.find((candidate) => candidate.cell === cell);
-  if (entry === undefined) return null;
-  const bar = new Uint32Array(port.view(entry.address, WORDS * 8));
-  if (entry.direction === 'host-writes') {
-    for (const [at, word] of patternWords(entry.seed).entries()) bar[at] = word;
-    return null;
+function touch(port: Port, { direction, address, seed }: Exchange, words: Int32Array, index: number): void {
+  const bar = new Uint32Array(port.view(address, WORDS * 8));
+  if (direction === 'host-writes') {
+    for (const [at, word] of patternWords(seed).entries()) bar[at] = word;
+    return;
   }
-  const expected = patternWords(BigInt.asUintN(64, ~entry.seed));
+  const expected = patternWords(BigInt.asUintN(64, ~seed));
   const bad = expected.findIndex((word, at) => bar[at] !== word);
-  return { cell, firstBad: bad < 0 ? null : Math.floor(bad / 2) };
+  Atomics.store(words, index, bad < 0 ? ALL_RIGHT : FIRST_BAD + Math.floor(bad / 2));
 }
 
 /** Little-endian halves of the eight 64-bit words. */

@@ -1,4 +1,4 @@
-import type { VcpuExit } from '../../../vmm/kvm/vcpu-protocol.ts';
+import type { SystemEvent, VcpuExit } from '../../../vmm/kvm/exits.ts';
 import { ERRNO } from '../../../vmm/sys/port.ts';
 import { STATUS } from './abi.ts';
 
@@ -16,24 +16,43 @@ export function describeExit(exit: VcpuExit): string | null {
         ? null
         : `the guest ended with status ${exit.status}: ${MEANING[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
     case 'killed':
-      return exit.errno === ERRNO.EFAULT
-        ? 'KVM_RUN failed with EFAULT: the guest made an access that stage 2 forbids (unaligned, to memory that stage 2 makes Device) and this KVM ends the VM for it. A kernel with the series in kernel-patches/ gives the guest the fault instead.'
-        : `KVM_RUN failed with errno ${exit.errno}; expected the guest to end by the exit doorbell.`;
+      return describeKilled(exit);
     case 'unmapped':
-      return `the guest ${exit.isWrite ? 'wrote' : 'read'} ${exit.length === null ? 'something' : `${exit.length} bytes`} at gpa 0x${exit.address.toString(16)}, where there is neither memory nor the doorbell. Check the guest, or map a window there.`;
-    case 'leaves-window':
-      return `the guest ${exit.isWrite ? 'wrote' : 'read'} ${exit.length} bytes at gpa 0x${exit.address.toString(16)}, which leaves the trapped window that they start in; nothing was touched. Expected accesses of up to 8 bytes inside of it.`;
+      return `the guest ${accessOf(exit)}, where there is neither memory nor a device. Check the guest, or map a window there.`;
+    case 'crosses-end':
+      return `the guest ${accessOf(exit)}, which starts in a trapped window or a device and ends outside of it; nothing was touched. Expected accesses of up to 8 bytes within one.`;
     case 'not-emulated':
-      return `KVM would have had to carry out an instruction for the guest and cannot (${whichInstruction(exit)}). In a window that --enforce traps, and where there is no memory, a guest needs plain loads and stores of up to 8 bytes.`;
+      return `KVM cannot emulate a guest instruction (${whichInstruction(exit)}). Trapped windows and unmapped addresses support only plain loads and stores of up to 8 bytes.`;
     case 'shutdown':
-      return 'the guest met an exception while it was handling two others (a triple fault), which resets a CPU; expected the exit doorbell. Are its stack and its exception table where it thinks?';
+      return 'the guest caused a triple fault: an exception while it was handling two others; expected the exit doorbell. Check its stack and its exception table.';
+    case 'halted':
+      return 'the guest halted (HLT), and nothing can wake it: a bare guest has no interrupts; expected the exit doorbell.';
+    case 'system-event':
+      return `the guest asked its firmware for ${eventName(exit.event)}, which a bare guest does not have; expected the exit doorbell.`;
     case 'entry-failed':
       return `the CPU refused to enter the guest (reason 0x${exit.reason.toString(16)}); expected a state that it accepts. The kernel's log may say more.`;
     case 'unexpected':
-      return `KVM_RUN ended for reason ${exit.reason} (detail ${exit.detail}), which a bare guest has no use for; expected the exit doorbell.`;
+      return `KVM_RUN ended for reason ${exit.reason} (detail ${exit.detail}), which wcvmm does not handle; expected the exit doorbell.`;
     case 'interrupted':
       return 'the guest was interrupted.';
   }
+}
+
+function describeKilled({ errno, fault }: VcpuExit & { kind: 'killed' }): string {
+  const where = fault === null ? '' : ` at gpa 0x${fault.gpa.toString(16)}`;
+  return errno === ERRNO.EFAULT
+    ? `KVM_RUN failed with EFAULT${where}: the guest made an access that stage 2 forbids (unaligned, to memory that stage 2 makes Device) and this KVM ends the VM for it. A kernel with the series in kernel-patches/ gives the guest the fault instead.`
+    : `KVM_RUN failed with errno ${errno}; expected the guest to end by the exit doorbell.`;
+}
+
+function accessOf({ space, address, isWrite, length }: VcpuExit & { kind: 'unmapped' | 'crosses-end' }): string {
+  const what = length === null ? 'something' : `${length} bytes`;
+  return `${isWrite ? 'wrote' : 'read'} ${what} at ${space === 'pio' ? 'port' : 'gpa'} 0x${address.toString(16)}`;
+}
+
+function eventName(event: SystemEvent): string {
+  if (typeof event !== 'string') return `system event ${event.type}`;
+  return { shutdown: 'power-off', reset: 'a reset', crash: 'a crash' }[event];
 }
 
 function whichInstruction({ instruction, address }: VcpuExit & { kind: 'not-emulated' }): string {

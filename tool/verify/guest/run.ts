@@ -1,111 +1,112 @@
-/** One life of a bare guest: a new VM, its memslots, one vCPU, the records and what KVM programmed, and nothing left. */
-import type { Access, ProbeName } from '../../../memattr/index.ts';
-import { Scope } from '../../../common/scope.ts';
+/** One run of a bare guest that is asked cells: its records, and what KVM programmed for it. */
+import type { ProbeName } from '../../../memattr/index.ts';
+import { WcvmmError } from '../../../common/errors.ts';
+import type { ElfImage } from '../../../vmm/boot/elf.ts';
+import type { TakeOutput } from '../../../vmm/devices/console-ring.ts';
+import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
+import type { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
+import { BARE_MAP, runBare } from '../../../vmm/machines/bare.ts';
+import type { GuestWindow } from '../../../vmm/memory/guest-window.ts';
+import type { GuestRam } from '../../../vmm/memory/ram.ts';
 import { isErrno } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
-import { WcvmmError } from '../../../common/errors.ts';
-import type { GuestArchitecture } from '../../../vmm/kvm/arch/arch.ts';
-import { createMachine } from '../../../vmm/kvm/vm.ts';
-import type { Machine } from '../../../vmm/kvm/vm.ts';
 import type { Stage2Dump } from '../read-back/stage2.ts';
-import { addVcpu } from '../../../vmm/kvm/vcpu.ts';
-import type { VcpuThread } from '../../../vmm/kvm/vcpu.ts';
-import type { BusLocks, Exchange, VcpuRun } from '../../../vmm/kvm/vcpu-protocol.ts';
-import type { HostMapping } from '../../../vmm/memory/mapping.ts';
-import { ABI, LOG_AT, encodeCells, encodeParams } from './abi.ts';
+import { watchStage2 } from '../read-back/watch.ts';
+import { ABI, LOG_AT, SIZE_OF, encodeCells, encodeParams } from './abi.ts';
 import type { Cell } from './abi.ts';
-import type { GuestImage } from '../../../vmm/boot/elf.ts';
-import { allocateRam, copyLog, loadImage } from './ram.ts';
-import type { GuestRam } from './ram.ts';
+import { exchangeDevice } from './exchange.ts';
+import type { Exchange, HostCheck } from './exchange.ts';
 
-/** A window as a guest gets it. */
-export interface GuestWindow {
-  readonly gpa: bigint;
-  readonly mapping: HostMapping;
-  /** `trapped`: no memslot; each of the guest's accesses is an exit, and is made on `mapping`. */
-  readonly access: Access;
-}
-
-export interface GuestJob {
-  readonly image: GuestImage;
+export interface GuestRequest {
+  readonly image: ElfImage;
   readonly windows: readonly GuestWindow[];
   /** Encodings of the stage-1 types that the cells name. */
   readonly stage1: readonly number[];
   readonly cells: readonly Cell[];
   readonly mte?: boolean;
-  readonly ramLength?: number;
+  /** Bytes; at least the ABI's. */
+  readonly ramLength?: bigint;
   readonly timeoutMs: number;
-  readonly onConsole?: (text: string) => void;
+  readonly onConsole?: TakeOutput;
   readonly signal?: AbortSignal;
   /** Called with guest RAM before the first entry, to map it for a device's DMA. */
   readonly onRam?: (ram: GuestRam) => void;
 }
 
-export interface GuestLife extends Omit<VcpuRun, 'busLocks' | 'trappedExits'> {
+/** Bus locks that KVM told of while a cell was under way by the guest's own log; null = none was. */
+export interface CellBusLocks {
+  readonly cell: number | null;
+  readonly count: number;
+}
+
+export interface GuestRun {
+  readonly exit: VcpuExit;
+  readonly hostChecks: readonly HostCheck[];
   /** Accesses that were exits, by window; 0 for one that is mapped. */
   readonly windowExits: readonly number[];
   /** null: this KVM does not tell. */
-  readonly busLocks: readonly BusLocks[] | null;
+  readonly busLocks: readonly CellBusLocks[] | null;
   /** The log's bytes, not looked at yet. */
   readonly log: Uint8Array;
   readonly stage2: Stage2Dump;
 }
 
+/** Throws E_USAGE for RAM that the ABI does not allow, E_NO_KVM for `mte` where KVM has none, and as runBare does. */
 export async function runGuest(
   port: Port,
-  arch: GuestArchitecture,
+  arch: KvmArchitecture,
   thread: VcpuThread,
-  job: GuestJob,
-): Promise<GuestLife> {
-  const scope = new Scope();
-  try {
-    const machine = machineFor(port, scope, job);
-    const exits = arch.enableExits(port, machine);
-    const ram = allocateRam(port, scope, job.ramLength);
-    loadImage(ram, job.image, arch.ramBase);
-    const params = encodeParams({
-      stage1: job.stage1,
-      windows: job.windows.map(({ gpa, mapping }) => ({ gpa, length: mapping.length })),
-      cellCount: job.cells.length,
-    });
-    ram.bytes.set(params, ABI.paramsOffset);
-    ram.bytes.set(encodeCells(job.cells), ABI.cellsOffset);
-    job.onRam?.(ram);
-    machine.addMemslot(arch.ramBase, ram.mapping);
-    for (const { gpa, mapping, access } of job.windows) if (access === 'mapped') machine.addMemslot(gpa, mapping);
-    const trapped = job.windows.filter(({ access }) => access === 'trapped');
-    const vcpu = addVcpu(port, scope, machine, arch, job.image.entry);
-    const { timeoutMs, onConsole, signal } = job;
-    const stage2 = await arch.watchStage2(port, scope, { debugName: machine.debugName, vcpuThread: await thread.id() });
-    const run = await thread.run(port, vcpu, {
-      doorbell: arch.doorbell,
-      exchanges: exchangesOf(job),
-      trapped: trapped.map(({ gpa, mapping }) => ({ gpa, ...mapping })),
-      cells: { count: job.cells.length, underWay: ram.mapping.address + BigInt(ABI.logOffset + LOG_AT.running) },
-      timeoutMs,
-      ...(onConsole && { onConsole }),
-      ...(signal && { signal }),
-    });
-    const exitsOf = (window: GuestWindow): number => run.trappedExits[trapped.indexOf(window)] ?? 0;
-    return {
-      ...run,
-      busLocks: exits.busLocks ? run.busLocks : null,
-      windowExits: job.windows.map(exitsOf),
-      log: copyLog(ram),
-      stage2: stage2.read(),
-    };
-  } finally {
-    scope.close();
-  }
+  request: GuestRequest,
+): Promise<GuestRun> {
+  const { image, windows, cells, timeoutMs, signal, onConsole, mte = false, ramLength = BigInt(ABI.ramSize) } = request;
+  const exchange = exchangeDevice(exchangesOf(request));
+  const logAt = BARE_MAP.ramBase + BigInt(ABI.logOffset);
+  const machine = {
+    port,
+    arch,
+    thread,
+    image,
+    ramLength,
+    windows,
+    mte,
+    devices: [exchange.device],
+    // What the log says is the cell under way + 1, or 0.
+    busLockLabel: { gpa: logAt + BigInt(LOG_AT.running), most: cells.length },
+    timeoutMs,
+    onRam: (ram: GuestRam) => prepare(ram, request),
+    ...(signal && { signal }),
+    ...(onConsole && { onConsole }),
+  };
+  const run = await mteRefused(mte, () =>
+    runBare(machine, async (scope, vm) => {
+      const stage2 = await watchStage2(arch.name, port, scope, vm);
+      // A copy, taken once: what was checked must be what is used.
+      return (ram) => ({ stage2: stage2.read(), log: ram.view(logAt, SIZE_OF.log).slice() });
+    }),
+  );
+  const busLocks =
+    run.busLocks && run.busLocks.map(({ label, count }) => ({ cell: label === 0 ? null : label - 1, count }));
+  return { exit: run.exit, windowExits: run.windowExits, busLocks, hostChecks: exchange.checks(), ...run.seen };
 }
 
-function machineFor(port: Port, scope: Scope, { mte = false }: GuestJob): Machine {
+function prepare(ram: GuestRam, { windows, stage1, cells, onRam }: GuestRequest): void {
+  const params = encodeParams({
+    stage1,
+    windows: windows.map(({ gpa, mapping }) => ({ gpa, length: mapping.length })),
+    cellCount: cells.length,
+  });
+  ram.write(BARE_MAP.ramBase + BigInt(ABI.paramsOffset), params);
+  ram.write(BARE_MAP.ramBase + BigInt(ABI.cellsOffset), encodeCells(cells));
+  onRam?.(ram);
+}
+
+async function mteRefused<T>(mte: boolean, run: () => Promise<T>): Promise<T> {
   try {
-    return createMachine(port, scope, { mte });
+    return await run();
   } catch (error) {
-    if (mte && isErrno(error, 'EINVAL'))
-      throw new WcvmmError('E_NO_KVM', 'this KVM gives guests no MTE (KVM_CAP_ARM_MTE).', { cause: error });
-    throw error;
+    if (!mte || !isErrno(error, 'EINVAL')) throw error;
+    throw new WcvmmError('E_NO_KVM', 'this KVM gives guests no MTE (KVM_CAP_ARM_MTE).', { cause: error });
   }
 }
 
@@ -116,7 +117,7 @@ const DIRECTION: Readonly<Partial<Record<ProbeName, Exchange['direction']>>> = {
 };
 
 /** The host's half of each cell that has one. */
-function exchangesOf({ cells, windows }: GuestJob): readonly Exchange[] {
+function exchangesOf({ cells, windows }: GuestRequest): readonly Exchange[] {
   return cells.flatMap(({ probe, window, offset, argument }, cell): Exchange[] => {
     const mapping = windows[window]?.mapping;
     const direction = DIRECTION[probe];

@@ -1,6 +1,6 @@
 /** What KVM programs on x86, as its tracepoint tells it: no file shows the entries of a living VM. */
 import type { NestedPaging } from '../../../memattr/index.ts';
-import { MEMORY_MAP } from '../../../vmm/kvm/arch/memory-map.ts';
+import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import { hostPat } from './host-x86.ts';
 import { parseSpteTrace, rangesOf } from './spte.ts';
 import type { Scope } from '../../../common/scope.ts';
@@ -13,7 +13,7 @@ const PAGE = 4096n;
 
 export function watchSptes(port: Port, scope: Scope, { vcpuThread }: WatchedVm, paging: NestedPaging): Stage2Watch {
   // Guest RAM is not in question, and has more entries than the windows.
-  const filter = `gfn >= 0x${(MEMORY_MAP.windowBase / PAGE).toString(16)}`;
+  const filter = `gfn >= 0x${(BARE_MAP.windowBase / PAGE).toString(16)}`;
   const trace = startTrace(port, scope, { system: 'kvmmmu', event: 'kvm_mmu_set_spte', filter, thread: vcpuThread });
   if (trace.kind === 'unavailable') return unreadable(trace.why);
   return {

@@ -1,10 +1,6 @@
-/** All that differs between architectures when a bare guest is started; one object for each. */
+/** All that differs between architectures when KVM is used; index.ts has one object for each. */
 import type { Arch, NestedPaging } from '../../../memattr/index.ts';
-import { WcvmmError } from '../../../common/errors.ts';
 import type { Port } from '../../sys/port.ts';
-import type { WatchStage2 } from '../../../tool/verify/read-back/stage2-watch.ts';
-import { arm64 } from './arm64.ts';
-import { x86 } from './x86.ts';
 
 export interface KvmFacts {
   /** arm64: stage 2 can force write-back (FEAT_S2FWB); null where there is no such thing. */
@@ -25,40 +21,18 @@ export interface Exits {
   readonly busLocks: boolean;
 }
 
-export interface GuestArchitecture {
+/** Where a vCPU begins, with paging off, and what it finds in its first register (arm64 x0, x86 rbx). */
+export interface BareEntry {
+  readonly entry: bigint;
+  readonly argument: bigint;
+}
+
+export interface KvmArchitecture {
   readonly name: Arch;
-  /** Guest-physical addresses, bytes. */
-  readonly ramBase: bigint;
-  readonly doorbell: bigint;
-  readonly windowBase: bigint;
-  /** First gpa that a guest cannot address. */
-  readonly gpaLimit: bigint;
-  /** Puts a fresh vCPU at `entry`, in the state that the guest ABI promises. */
-  initVcpu(port: Port, machine: { readonly kvm: number; readonly vm: number }, vcpu: number, entry: bigint): void;
+  /** Puts a fresh vCPU at `entry`: arm64 at EL1 with MMU and caches off, x86 in flat 32-bit protected mode. */
+  initBareVcpu(port: Port, vm: { readonly kvm: number; readonly vm: number }, vcpu: number, start: BareEntry): void;
   /** Asks KVM, before there is a vCPU, to tell of what it would hide, or would only end a VM for. */
-  enableExits(port: Port, machine: { readonly vm: number }): Exits;
-  readonly watchStage2: WatchStage2;
+  enableExits(port: Port, vm: { readonly vm: number }): Exits;
   /** What this KVM's machines can do that changes what to expect of them. */
-  facts(port: Port, machine: { readonly vm: number }, vcpu: number): KvmFacts;
-}
-
-/** The architecture that this process runs on, or null where wcvmm has no guests for it. */
-export function hostArchitecture(arch: string = process.arch): GuestArchitecture | null {
-  switch (arch) {
-    case 'arm64':
-      return arm64;
-    case 'x64':
-      return x86;
-    default:
-      return null;
-  }
-}
-
-export function requireArchitecture(): GuestArchitecture {
-  const arch = hostArchitecture();
-  if (arch !== null) return arch;
-  throw new WcvmmError(
-    'E_NO_KVM',
-    `wcvmm has no bare guest for ${process.arch} machines; expected arm64 or x64. Use --testbed arm64, which emulates one.`,
-  );
+  facts(port: Port, vm: { readonly vm: number }, vcpu: number): KvmFacts;
 }

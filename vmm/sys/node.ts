@@ -1,8 +1,8 @@
 /** Turns the refusals that a person meets on the way to a device into sentences. */
 import { WcvmmError } from '../../common/errors.ts';
-import { O_RDWR } from '../sys/libc.ts';
-import { isErrno } from '../sys/port.ts';
-import type { Port } from '../sys/port.ts';
+import { O_RDWR } from './libc.ts';
+import { isErrno } from './port.ts';
+import type { Port } from './port.ts';
 import type { Scope } from '../../common/scope.ts';
 
 /** Opens a character device for reading and writing; it is closed with `scope`. */

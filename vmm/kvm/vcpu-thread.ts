@@ -1,0 +1,160 @@
+/** A thread that runs vCPUs, and can be stopped from outside at any moment. */
+import { Worker } from 'node:worker_threads';
+import { WcvmmError } from '../../common/errors.ts';
+import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
+import { installKick, interruptThread } from '../sys/libc.ts';
+import type { Port } from '../sys/port.ts';
+import type { DeviceDescription } from '../bus/device.ts';
+import { moduleBeside } from '../bus/shared.ts';
+import type { BusLockLabel, FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+import type { Vcpu } from './vcpu.ts';
+
+export interface VcpuRunOptions {
+  readonly devices: readonly DeviceDescription[];
+  readonly busLockLabel?: BusLockLabel | null;
+}
+
+interface StartedWorker {
+  readonly worker: Worker;
+  /** The kernel's id of its thread, once it runs. */
+  readonly thread: Promise<number>;
+}
+
+let startedAhead: StartedWorker | null = null;
+
+function startWorker(): StartedWorker {
+  const worker = new Worker(new URL(moduleBeside(import.meta.url, 'vcpu-worker')));
+  const thread = new Promise<number>((resolve, reject) => {
+    worker.once('message', (message: FromVcpu) => {
+      if (message.kind === 'ready') resolve(message.thread);
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`the thread ended with code ${code} before it was ready`)));
+  });
+  thread.catch(() => {});
+  return { worker, thread };
+}
+
+/** Starts the thread that the next VcpuThread will be, for a process that has time now and none later. */
+export async function startThreadAhead(): Promise<void> {
+  startedAhead ??= startWorker();
+  await startedAhead.thread;
+  // A process that then has no use for it may end.
+  startedAhead.worker.unref();
+}
+
+interface Running {
+  /** The byte in struct kvm_run. */
+  readonly immediateExit: Uint8Array;
+  readonly resolve: (run: VcpuRun) => void;
+  readonly reject: (error: WcvmmError) => void;
+}
+
+/** One thread serves many vCPUs, one after the other: starting it costs more than a bare guest's whole run. */
+export class VcpuThread {
+  readonly #worker: Worker;
+  readonly #thread: Promise<number>;
+  readonly #onProcessExit = (): void => this.kick();
+  #running: Running | null = null;
+  #id: number | null = null;
+  #dead: WcvmmError | null = null;
+
+  constructor() {
+    installKick();
+    const { worker, thread } = startedAhead ?? startWorker();
+    startedAhead = null;
+    worker.ref();
+    this.#worker = worker;
+    this.#thread = thread.then((id) => (this.#id = id));
+    this.#thread.catch(() => {});
+    worker.on('message', (message: FromVcpu) => this.#hear(message));
+    worker.on('error', (error) => this.#die(error));
+    worker.on('exit', (code) => this.#die(new Error(`it ended with code ${code}`)));
+    // With a vCPU spinning in KVM_RUN, process.exit() would wait for the thread for ever.
+    process.on('exit', this.#onProcessExit);
+  }
+
+  /** The kernel's id of the thread. Throws E_VCPU if it died before it ran. */
+  async id(): Promise<number> {
+    try {
+      return await this.#thread;
+    } catch (error) {
+      throw this.#dead ?? deadThread(error);
+    }
+  }
+
+  /**
+   * Runs the vCPU until an exit that no device serves, or until `kick`: the exit is then `interrupted`, and the same vCPU
+   * can be run again and goes on. One at a time.
+   *
+   * Throws E_VCPU when the thread is dead or dies: that ends the run at once.
+   */
+  async run(port: Port, vcpu: Vcpu, { devices, busLockLabel = null }: VcpuRunOptions): Promise<VcpuRun> {
+    // Without a pause where none is needed: a kick right after the call must find the vCPU.
+    if (this.#id === null) await this.id();
+    if (this.#dead !== null) throw this.#dead;
+    if (this.#running !== null) throw new RangeError('the thread runs a vCPU already');
+    const state = new Uint8Array(port.view(vcpu.runAddress, vcpu.runLength));
+    const at = KVM_RUN_LAYOUT.immediateExit;
+    const immediateExit = state.subarray(at, at + 1);
+    // What stopped it before must not stop it again.
+    immediateExit[0] = 0;
+    const { runAddress, runLength } = vcpu;
+    const request: RunRequest = { vcpu: vcpu.fd, runAddress, runLength, devices, busLockLabel };
+    return new Promise((resolve, reject) => {
+      this.#running = { immediateExit, resolve, reject };
+      this.#worker.postMessage(request);
+    });
+  }
+
+  /**
+   * Stops the vCPU that runs; nothing otherwise. Both steps are needed: the signal alone is lost when it arrives before the
+   * entry into KVM_RUN, and the flag alone never ends a KVM_RUN that is under way.
+   */
+  kick(): void {
+    if (this.#running === null || this.#id === null) return;
+    this.#running.immediateExit[0] = 1;
+    interruptThread(this.#id);
+  }
+
+  /** Ends the thread; a run that is under way rejects with E_VCPU. */
+  async close(): Promise<void> {
+    this.kick();
+    process.off('exit', this.#onProcessExit);
+    await this.#worker.terminate();
+  }
+
+  #hear(message: FromVcpu): void {
+    const running = this.#running;
+    if (message.kind === 'ready' || running === null) return;
+    this.#running = null;
+    if (message.kind === 'exit') running.resolve(message.run);
+    else running.reject(failedDevice(message.error));
+  }
+
+  #die(cause: Error): void {
+    this.#dead ??= deadThread(cause);
+    // Its id may be another thread's by the next kick.
+    this.#id = null;
+    const running = this.#running;
+    this.#running = null;
+    running?.reject(this.#dead);
+  }
+}
+
+function deadThread(cause: unknown): WcvmmError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new WcvmmError(
+    'E_VCPU',
+    `the thread that runs the vCPU died (${why}); expected it to run until it was told to end. Is the machine out of memory? --debug shows where.`,
+    { cause },
+  );
+}
+
+function failedDevice(cause: Error): WcvmmError {
+  return new WcvmmError(
+    'E_VCPU',
+    `an emulated device failed in the vCPU's thread (${cause.message}); expected it to answer the guest. This is a fault of wcvmm or of the device's module: please report it; --debug shows where.`,
+    { cause },
+  );
+}

@@ -1,0 +1,60 @@
+/** Guest RAM: host memory behind one or more guest-physical ranges. */
+import { WcvmmError } from '../../common/errors.ts';
+import type { Scope } from '../../common/scope.ts';
+import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../sys/libc.ts';
+import { isErrno } from '../sys/port.ts';
+import type { Port } from '../sys/port.ts';
+import type { HostMapping } from './mapping.ts';
+import type { Memslots } from './slots.ts';
+
+/** Guest-physical bytes [gpa, gpa + length). */
+export interface RamRange {
+  readonly gpa: bigint;
+  readonly length: bigint;
+}
+
+export interface RamRegion extends RamRange {
+  readonly mapping: HostMapping;
+}
+
+export interface GuestRam {
+  readonly regions: readonly RamRegion[];
+  /**
+   * The guest's memory itself, of at most 4 GiB: the guest may write it at any time. Valid until the scope closes.
+   *
+   * Throws RangeError for bytes that are not all in one region.
+   */
+  view(gpa: bigint, length: number): Uint8Array;
+  /** Throws RangeError as `view` does. */
+  write(gpa: bigint, bytes: Uint8Array): void;
+}
+
+/** Zeroed, one mapping a range, taken from the host page by page as it is touched. Throws E_GUEST_RAM where there is none. */
+export function allocateRam(port: Port, scope: Scope, ranges: readonly RamRange[]): GuestRam {
+  const regions = ranges.map((range): RamRegion => ({ ...range, mapping: mapAnonymous(port, scope, range.length) }));
+  const view = (gpa: bigint, length: number): Uint8Array => {
+    const region = regions.find((one) => gpa >= one.gpa && gpa + BigInt(length) <= one.gpa + one.length);
+    if (region === undefined) throw new RangeError(`no RAM at gpa 0x${gpa.toString(16)}, +${length} bytes`);
+    return new Uint8Array(port.view(region.mapping.address + gpa - region.gpa, length));
+  };
+  return { regions, view, write: (gpa, bytes) => view(gpa, bytes.byteLength).set(bytes) };
+}
+
+/** Gives all of it to a VM. */
+export function addRam(slots: Memslots, { regions }: GuestRam): void {
+  for (const { gpa, mapping } of regions) slots.add(gpa, mapping);
+}
+
+function mapAnonymous(port: Port, scope: Scope, length: bigint): HostMapping {
+  const [protection, flags] = [PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE];
+  try {
+    const address = port.mmap({ length, protection, flags, fd: -1, offset: 0n });
+    scope.defer(() => port.munmap(address, length));
+    return { address, length };
+  } catch (error) {
+    if (!isErrno(error, 'ENOMEM')) throw error;
+    throw new WcvmmError('E_GUEST_RAM', `the host has no ${length} bytes for guest RAM (ENOMEM). Ask for less.`, {
+      cause: error,
+    });
+  }
+}
