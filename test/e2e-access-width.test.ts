@@ -2,12 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ensureKernel } from '../testbed/kernel/index.ts';
-import { machineOf } from '../testbed/machine/index.ts';
-import { silent } from '../common/progress.ts';
-import { ensureRootfs } from '../testbed/rootfs/index.ts';
-import { runSession } from '../testbed/session.ts';
-import { findings } from './support.ts';
+import { findings, insideScript } from './support.ts';
 
 const ROUNDS = 3000;
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
@@ -15,32 +10,12 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs test/inside/access-width, and returns what it says and QEMU's trace of accesses to devices. */
 async function traced(arch: string): Promise<{ stdout: string; trace: string }> {
-  const machine = machineOf(arch);
-  const { signal } = new AbortController();
   const file = join(folder, `${arch}.trace`);
-  const stdout: Uint8Array[] = [];
-  await runSession({
-    machine,
-    options: { cpu: null, iommu: true, memory: 1024, extra: ['-trace', `enable=memory_region_ops_*,file=${file}`] },
-    files: {
-      kernel: await ensureKernel({
-        target: machine.kernel,
-        variant: 'patched',
-        source: undefined,
-        progress: silent,
-        signal,
-      }),
-      ...(await ensureRootfs(machine, silent, signal)),
-    },
-    command: { args: ['node', '/wcvmm/dist/test/inside/access-width.js', String(ROUNDS)], env: {}, interactive: false },
-    inputs: [],
-    outputDir: null,
-    timeout: 120,
-    signal,
-    stdout: (chunk) => void stdout.push(chunk),
-    stderr: () => {},
+  const { stdout } = await insideScript('access-width', [String(ROUNDS)], {
+    arch,
+    emulatorOptions: ['-trace', `enable=memory_region_ops_*,file=${file}`],
   });
-  return { stdout: Buffer.concat(stdout).toString(), trace: readFileSync(file, 'utf8') };
+  return { stdout, trace: readFileSync(file, 'utf8') };
 }
 
 /** The script's first store. */

@@ -119,7 +119,7 @@ describe('a session on Bochs', () => {
     writeFileSync(join(folder, 'in.txt'), 'from the host\n');
     const outputDir = join(folder, 'out');
     const script = `cat in.txt; mkdir sub; echo made inside >sub/out.txt; echo "to error" >&2
-      basename $(readlink /sys/bus/pci/devices/0000:00:02.0/driver); ls /dev/vfio/devices /dev/kvm; grep -c '^flags.* vmx ' /proc/cpuinfo; echo $WCVMM_TESTBED; date +%s; exit 7`;
+      basename $(readlink /sys/bus/pci/devices/0000:00:02.0/driver); ls /dev/vfio/devices /dev/kvm; grep -c '^flags.* vmx ' /proc/cpuinfo; grep -o 'wcvmm.emulator=[^ ]*' /proc/cmdline; date +%s; exit 7`;
     const before = Math.floor(Date.now() / 1000);
     const done = await inTestbed({
       arch: 'x86-intel',
@@ -137,7 +137,7 @@ describe('a session on Bochs', () => {
       '/dev/vfio/devices:',
       'noiommu-vfio0',
       '1',
-      expect.stringMatching(/^bochs-[23]\./),
+      expect.stringMatching(/^wcvmm\.emulator=bochs-[23]\./),
     ]);
     expect(Number(lines.at(-1))).toBeGreaterThanOrEqual(before);
     expect(readdirSync(outputDir, { recursive: true }).sort()).toEqual(['sub', 'sub/out.txt']);

@@ -71,6 +71,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
       },
       command: { args: ['true'], env: {}, interactive: false },
       options: { cpu: null, iommu: true, memory: 64 },
+      emulator: 'bochs-2.7',
       listeners: { stdout: (chunk) => (output += Buffer.from(chunk).toString()), stderr: () => {}, control: () => {} },
       signal: new AbortController().signal,
     },

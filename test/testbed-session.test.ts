@@ -81,7 +81,7 @@ describe('a session', () => {
       sed -n 3p /sys/bus/pci/devices/0000:03:00.0/resource
       ls /dev/vfio/devices | wc -l
       ls /dev/kvm /dev/iommu
-      echo $WCVMM_TESTBED`;
+      grep -o 'wcvmm.emulator=[^ ]*' /proc/cmdline`;
     const { stdout } = await inTestbed({ kernel: 'stock', run: program('sh', '-c', script) });
     const lines = stdout.trimEnd().split('\n');
     expect(lines.slice(0, 4)).toEqual([
@@ -92,7 +92,12 @@ describe('a session', () => {
     ]);
     const [start, end] = (lines[4] ?? '').split(' ').map(BigInt);
     expect((end ?? 0n) - (start ?? 0n) + 1n).toBe(8n << 30n);
-    expect(lines.slice(5)).toEqual(['3', '/dev/iommu', '/dev/kvm', expect.stringMatching(/^qemu-1\d\./)]);
+    expect(lines.slice(5)).toEqual([
+      '3',
+      '/dev/iommu',
+      '/dev/kvm',
+      expect.stringMatching(/^wcvmm\.emulator=qemu-1\d\./),
+    ]);
   });
 
   it('can have no IOMMU, and another CPU', async () => {

@@ -1,7 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { WcvmmError } from '../common/errors.ts';
 import type { EptLeaf } from './bochs/ept.ts';
-import type { EmulatorProgram } from './machine/machine.ts';
+
+export interface EmulatorProgram {
+  /** "qemu". */
+  readonly name: string;
+  readonly program: string;
+  /** Makes it print its version, which `version` finds in the output. */
+  readonly versionArguments: readonly string[];
+  readonly version: RegExp;
+}
 
 export interface Listeners {
   stdout: (chunk: Uint8Array) => void;

@@ -75,9 +75,10 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
           extra: request.emulatorOptions ?? [],
         },
         files: { kernel, ...rootfs },
+        emulator,
         command: {
           args: commandLine(request.run),
-          env: { WCVMM_TESTBED: emulator, ...request.env },
+          env: request.env ?? {},
           interactive: request.run.kind === 'shell',
         },
         inputs: request.inputs ?? [],

@@ -9,6 +9,8 @@ export interface SessionOptions {
   options: MachineOptions;
   /** The instance mounts a folder of the session's own beside these. */
   files: Omit<BootFiles, 'share'>;
+  /** "qemu-10.0.2". */
+  emulator: string;
   command: Command;
   /** Files of the host that are copied into the command's working directory. */
   inputs: readonly string[];
@@ -41,7 +43,7 @@ export async function runSession(session: SessionOptions): Promise<number> {
 
 async function boot(session: SessionOptions, share: string): Promise<number> {
   session.signal.throwIfAborted();
-  const { machine, files, command, options, signal } = session;
+  const { machine, files, command, options, emulator: name, signal } = session;
   let up = false;
   const control = (text: string): void => {
     if (up || !isUp(text)) return;
@@ -49,7 +51,14 @@ async function boot(session: SessionOptions, share: string): Promise<number> {
     session.onUp?.();
   };
   const listeners = { stdout: session.stdout, stderr: session.stderr, control, eptLeaf: session.eptLeaf };
-  const emulator = await machine.start({ files: { ...files, share }, command, options, listeners, signal });
+  const emulator = await machine.start({
+    files: { ...files, share },
+    command,
+    options,
+    emulator: name,
+    listeners,
+    signal,
+  });
   // Nobody listened while it was being prepared.
   if (signal.aborted) emulator.kill();
   let late = false;

@@ -1,6 +1,6 @@
 import { startBochs } from '../bochs/start.ts';
-import { askVersion, emulatorVersion } from '../emulator.ts';
-import type { EmulatorProgram, Machine } from './machine.ts';
+import { askVersion, emulatorVersion, type EmulatorProgram } from '../emulator.ts';
+import { emulatorParameter, type Machine } from './machine.ts';
 import { x86Kernel, x86Userland } from './x86.ts';
 
 const emulator: EmulatorProgram = {
@@ -30,7 +30,7 @@ export const x86Intel: Machine = {
       {
         cpu: 'corei7_haswell_4770',
         // A triple fault is the one way to restart that ends Bochs.
-        append: 'console=ttyS0 loglevel=5 panic=-1 reboot=t vfio.enable_unsafe_noiommu_mode=1',
+        append: `console=ttyS0 loglevel=5 panic=-1 reboot=t vfio.enable_unsafe_noiommu_mode=1 ${emulatorParameter(boot.emulator)}`,
         version: emulatorVersion(emulator),
         // Bochs 2.7 starts in its debugger always, and later ones when they are told to.
         args: /^ +-debugger /m.test(askVersion(emulator)) ? ['-debugger'] : [],

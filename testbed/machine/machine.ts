@@ -1,4 +1,4 @@
-import type { Emulator, Listeners } from '../emulator.ts';
+import type { Emulator, EmulatorProgram, Listeners } from '../emulator.ts';
 import type { Command } from '../share.ts';
 import type { MachineName } from './names.ts';
 
@@ -27,17 +27,15 @@ export interface Boot {
   files: BootFiles;
   command: Command;
   options: MachineOptions;
+  /** "qemu-10.0.2". */
+  emulator: string;
   listeners: Listeners;
   signal: AbortSignal;
 }
 
-export interface EmulatorProgram {
-  /** "qemu", as in the instance's WCVMM_TESTBED=qemu-10.0.2. */
-  readonly name: string;
-  readonly program: string;
-  /** Makes it say its version, which `version` finds in what it says. */
-  readonly versionArguments: readonly string[];
-  readonly version: RegExp;
+/** On the kernel's command line: how wcvmm, inside, knows the emulator that it runs on (tool/verify/emulator.ts). */
+export function emulatorParameter(emulator: string): string {
+  return `wcvmm.emulator=${emulator}`;
 }
 
 /** `stock` is Linux as it is, `patched` has the series. */

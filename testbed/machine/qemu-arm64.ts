@@ -1,5 +1,5 @@
-import type { BootFiles, Machine, MachineOptions } from './machine.ts';
-import { channelArguments, passthroughDevices, qemuMachine, quiet, virtioDevices, type Channels } from './qemu.ts';
+import type { Machine } from './machine.ts';
+import { channelArguments, passthroughDevices, qemuMachine, quiet, virtioDevices, type QemuBoot } from './qemu.ts';
 
 /**
  * An arm64 instance with EL2, GICv3 with ITS and an SMMUv3, emulated by QEMU's TCG.
@@ -44,7 +44,7 @@ export const arm64: Machine = {
   ...qemuMachine('qemu-system-aarch64', emulatorArguments),
 };
 
-function emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[] {
+function emulatorArguments({ files, channels, options, append }: QemuBoot): string[] {
   // QEMU refuses mte=on for a model without it.
   const mte = options.cpu === null ? ['mte=on'] : [];
   const machine = ['virt', 'virtualization=on', 'gic-version=3', ...mte, ...(options.iommu ? ['iommu=smmuv3'] : [])];
@@ -54,7 +54,7 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
     ['-smp', '2', '-accel', 'tcg,thread=multi', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     // The one device that vfio-amba gets cannot be reset.
-    ['-append', 'console=ttyAMA0 loglevel=5 panic=-1 vfio_amba.reset_required=0'],
+    ['-append', `console=ttyAMA0 loglevel=5 panic=-1 vfio_amba.reset_required=0 ${append}`],
     // The instance's own devices are virtio-mmio, so that PCI holds only what is passed through.
     ['-global', 'virtio-mmio.force-legacy=false'],
     channelArguments('device', channels),

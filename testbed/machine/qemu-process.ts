@@ -2,9 +2,16 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { confined, notInstalled, type Emulator, type Ended, type Listeners } from '../emulator.ts';
-import type { Channels } from './qemu.ts';
 
-/** The file descriptors that QEMU inherits after its standard streams, one socket for each channel. */
+/** Channels of the instance, each a file descriptor that QEMU inherits; `console` null = this terminal. */
+export interface Channels {
+  stdout: number;
+  stderr: number;
+  control: number;
+  console: number | null;
+}
+
+/** After the standard streams, one socket for each channel. */
 export const channels = { stdout: 3, stderr: 4, control: 5, console: 6 } satisfies Channels;
 
 /** Starts QEMU. `interactive` gives it this terminal instead of the console channel. */

@@ -1,5 +1,5 @@
-import type { BootFiles, Machine, MachineOptions } from './machine.ts';
-import { channelArguments, passthroughDevices, qemuMachine, quiet, virtioDevices, type Channels } from './qemu.ts';
+import type { Machine } from './machine.ts';
+import { channelArguments, passthroughDevices, qemuMachine, quiet, virtioDevices, type QemuBoot } from './qemu.ts';
 import { x86Kernel, x86Userland } from './x86.ts';
 
 /**
@@ -14,7 +14,7 @@ export const x86Amd: Machine = {
   ...qemuMachine('qemu-system-x86_64', emulatorArguments),
 };
 
-function emulatorArguments(files: BootFiles, channels: Channels, options: MachineOptions): string[] {
+function emulatorArguments({ files, channels, options, append }: QemuBoot): string[] {
   return [
     quiet,
     ['-M', 'q35,kernel-irqchip=split', '-cpu', options.cpu ?? 'max,+svm,+npt'],
@@ -23,7 +23,7 @@ function emulatorArguments(files: BootFiles, channels: Channels, options: Machin
     ['-smp', '2', '-accel', 'tcg,thread=single', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     // On a busy host, the kernel's check of the timer times out before the emulated timer ticks, and it panics.
-    ['-append', 'console=ttyS0 loglevel=5 panic=-1 no_timer_check'],
+    ['-append', `console=ttyS0 loglevel=5 panic=-1 no_timer_check ${append}`],
     options.iommu ? ['-device', 'intel-iommu,intremap=on'] : [],
     passthroughDevices(files),
     // The instance's own devices sit on the root bus, so that 01 to 04 hold only what is passed through.

@@ -1,18 +1,20 @@
-import type { Boot, BootFiles, EmulatorProgram, Machine, MachineOptions } from './machine.ts';
-import { channels, startQemu } from './qemu-process.ts';
+import type { EmulatorProgram } from '../emulator.ts';
+import { emulatorParameter, type Boot, type BootFiles, type Machine, type MachineOptions } from './machine.ts';
+import { channels, startQemu, type Channels } from './qemu-process.ts';
 
-/** Channels of the instance, each a file descriptor that QEMU inherits; `console` null = this terminal. */
-export interface Channels {
-  stdout: number;
-  stderr: number;
-  control: number;
-  console: number | null;
+/** What each machine of QEMU's makes its command line of. */
+export interface QemuBoot {
+  files: BootFiles;
+  channels: Channels;
+  options: MachineOptions;
+  /** The end of the kernel's command line, the same on every machine. */
+  append: string;
 }
 
 /** What is alike in all machines that QEMU emulates. */
 export function qemuMachine(
   program: string,
-  emulatorArguments: (files: BootFiles, channels: Channels, options: MachineOptions) => string[],
+  emulatorArguments: (boot: QemuBoot) => string[],
 ): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'defaultTimeout' | 'emulator' | 'start'> {
   const emulator: EmulatorProgram = {
     name: 'qemu',
@@ -26,8 +28,13 @@ export function qemuMachine(
     defaultMemory: 1024,
     defaultTimeout: 120,
     emulator,
-    start: ({ files, command: { interactive }, options, listeners }: Boot) => {
-      const args = emulatorArguments(files, { ...channels, console: interactive ? null : channels.console }, options);
+    start: ({ files, command: { interactive }, options, emulator: name, listeners }: Boot) => {
+      const args = emulatorArguments({
+        files,
+        channels: { ...channels, console: interactive ? null : channels.console },
+        options,
+        append: emulatorParameter(name),
+      });
       return Promise.resolve(startQemu(program, [...args, ...(options.extra ?? [])], interactive, listeners));
     },
   };

@@ -60,7 +60,7 @@ function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access 
 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
 export function checkOf(
-  { model, platform, ticksPerSecond }: Described,
+  { model, platform, ticksPerSecond, emulator }: Described & { readonly emulator: string | null },
   { question, answer, busLocks }: Asked,
   programmed: string | null,
 ): Check {
@@ -81,7 +81,7 @@ export function checkOf(
       record,
       vmKilled: answer.kind === 'vm-killed',
       ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
-      emulator: process.env['WCVMM_TESTBED'] ?? null,
+      emulator,
     },
     errata,
   );

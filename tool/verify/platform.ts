@@ -3,11 +3,12 @@ import { release } from 'node:os';
 import type { ReportPlatform } from '../report/report.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { KvmFacts } from '../../vmm/kvm/arch/arch.ts';
+import { emulatorHere } from './emulator.ts';
 import { hasMmapCookies } from '../../vmm/vfio/cookie.ts';
 import type { VfioDevice } from '../../vmm/vfio/device.ts';
 
 export function reportPlatform(port: Port, facts: KvmFacts, device: VfioDevice | null): ReportPlatform {
-  const emulator = process.env['WCVMM_TESTBED'] ?? null;
+  const emulator = emulatorHere(port);
   return {
     kind: emulator === null ? 'native' : 'testbed',
     emulator,

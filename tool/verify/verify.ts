@@ -18,6 +18,7 @@ import type { OpenWindow, OpenWindows, WindowChoice } from '../../vmm/vfio/open-
 import { BARE_MAP } from '../../vmm/machines/bare.ts';
 import { CHAINS } from './chains.ts';
 import type { Chain, HostMappingReading } from './chain.ts';
+import { emulatorHere } from './emulator.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { limitsOf } from './limits.ts';
 import { interview } from './lives.ts';
@@ -159,11 +160,11 @@ async function ask(
 }
 
 function describe(
-  { chain: { model }, facts: { ticksPerSecond } }: Asking,
+  { port, chain: { model }, facts: { ticksPerSecond } }: Asking,
   told: Told,
   mappings: readonly HostMappingReading[],
 ): Result {
-  const described = { ...told, model, ticksPerSecond };
+  const described = { ...told, model, ticksPerSecond, emulator: emulatorHere(port) };
   const windows = told.windows.map((window, index) => describeWindow(described, index, window, mappings[index]));
   const checks = told.asked.map((one) =>
     checkOf(described, one, windows[one.question.window]?.stage2.programmed ?? null),
