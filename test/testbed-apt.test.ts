@@ -1,7 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../common/paths.ts';
 
@@ -25,14 +35,13 @@ function run(program: string, args: string[]): { code: number | null; stdout: st
   return { code: result.status, stdout: result.stdout, stderr: result.stderr };
 }
 
-/** `apt-get indextargets` of a machine that also uses somebody else's archive. */
+/** What `apt-get update --print-uris` says on a machine that also uses somebody else's archive. */
 const targets = [
-  'Packages https://other.example/node nodistro',
-  'Translations https://mirror.example/debian/ CODENAME',
-  'Packages https://mirror.example/debian/ CODENAME',
-  'Packages https://mirror.example/debian/ CODENAME',
-  'Packages https://mirror.example/debian/ CODENAME-updates',
-  'Packages https://security.example/debian/ CODENAME-security',
+  "'https://other.example/node/dists/nodistro/InRelease' other.example_node_dists_nodistro_InRelease 0 ",
+  "'https://mirror.example/debian/dists/CODENAME/InRelease' mirror.example_debian_dists_CODENAME_InRelease 0 ",
+  "'https://mirror.example/debian/dists/CODENAME-updates/InRelease' mirror.example_debian_dists_CODENAME-updates_InRelease 0 ",
+  "'https://security.example/debian/dists/CODENAME-security/InRelease' security.example_debian_dists_CODENAME-security_InRelease 0 ",
+  "'https://mirror.example/debian/dists/CODENAME/main/binary-all/Packages.xz' mirror.example_debian_dists_CODENAME_Packages 0 ",
 ].join('\n');
 
 const codename = spawnSync('sh', ['-c', '. /etc/os-release; printf %s "$VERSION_CODENAME"'], {
@@ -41,7 +50,11 @@ const codename = spawnSync('sh', ['-c', '. /etc/os-release; printf %s "$VERSION_
 
 describe.skipIf(codename === '')('the private source list', () => {
   it("uses the machine's own mirror for every suite and nobody else's archive", () => {
-    fake('apt-get', `cat <<'EOF'\n${targets.replaceAll('CODENAME', codename)}\nEOF`);
+    // Without `update --print-uris` it would know only of lists that have been fetched already.
+    fake(
+      'apt-get',
+      `[ "$*" = "update --print-uris" ] && cat <<'EOF'\n${targets.replaceAll('CODENAME', codename)}\nEOF`,
+    );
     const { code, stdout } = run('apt', ['sources', 'release', 'some-backports']);
     expect(code).toBe(0);
     expect(stdout.replaceAll(/ \[.*?\]/g, '').replaceAll(codename, 'CODENAME')).toBe(
@@ -56,16 +69,70 @@ describe.skipIf(codename === '')('the private source list', () => {
   });
 
   it('says so when the machine has no mirror of its release', () => {
-    fake('apt-get', 'echo Packages https://other.example/node nodistro');
+    fake('apt-get', `echo "'https://other.example/node/dists/nodistro/InRelease' other.example 0"`);
     const { code, stderr } = run('apt', ['sources', 'release']);
     expect(code).toBe(2);
     expect(stderr).toContain(`no mirror of Debian ${codename}`);
   });
 });
 
+function foldersAbove(path: string): readonly string[] {
+  return path === '/' ? [path] : [path, ...foldersAbove(dirname(path))];
+}
+
+it.skipIf(codename === '')("leaves apt's own user, who must be able to read what it is given", () => {
+  const suite = `wcvmm-test-${process.pid}`;
+  fake(
+    'apt-get',
+    `case $* in
+update*--print-uris) cat <<'EOF'
+${targets.replaceAll('CODENAME', codename)}
+EOF
+;;
+*update) apt-config dump | grep -E '^(APT::Sandbox::User|Dir::State::lists|Dir::Cache) ' ;;
+*) pwd; touch package.deb ;;
+esac`,
+  );
+  const output = join(folder, 'out');
+  mkdirSync(output);
+  const { code, stdout } = run('apt', ['download', suite, 'all', output, 'package']);
+  const isRoot = process.getuid?.() === 0;
+  const state = join(isRoot ? '/var/cache/wcvmm/apt' : join(folder, 'wcvmm/apt'), suite);
+  try {
+    expect(code).toBe(0);
+    expect(stdout.split('\n').sort()).toEqual(
+      [
+        'APT::Sandbox::User "_apt";',
+        `Dir::Cache "${state}/cache";`,
+        `Dir::State::lists "${state}/lists";`,
+        isRoot ? `${state}/download` : output,
+        '',
+      ].sort(),
+    );
+    expect(readdirSync(output)).toEqual(['package.deb']);
+    const needed = isRoot ? foldersAbove(state) : [];
+    expect(needed.filter((path) => (statSync(path).mode & 0o5) !== 0o5)).toEqual([]);
+  } finally {
+    rmSync(state, { recursive: true, force: true });
+  }
+});
+
 describe('setup', () => {
   it('does nothing and says nothing when all is there', () => {
     expect(run('setup', [])).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+
+  it('installs npm packages without running their scripts', () => {
+    const copy = join(folder, 'project/testbed/setup');
+    mkdirSync(dirname(copy), { recursive: true });
+    copyFileSync(join(projectRoot, 'testbed/setup'), copy);
+    writeFileSync(
+      join(folder, 'project/package-lock.json'),
+      '{ "packages": { "node_modules/a": { "version": "1.0.0" } } }',
+    );
+    fake('npm', `echo "$*" >>${folder}/arguments`);
+    spawnSync(copy, [], { env: { ...process.env, PATH: `${folder}:${process.env['PATH']}` } });
+    expect(readFileSync(join(folder, 'arguments'), 'utf8')).toMatch(/^install --ignore-scripts .*\n$/);
   });
 
   it('prints the exact command instead of installing when it is not root', () => {

@@ -114,7 +114,7 @@ export async function unpackNpmPackage(
   signal: AbortSignal,
 ): Promise<string> {
   await mkdir(folder, { recursive: true });
-  await runProgram('npm', ['pack', '--silent', '--pack-destination', folder, name], {
+  await runProgram('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder, name], {
     signal,
     cwd: folder,
     failure: failure(`the npm package ${name} could not be fetched`),
