@@ -11,7 +11,6 @@ const blocks = [...page.matchAll(/^```sh testbed\n([^]*?)^```$/gm)].map(([, bloc
 function script(device: string): string {
   const commands = blocks.flatMap((block) => block.trim().split('\n'));
   return [
-    'wcvmm() { node /wcvmm/dist/tool/cli/cli.js "$@"; }',
     'driver() { basename "$(readlink /sys/bus/pci/devices/$ADDRESS/driver)"; }',
     `ADDRESS=${device}`,
     'wcvmm unbind $ADDRESS 2>/dev/null; cd /tmp',

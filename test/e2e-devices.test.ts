@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import { findings, inTestbed, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
 
-const WCVMM = 'node /wcvmm/dist/tool/cli/cli.js';
 /** The NVMe that the kernel's own driver has, and the disk behind it. */
 const NVME = '0000:04:00.0';
 const FOLDER = `/sys/bus/pci/devices/${NVME}`;
@@ -21,11 +20,11 @@ async function each(...lines: readonly string[]): Promise<readonly string[]> {
 describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
   test('is bound, opens, and is given back', async () => {
     const [bind, driver, doctor, listed, unbind, after, override, left, disk] = await each(
-      `${WCVMM} bind ${NVME}`,
+      `wcvmm bind ${NVME}`,
       DRIVER,
-      `${WCVMM} doctor -d ${NVME}`,
-      `${WCVMM} devices`,
-      `${WCVMM} unbind ${NVME}`,
+      `wcvmm doctor -d ${NVME}`,
+      `wcvmm devices`,
+      `wcvmm unbind ${NVME}`,
       DRIVER,
       `cat ${FOLDER}/driver_override`,
       'ls /run/wcvmm',
@@ -45,10 +44,10 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
     const mount = `mount -t ext4 -o ro /dev/$(basename ${FOLDER}/nvme/*/nvme*n1) /mnt && ls /mnt/bin`;
     const [mounted, refused, driver, unmount, bound] = await each(
       mount,
-      `${WCVMM} bind ${NVME}`,
+      `wcvmm bind ${NVME}`,
       DRIVER,
       'umount /mnt',
-      `${WCVMM} bind ${NVME}; ${DRIVER}`,
+      `wcvmm bind ${NVME}; ${DRIVER}`,
     );
     expect(mounted).toContain('node\n[0]');
     expect(refused).toMatch(/E_DEVICE_IN_USE: 0000:04:00\.0 is in use: nvme\dn1 is mounted on \/mnt\. .*--force/);
@@ -59,8 +58,8 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
 
   test('is not taken from a process that has it open through VFIO', async () => {
     const [held, group] = await each(
-      `node /wcvmm/dist/test/inside/hold.js /dev/vfio/devices/vfio0 ${WCVMM} unbind 0000:01:00.0`,
-      `node /wcvmm/dist/test/inside/hold.js /dev/vfio/5 ${WCVMM} unbind 0000:01:00.0`,
+      `node /wcvmm/dist/test/inside/hold.js /dev/vfio/devices/vfio0 wcvmm unbind 0000:01:00.0`,
+      `node /wcvmm/dist/test/inside/hold.js /dev/vfio/5 wcvmm unbind 0000:01:00.0`,
     );
     for (const said of [held, group])
       expect(said).toMatch(/E_DEVICE_IN_USE: .* process \d+ \(node\) has it open[^]*\[2\]/);
@@ -91,14 +90,14 @@ describe('a device that the kernel uses', { timeout: SLOW * 1000 }, () => {
   });
 
   test('shows what would be done, and does nothing', async () => {
-    const [dry, driver] = await each(`${WCVMM} bind ${NVME} --dry-run`, DRIVER);
+    const [dry, driver] = await each(`wcvmm bind ${NVME} --dry-run`, DRIVER);
     expect(dry).toContain(`echo vfio-pci > ${FOLDER}/driver_override\n`);
     expect(driver).toBe('nvme\n[0]\n');
   });
 });
 
 test('the list of a testbed', { timeout: SLOW * 1000 }, async () => {
-  const [json] = await each(`${WCVMM} devices --json`);
+  const [json] = await each(`wcvmm devices --json`);
   const { devices } = JSON.parse(json?.replace(/\[0\]\n$/, '') ?? '') as {
     devices: readonly {
       address: string;

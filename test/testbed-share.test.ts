@@ -6,7 +6,15 @@ import * as fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { consoleTail, isPanic } from '../testbed/console.ts';
 import { progressOn } from '../common/progress.ts';
-import { collectOutput, commandScript, prepareShare, removeShare, shellQuote, type Command } from '../testbed/share.ts';
+import {
+  collectOutput,
+  outputFiles,
+  commandScript,
+  prepareShare,
+  removeShare,
+  shellQuote,
+  type Command,
+} from '../testbed/share.ts';
 
 const command: Command = { args: ['true'], env: {}, interactive: false };
 
@@ -48,6 +56,7 @@ it('brings back new and changed files and folders, and neither untouched inputs 
   writeFileSync(join(work, 'sub/new.txt'), 'new');
   symlinkSync('/etc/hostname', join(work, 'link'));
 
+  expect(await outputFiles(share)).toEqual(['changed.txt', 'sub/new.txt']);
   const out = join(folder, 'out');
   await collectOutput(share, out);
   expect(readdirSync(out, { recursive: true }).sort()).toEqual(['changed.txt', 'sub', 'sub/new.txt']);

@@ -6,7 +6,6 @@ import { interruptible } from '../common/interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
 import { kernelOf, kernelVariants, machineOf } from './machine/index.ts';
 import type { KernelVariant } from './machine/machine.ts';
-import { insideCli } from './rootfs/app.ts';
 import { ensureRootfs } from './rootfs/index.ts';
 import { progressOn } from '../common/progress.ts';
 import { runSession } from './session.ts';
@@ -22,8 +21,10 @@ export interface TestbedRequest {
   run: { kind: 'wcvmm'; args: readonly string[] } | { kind: 'program'; args: readonly string[] } | { kind: 'shell' };
   /** Copied into the command's working directory. */
   inputs?: readonly string[] | undefined;
-  /** Where files that the command writes to its working directory go; without it they are dropped. */
+  /** Where files that the command writes to its working directory go, over what is there; without it they are dropped. */
   outputDir?: string | undefined;
+  /** Told at the end which files are dropped for want of an `outputDir`. */
+  onDropped?: ((names: readonly string[]) => void) | undefined;
   /** Seconds from power-on to power-off; null = no limit; default: the machine's own. */
   timeout?: number | null | undefined;
   /** The emulator's name of a CPU model instead of its most capable one. */
@@ -82,7 +83,10 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
           interactive: request.run.kind === 'shell',
         },
         inputs: request.inputs ?? [],
-        outputDir: request.outputDir ?? null,
+        output:
+          request.outputDir === undefined
+            ? { kind: 'dropped', onFiles: request.onDropped ?? (() => {}) }
+            : { kind: 'folder', path: request.outputDir },
         timeout: request.timeout === undefined ? machine.defaultTimeout : request.timeout,
         signal,
         // A shell has the terminal from here on.
@@ -144,7 +148,7 @@ async function copyTo(folder: string, name: string, image: string): Promise<stri
 function commandLine(run: TestbedRequest['run']): readonly string[] {
   switch (run.kind) {
     case 'wcvmm':
-      return ['node', insideCli, ...run.args];
+      return ['wcvmm', ...run.args];
     case 'program':
       return run.args;
     case 'shell':

@@ -2,7 +2,7 @@ import { WcvmmError } from '../common/errors.ts';
 import { consoleTail, isPanic, keepConsole } from './console.ts';
 import { isUp, type Ended, type Listeners } from './emulator.ts';
 import type { BootFiles, Machine, MachineOptions } from './machine/machine.ts';
-import { collectOutput, prepareShare, removeShare, type Command } from './share.ts';
+import { collectOutput, outputFiles, prepareShare, removeShare, type Command } from './share.ts';
 
 export interface SessionOptions {
   machine: Machine;
@@ -14,8 +14,8 @@ export interface SessionOptions {
   command: Command;
   /** Files of the host that are copied into the command's working directory. */
   inputs: readonly string[];
-  /** Where files that the command wrote to its working directory go; null = nowhere. */
-  outputDir: string | null;
+  /** Where files that the command wrote to its working directory go, or who is told which files are dropped. */
+  output: { kind: 'folder'; path: string } | { kind: 'dropped'; onFiles: (names: readonly string[]) => void };
   /** Seconds for the whole session, from power-on to power-off; null = no limit. */
   timeout: number | null;
   signal: AbortSignal;
@@ -34,7 +34,8 @@ export async function runSession(session: SessionOptions): Promise<number> {
   const share = await prepareShare(session.command, session.inputs);
   try {
     const code = await boot(session, share.path);
-    if (session.outputDir !== null) await collectOutput(share, session.outputDir);
+    if (session.output.kind === 'folder') await collectOutput(share, session.output.path);
+    else session.output.onFiles(await outputFiles(share));
     return code;
   } finally {
     await removeShare(share);

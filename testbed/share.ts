@@ -66,8 +66,8 @@ async function addInput(input: string, copy: string): Promise<bigint> {
 }
 
 /**
- * Copies what stands in the working directory to `outputDir`. Only files and folders: a link made inside
- * could name any file of the host.
+ * Copies what the command wrote to its working directory to `outputDir`, over what is there. Only files and folders: a link made
+ * inside could name any file of the host.
  */
 export async function collectOutput(share: Share, outputDir: string): Promise<void> {
   const work = join(share.path, 'work');
@@ -75,11 +75,22 @@ export async function collectOutput(share: Share, outputDir: string): Promise<vo
   await cp(work, outputDir, {
     recursive: true,
     force: true,
-    filter: async (source) => {
-      const found = await lstat(source, { bigint: true });
-      return found.isDirectory() || (found.isFile() && share.inputs.get(relative(work, source)) !== found.mtimeNs);
-    },
+    filter: async (source) => (await lstat(source)).isDirectory() || isOutput(share, source),
   });
+}
+
+/** The files that `collectOutput` would copy, relative to the working directory, sorted. */
+export async function outputFiles(share: Share): Promise<string[]> {
+  const work = join(share.path, 'work');
+  const files: string[] = [];
+  for (const name of await readdir(work, { recursive: true }))
+    if (await isOutput(share, join(work, name))) files.push(name);
+  return files.toSorted();
+}
+
+async function isOutput({ path, inputs }: Share, file: string): Promise<boolean> {
+  const found = await lstat(file, { bigint: true });
+  return found.isFile() && inputs.get(relative(join(path, 'work'), file)) !== found.mtimeNs;
 }
 
 export async function removeShare(share: Share): Promise<void> {

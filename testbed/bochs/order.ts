@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { insideCli } from '../rootfs/app.ts';
 import { packCpio, type CpioEntry } from '../rootfs/cpio.ts';
 import type { Command } from '../share.ts';
 
@@ -29,8 +28,8 @@ export async function packOrder(share: string, command: Command): Promise<Uint8A
 
 /** A wcvmm command line goes to the one that is loaded already (tool/cli/ready.ts); null for anything else. */
 function orderForReady({ args, env }: Command): string | null {
-  const [program, script, ...rest] = args;
-  return program === 'node' && script === insideCli ? JSON.stringify({ args: rest, env }) : null;
+  const [program, ...rest] = args;
+  return program === 'wcvmm' ? JSON.stringify({ args: rest, env }) : null;
 }
 
 function file(path: string, data: string | Uint8Array): CpioEntry {

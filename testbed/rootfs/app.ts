@@ -12,8 +12,8 @@ import type { CpioEntry } from './cpio.ts';
 /** Where the project stands inside the instance. */
 const insideRoot = '/wcvmm';
 
-/** The compiled command line, there. */
-export const insideCli = `${insideRoot}/dist/tool/cli/cli.js`;
+/** `wcvmm` there: the compiled command line. */
+export const insideCommand = `#!/bin/sh\nexec node ${insideRoot}/dist/tool/cli/cli.js "$@"\n`;
 
 /** Dependencies that only the host's side of the testbed needs. */
 const hostOnly = new Set(['execa']);

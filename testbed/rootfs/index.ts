@@ -5,7 +5,7 @@ import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
 import type { Progress } from '../../common/progress.ts';
 import { compileC } from '../compile.ts';
-import { appEntries } from './app.ts';
+import { appEntries, insideCommand } from './app.ts';
 import { ensureBase } from './base.ts';
 import { packCpio, type CpioEntry } from './cpio.ts';
 
@@ -31,6 +31,7 @@ export async function ensureRootfs(
     // Where x86-64's programs look for their dynamic loader.
     { kind: 'symlink', path: 'lib64', target: 'usr/lib' },
     { kind: 'file', path: 'bin/busybox', mode: 0o755, data: await readFile(base.busybox) },
+    { kind: 'file', path: 'bin/wcvmm', mode: 0o755, data: Buffer.from(insideCommand) },
     { kind: 'file', path: 'init', mode: 0o755, data: await readFile(join(here, machine.init)) },
     { kind: 'file', path: 'mounts', mode: 0o644, data: await readFile(join(here, 'mounts')) },
     ...(await Promise.all(machine.helpers.map((name) => helper(machine, name, signal)))),

@@ -27,7 +27,7 @@ interface SharedOptions {
 
 interface BatchOptions extends SharedOptions {
   input: string[];
-  output: string;
+  output?: string;
   timeout?: number;
 }
 
@@ -40,7 +40,7 @@ function runCommand(): Command {
     .addHelpText(
       'after',
       examples(
-        'wcvmm testbed run -- verify -d 0000:01:00.0 --json report.json',
+        'wcvmm testbed run --output . -- verify -d 0000:01:00.0 --json report.json',
         'wcvmm testbed run --stock -- verify -d 0000:01:00.0 --source sysfs',
         'wcvmm testbed run --input guest.elf -- run -d 0000:01:00.0 guest.elf',
       ),
@@ -70,7 +70,7 @@ function batchCommand(name: string, description: string, args: string): Command 
     .addOption(
       new Option('-i, --input <file...>', "copy a file into the command's working directory").default([], 'none'),
     )
-    .option('-o, --output <folder>', 'where the files that it writes there go', '.')
+    .option('-o, --output <folder>', 'copy the files that it writes there to this folder (default: they are dropped)')
     .option('-t, --timeout <seconds>', 'stop the instance after so long (default: 120; x86-intel: 300)', positive)
     .passThroughOptions();
 }
@@ -109,7 +109,18 @@ function request(options: SharedOptions): Omit<TestbedRequest, 'run'> {
 }
 
 function batch(run: TestbedRequest['run'], options: BatchOptions): TestbedRequest {
-  return { ...request(options), run, inputs: options.input, outputDir: options.output, timeout: options.timeout };
+  const { input: inputs, output: outputDir, timeout } = options;
+  return { ...request(options), run, inputs, outputDir, timeout, onDropped: sayDropped };
+}
+
+/** Whoever asked for a report inside and forgot --output must not look for it in vain. */
+function sayDropped(names: readonly string[]): void {
+  if (names.length === 0) return;
+  const shown = names.slice(0, 5).join(', ');
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+  process.stderr.write(
+    `wcvmm: the command wrote ${shown}${more}, dropped with the instance; --output FOLDER copies files here\n`,
+  );
 }
 
 async function start(what: TestbedRequest): Promise<void> {
