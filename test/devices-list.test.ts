@@ -3,7 +3,9 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { listDevices } from '../tool/host/devices/inventory.ts';
 import { devicesInJson, renderDevices } from '../tool/host/devices/text.ts';
 import { parseMsix } from '../vmm/sys/pci-config.ts';
-import { VENDOR_DRIVERS } from './stub-port.ts';
+import type { Port } from '../vmm/sys/port.ts';
+import { VENDOR_DRIVERS, stubDevice, stubPort } from './stub-port.ts';
+import type { Stub } from './stub-port.ts';
 import { FakeMachine } from './fake-machine.ts';
 
 /** Configuration space with the capabilities at the offsets given, linked in their order. */
@@ -73,6 +75,25 @@ describe('where the MSI-X table is', () => {
   });
 });
 
+const LIST = { all: false, open: false } as const;
+
+/** A machine with that device alone; `opened`: which files of /dev were. */
+function opening(device: Stub): { port: Port; opened: string[] } {
+  const opened: string[] = [];
+  const { port } = stubPort({
+    ...device,
+    nodes: { '/dev/vfio/devices/vfio0': 'ok', '/dev/iommu': 'ok' },
+    folders: { ...device.folders, '/sys/bus/pci/devices': ['0000:01:00.0'] },
+    ioctls: { 0x3b76: () => 0, 0x3b81: () => 0, 0x3b77: () => 0, 0x3b6c: () => 0 },
+  });
+  const open = (path: string, flags: number): number => {
+    if (path.startsWith('/dev/')) opened.push(path);
+    return port.open(path, flags);
+  };
+  // Switching its memory on would be a write to the device.
+  return { opened, port: { ...port, open, pwrite: () => expect.unreachable() } };
+}
+
 describe('the list', () => {
   let machine: FakeMachine;
   afterEach(() => machine.remove());
@@ -94,19 +115,19 @@ describe('the list', () => {
 
   test('leaves out what has no memory BAR, unless asked for all', () => {
     have();
-    expect(listDevices(machine.port, false).map(({ address }) => address)).toEqual(['0000:04:00.0']);
-    expect(listDevices(machine.port, true)).toHaveLength(3);
+    expect(listDevices(machine.port, LIST).map(({ address }) => address)).toEqual(['0000:04:00.0']);
+    expect(listDevices(machine.port, { all: true, open: false })).toHaveLength(3);
   });
 
   test('in text', () => {
     have();
-    expect(renderDevices(listDevices(machine.port, false), false, { columns: 100, color: false })).toBe(
+    expect(renderDevices(listDevices(machine.port, LIST), false, { columns: 100, color: false })).toBe(
       [
         '0000:04:00.0  1b36:0010  NVMe, driver nvme',
         '    IOMMU group 8 with 0000:04:00.1 (no driver)',
         '    bar2       4M  64-bit prefetchable  sysfs: device wc',
         '    MSI-X: 65 vectors, table bar0:8K+0x410, pending bits bar0:12K+16',
-        '    what VFIO could map was not asked: not bound to vfio-pci',
+        '    what VFIO can map is not known: not bound to vfio-pci',
         '',
       ].join('\n'),
     );
@@ -114,15 +135,26 @@ describe('the list', () => {
 
   test.each(VENDOR_DRIVERS)('asks VFIO about a device that %s has', (driver) => {
     machine = new FakeMachine([{ address: '0000:04:00.0', driver, group: '8' }]);
-    expect(listDevices(machine.port, false)[0]?.vfio).toEqual({
+    expect(listDevices(machine.port, { all: false, open: true })[0]?.vfio).toEqual({
       kind: 'not-asked',
       why: expect.stringContaining('/dev/vfio/vfio'),
     });
   });
 
+  test('opens nothing unless asked to: the kernel would reset it', () => {
+    const { port, opened } = opening(stubDevice('vfio-pci', '5'));
+    expect(listDevices(port, LIST)[0]?.vfio).toMatchObject({
+      kind: 'not-asked',
+      why: expect.stringContaining('--open'),
+    });
+    expect(opened).toEqual([]);
+    expect(listDevices(port, { all: false, open: true })[0]?.vfio.kind).toBe('asked');
+    expect(opened).toEqual(['/dev/vfio/devices/vfio0', '/dev/iommu']);
+  });
+
   test('in JSON', () => {
     have();
-    expect(devicesInJson(listDevices(machine.port, false))).toMatchObject({
+    expect(devicesInJson(listDevices(machine.port, LIST))).toMatchObject({
       schema: 'wcvmm.devices/1',
       devices: [
         {
@@ -139,7 +171,7 @@ describe('the list', () => {
 
   test('of a machine without PCI', () => {
     machine = new FakeMachine();
-    expect(renderDevices(listDevices(machine.port, false), false, { columns: 100, color: false })).toMatch(
+    expect(renderDevices(listDevices(machine.port, LIST), false, { columns: 100, color: false })).toMatch(
       /^no PCI device/,
     );
   });

@@ -2,18 +2,18 @@ import { describe, expect, test } from 'vitest';
 import { diagnose } from '../tool/host/doctor/doctor.ts';
 import type { Diagnosis } from '../tool/host/doctor/doctor.ts';
 import type { Finding } from '../tool/host/doctor/finding.ts';
-import type { Way } from '../tool/host/doctor/passthrough.ts';
+import type { DoctorRequest } from '../tool/host/doctor/passthrough.ts';
 import { renderDiagnosis } from '../tool/host/doctor/text.ts';
 import { VENDOR_DRIVERS, stubDevice, stubPort } from './stub-port.ts';
 import type { Stub } from './stub-port.ts';
 
-const WAY: Way = { device: null, source: 'cookie', iommu: 'auto' };
+const REQUEST: DoctorRequest = { device: null, source: 'cookie', iommu: 'auto' };
 const API_VERSION = 0xae00;
 const FEATURE = 0x3b75;
 const BIND = 0x3b76;
 
-function look(stub: Stub, way: Partial<Way> = {}, machine = 'x64'): Diagnosis {
-  return diagnose(stubPort(stub).port, { ...WAY, ...way }, machine);
+function look(stub: Stub, request: Partial<DoctorRequest> = {}, machine = 'x64'): Diagnosis {
+  return diagnose(stubPort(stub).port, { ...REQUEST, ...request }, machine);
 }
 
 function finding({ findings }: Diagnosis, id: string): Finding | undefined {
@@ -30,7 +30,7 @@ describe('which kind of KVM', () => {
   test.each([
     ['EPT', x86('GenuineIntel', 'vmx', 'Y\n'), 'ok', /^EPT$/],
     ['EPT switched off', x86('GenuineIntel', 'vmx', 'N\n'), 'missing', /shadow page tables/],
-    ['EPT below another hypervisor', x86('GenuineIntel', 'vmx hypervisor', 'Y\n'), 'note', /hypervisor below/],
+    ['EPT below another hypervisor', x86('GenuineIntel', 'vmx hypervisor', 'Y\n'), 'note', /inside another hypervisor/],
     ['NPT', x86('AuthenticAMD', 'svm', '1\n'), 'note', /no window can be made strict/],
     [
       'a page-table-based one',
@@ -45,6 +45,17 @@ describe('which kind of KVM', () => {
     expect(found?.detail).toMatch(detail);
     expect(found?.blocks).toBe(name.includes('software') || name.includes('page-table-based'));
   });
+});
+
+function cpu(text: string): Stub {
+  return { texts: { '/proc/cpuinfo': text } };
+}
+
+test('a vendor that is a name of every object is only a text', () => {
+  expect(finding(look(cpu('CPU implementer\t: constructor\n'), {}, 'arm64'), 'architecture')?.detail).toBe(
+    'arm64, implementer constructor',
+  );
+  expect(finding(look(cpu('CPU implementer\t: 0xc0\n'), {}, 'arm64'), 'architecture')?.detail).toBe('arm64, Ampere');
 });
 
 describe('what is in the way of verify', () => {
@@ -77,29 +88,49 @@ describe('what is in the way of verify', () => {
       runs: false,
       blockedBy: ['kvm', 'kvm-kind', 'iommu', 'vfio', 'vfio-pci', 'device', 'cookies'],
     });
-    expect(diagnosis.findings.filter(({ state }) => state === 'missing').map(({ mend }) => mend)).not.toContain(null);
+    expect(diagnosis.findings.filter(({ state }) => state === 'missing').map(({ fix }) => fix)).not.toContain(null);
   });
 
-  test('the first device that vfio-pci holds is asked for cookies', () => {
-    expect(finding(look(bound), 'cookies')?.state).toBe('ok');
-    expect(finding(look(bound), 'device')?.detail).toMatch(/^0000:01:00\.0 .* iommufd$/);
+  const NAMED = { device: '0000:01:00.0' } as const;
+
+  test('the device that is named is opened and asked for cookies, and stays switched off', () => {
+    const { port } = stubPort(bound);
+    const diagnosis = diagnose({ ...port, pwrite: () => expect.unreachable() }, { ...REQUEST, ...NAMED }, 'x64');
+    expect(finding(diagnosis, 'cookies')?.state).toBe('ok');
+    expect(finding(diagnosis, 'device')?.detail).toMatch(/^0000:01:00\.0 .* iommufd$/);
+  });
+
+  test('no device is opened without being named, for that resets it', () => {
+    const opened: string[] = [];
+    const { port } = stubPort(bound);
+    const watched = { ...port, open: (path: string, flags: number) => (opened.push(path), port.open(path, flags)) };
+    const diagnosis = diagnose(watched, REQUEST, 'x64');
+    expect(opened.filter((path) => path.startsWith('/dev/vfio/devices'))).toEqual([]);
+    expect(finding(diagnosis, 'device')).toMatchObject({ state: 'note', blocks: false });
+    expect(finding(diagnosis, 'cookies')).toMatchObject({
+      state: 'unknown',
+      blocks: true,
+      fix: expect.stringContaining('-d ADDRESS'),
+    });
   });
 
   test.each(VENDOR_DRIVERS)('%s is a VFIO driver like vfio-pci, which need not be loaded', (driver) => {
     const { '/sys/bus/pci/drivers/vfio-pci': _absent, ...folders } = bound.folders ?? {};
     const variant: Stub = { ...bound, ...stubDevice(driver, '5', 'cdev'), folders };
-    expect(finding(look(variant), 'cookies')?.state).toBe('ok');
+    expect(finding(look(variant, NAMED), 'cookies')?.state).toBe('ok');
     expect(finding(look(variant), 'vfio-pci')).toMatchObject({ state: 'note', blocks: false });
-    const named = { device: '0000:01:00.0' } as const;
-    expect(look(variant, named).verify.blockedBy.filter((id) => !/^(kvm|vm)/.test(id))).toEqual([]);
-    expect(finding(look(variant, { ...named, source: 'sysfs' }), 'device')?.state).toBe('ok');
+    expect(look(variant, NAMED).verify.blockedBy.filter((id) => !/^(kvm|vm)/.test(id))).toEqual([]);
+    expect(finding(look(variant, { ...NAMED, source: 'sysfs' }), 'device')?.state).toBe('ok');
   });
 
   test('a kernel that answers ENOTTY has no cookies: only --source cookie minds', () => {
     const stock = { ...bound, ioctls: { ...bound.ioctls, [FEATURE]: 'ENOTTY' as const } };
-    expect(finding(look(stock), 'cookies')).toMatchObject({ state: 'missing', blocks: true });
-    expect(finding(look(stock, { source: 'legacy' }), 'cookies')).toMatchObject({ state: 'missing', blocks: false });
-    expect(finding(look(stock, { source: 'sysfs' }), 'cookies')).toBeUndefined();
+    expect(finding(look(stock, NAMED), 'cookies')).toMatchObject({ state: 'missing', blocks: true });
+    expect(finding(look(stock, { ...NAMED, source: 'legacy' }), 'cookies')).toMatchObject({
+      state: 'missing',
+      blocks: false,
+    });
+    expect(finding(look(stock, { ...NAMED, source: 'sysfs' }), 'cookies')).toBeUndefined();
   });
 
   test('sysfs needs neither IOMMU nor VFIO, memory not even a device', () => {
@@ -109,8 +140,8 @@ describe('what is in the way of verify', () => {
 
   test('a device that another driver uses', () => {
     const used = { ...bound, ...stubDevice('nvme', '5') };
-    expect(finding(look(used, { device: '0000:01:00.0' }), 'device')).toMatchObject({ state: 'missing', blocks: true });
-    expect(finding(look(used, { device: '0000:01:00.0', source: 'sysfs' }), 'device')).toMatchObject({
+    expect(finding(look(used, NAMED), 'device')).toMatchObject({ state: 'missing', blocks: true });
+    expect(finding(look(used, { ...NAMED, source: 'sysfs' }), 'device')).toMatchObject({
       state: 'missing',
       blocks: true,
     });
@@ -123,13 +154,13 @@ describe('what is in the way of verify', () => {
   test('a machine that may not open /dev/kvm', () => {
     expect(finding(look({ nodes: { '/dev/kvm': 'EACCES' } }), 'kvm')).toMatchObject({
       state: 'missing',
-      mend: expect.stringContaining('root'),
+      fix: expect.stringContaining('root'),
     });
   });
 
   test('nothing stays open', () => {
     const { port, open } = stubPort(bound);
-    diagnose(port, WAY, 'x64');
+    diagnose(port, { ...REQUEST, ...NAMED }, 'x64');
     expect(open.size).toBe(0);
   });
 });
@@ -155,7 +186,7 @@ describe('limits', () => {
 
   test('capabilities that are missing are named', () => {
     expect(finding(look(limits('0', '0000000000004000')), 'capabilities')?.detail).toBe(
-      'without CAP_DAC_OVERRIDE (files of root: sysfs, /dev/vfio, debugfs), CAP_SYS_RAWIO (VFIO without an IOMMU), CAP_SYS_ADMIN (a reset of the whole slot, tracing)',
+      "without CAP_DAC_OVERRIDE (root's files: sysfs, /dev/vfio, debugfs), CAP_SYS_RAWIO (VFIO without an IOMMU), CAP_SYS_ADMIN (resetting a whole slot, tracing)",
     );
   });
 
@@ -170,7 +201,7 @@ test('the JSON has the fields that scripts rely on', () => {
   const diagnosis = look({});
   expect(Object.keys(diagnosis)).toEqual(['schema', 'kernel', 'machine', 'source', 'verify', 'findings']);
   for (const one of diagnosis.findings) {
-    expect(Object.keys(one)).toEqual(['id', 'state', 'detail', 'mend', 'blocks']);
+    expect(Object.keys(one)).toEqual(['id', 'state', 'detail', 'fix', 'blocks']);
     expect(['ok', 'missing', 'unknown', 'note']).toContain(one.state);
   }
   expect(new Set(diagnosis.findings.map(({ id }) => id)).size).toBe(diagnosis.findings.length);

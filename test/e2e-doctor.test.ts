@@ -20,9 +20,15 @@ const SLOW = 300;
 
 describe('doctor', { timeout: SLOW * 1000 }, () => {
   test('on the patched kernel everything is there, and verify runs', async () => {
-    const [plain, json, verify] = await inOneBoot([['doctor'], ['doctor', '--json'], ['verify', ...DEVICE]], {
-      timeout: SLOW,
-    });
+    const [plain, json, verify, unnamed] = await inOneBoot(
+      [
+        ['doctor', ...DEVICE],
+        ['doctor', ...DEVICE, '--json'],
+        ['verify', ...DEVICE],
+        ['doctor', '--json'],
+      ],
+      { timeout: SLOW },
+    );
     expect(plain?.stdout).toContain('✓ wcvmm verify --source cookie would run here');
     expect(plain?.code).toBe(0);
     expect(states(json ?? fail())).toMatchObject({
@@ -41,6 +47,9 @@ describe('doctor', { timeout: SLOW * 1000 }, () => {
       'stage2-dump': 'ok',
     });
     agree(plain, verify);
+    // No device is opened that nobody named, so nobody can tell; and verify needs a name too.
+    expect(states(unnamed ?? fail())).toMatchObject({ device: 'note', cookies: 'unknown' });
+    expect(unnamed?.code).toBe(1);
   });
 
   test('on a stock kernel the cookies are missing, and each source is told apart', async () => {

@@ -97,7 +97,7 @@ describe('installed elsewhere', () => {
   });
 
   test('runs doctor and devices', () => {
-    expect(JSON.parse(wcvmm('doctor', '--json').stdout)).toMatchObject({ schema: 'wcvmm.doctor/1' });
+    expect(JSON.parse(wcvmm('doctor', '--json').stdout)).toMatchObject({ schema: 'wcvmm.doctor/2' });
     expect(JSON.parse(wcvmm('devices', '--json').stdout)).toMatchObject({ schema: 'wcvmm.devices/1' });
   });
 

@@ -15,15 +15,15 @@ Examples:
   $ wcvmm doctor -d 0000:01:00.0 --source sysfs
   $ wcvmm doctor --json | jq .verify
 
-Each line is ok, missing (with what to do), unknown, or a note. A device that is bound to vfio-pci is opened
-and closed again, to ask the kernel for its cookie feature; nothing else is touched.
+Each line is ok, missing (with how to fix it), unknown, or a note. Only with --device is a device opened, to ask the
+kernel for mmap cookies: it must be bound to vfio-pci, and the kernel resets it. Nothing else is changed.
 
-Exit code: 0 when "wcvmm verify" with the same --device and --source would run, 1 when it would not, 2 when the
-question could not be answered.`;
+Exit code: 0 when "wcvmm verify" with the same --device and --source would run, 1 when it would not, 2 when that
+could not be found out.`;
 
 export function doctorCommand(): Command {
   return addDeviceOptions(
-    new Command('doctor').description('Say what this machine can do, and how to mend what is missing'),
+    new Command('doctor').description('Check what this machine supports and how to fix what is missing'),
   )
     .option('--json [file]', 'write the findings as JSON, to standard output or a file')
     .addHelpText('after', EXAMPLES)

@@ -1,4 +1,4 @@
-/** What PCI devices there are, and what of their BARs could be mapped how. */
+/** The PCI devices, and how their BARs can be mapped. */
 import { ATTRIBUTES } from '../../../memattr/model.ts';
 import type { Attribute } from '../../../memattr/model.ts';
 import { WcvmmError } from '../../../common/errors.ts';
@@ -17,10 +17,10 @@ import { SYSFS_COMBINES, mappableAreas } from '../../../vmm/vfio/source.ts';
 import { boundTo } from './steps.ts';
 import { groupOthers, usesOf } from './use.ts';
 
-/** What the kernel's VFIO says of a BAR. */
+/** What VFIO says about a BAR. */
 export interface VfioRegion {
   readonly mappable: readonly Area[];
-  /** By cookie; null where the kernel has no cookies: then it is `default` by the legacy offset. */
+  /** By mmap cookie; null where the kernel has none: then `default`, by the legacy offset. */
   readonly attributes: readonly Attribute[] | null;
 }
 
@@ -42,13 +42,22 @@ function attributesOf(bits: number | null): readonly Attribute[] | null {
   return bits === null ? null : ATTRIBUTES.filter((name) => (bits & (1 << MMAP_ATTRIBUTE[name])) !== 0);
 }
 
-/** Opens the device and closes it again, if VFIO holds it: nothing else knows what may be mapped. */
-function askVfio(port: Port, pci: PciDevice, uses: readonly string[]): VfioAnswer {
+export interface ListOptions {
+  /** Bridges too, and devices without a memory BAR. */
+  readonly all: boolean;
+  /** Open the devices that VFIO holds and nobody uses: the kernel resets them, and tells what can be mapped. */
+  readonly open: boolean;
+}
+
+/** Only an open device tells what VFIO lets be mapped; its memory stays off. */
+function askVfio(port: Port, pci: PciDevice, uses: readonly string[], open: boolean): VfioAnswer {
   if (!pci.hasVfioDriver) return { kind: 'not-asked', why: 'not bound to vfio-pci' };
   if (uses.length > 0) return { kind: 'not-asked', why: 'in use' };
+  if (!open)
+    return { kind: 'not-asked', why: 'not opened; "wcvmm devices --open" does that, and it resets the device' };
   const scope = new Scope();
   try {
-    const device = openVfioDevice(port, scope, pci);
+    const device = openVfioDevice(port, scope, pci, { memory: false });
     const regions = Array.from({ length: VFIO_PCI.barCount }, (_, bar): VfioRegion => {
       const info = getRegionInfo(port, device.fd, bar);
       const capabilities = decodeCapabilities(info.reply, info.capabilityOffset);
@@ -66,7 +75,7 @@ function askVfio(port: Port, pci: PciDevice, uses: readonly string[]): VfioAnswe
   }
 }
 
-function listed(port: Port, pci: PciDevice): ListedDevice {
+function listed(port: Port, pci: PciDevice, open: boolean): ListedDevice {
   const { vfioCdev: _node, ...rest } = pci;
   const uses = usesOf(port, pci);
   return {
@@ -75,7 +84,7 @@ function listed(port: Port, pci: PciDevice): ListedDevice {
     msix: readMsix(port, pci.address),
     groupOthers: groupOthers(port, pci).map((address) => ({ address, driver: boundTo(port, address) })),
     uses,
-    vfio: askVfio(port, pci, uses),
+    vfio: askVfio(port, pci, uses, open),
   };
 }
 
@@ -86,10 +95,10 @@ function sysfsAttributes(port: Port, address: string, bar: number): readonly Att
   );
 }
 
-/** Without `all` those that have a BAR of memory and are no bridges. */
-export function listDevices(port: Port, all: boolean): readonly ListedDevice[] {
+/** In the order of their addresses. */
+export function listDevices(port: Port, { all, open }: ListOptions): readonly ListedDevice[] {
   return pciAddresses(port)
     .flatMap((address) => readPciDevice(port, address) ?? [])
     .filter((pci) => all || (!isBridge(pci) && pci.bars.some(({ kind }) => kind === 'memory')))
-    .map((pci) => listed(port, pci));
+    .map((pci) => listed(port, pci, open));
 }

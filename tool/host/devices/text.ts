@@ -17,7 +17,7 @@ function ways(bar: PciBar, { vfio, sysfs }: ListedDevice): string {
     region === undefined
       ? []
       : region.mappable.length === 0
-        ? ['vfio: not to be mapped']
+        ? ['vfio: cannot be mapped']
         : [region.attributes === null ? 'legacy: default' : `cookie: ${region.attributes.join(' ')}`];
   return [...byVfio, ...(bySysfs.length > 0 ? [`sysfs: ${bySysfs.join(' ')}`] : [])].join('; ');
 }
@@ -37,7 +37,7 @@ function place(area: MsixArea): string {
 }
 
 function msixNote(msix: Msix | null | 'unknown'): readonly string[] {
-  if (msix === 'unknown') return ['where the MSI-X table is can only be read by root'];
+  if (msix === 'unknown') return ['only root can read where the MSI-X table is'];
   if (msix === null) return [];
   return [`MSI-X: ${msix.vectors} vectors, table ${place(msix.table)}, pending bits ${place(msix.pending)}`];
 }
@@ -49,7 +49,7 @@ function holeNotes({ bars, vfio }: ListedDevice): readonly string[] {
     if (kind !== 'memory' || mappable.length === 0) return [];
     return holesIn({ start: 0n, end: size }, mappable).map(
       ({ start, end }) =>
-        `bar${bar}:${span({ offset: start, length: end - start })} is the kernel's and cannot be mapped`,
+        `bar${bar}:${span({ offset: start, length: end - start })} cannot be mapped: the kernel keeps it`,
     );
   });
 }
@@ -65,7 +65,7 @@ function renderDevice(device: ListedDevice, style: Style): readonly string[] {
     ...msixNote(msix),
     ...holeNotes(device),
     ...uses.map((use) => `in use: ${use}`),
-    ...(vfio.kind === 'not-asked' && uses.length === 0 ? [`what VFIO could map was not asked: ${vfio.why}`] : []),
+    ...(vfio.kind === 'not-asked' && uses.length === 0 ? [`what VFIO can map is not known: ${vfio.why}`] : []),
   ];
   return [
     `${paint(style, 'bold', address)}  ${id}  ${className(classCode)}, ${driver === null ? 'no driver' : `driver ${driver}`}`,
@@ -80,8 +80,7 @@ function renderDevice(device: ListedDevice, style: Style): readonly string[] {
 }
 
 export function renderDevices(devices: readonly ListedDevice[], all: boolean, style: Style): string {
-  if (devices.length === 0)
-    return `no PCI device${all ? '' : ' with a memory BAR; --all shows bridges and the others too'}\n`;
+  if (devices.length === 0) return `no PCI device${all ? '' : ' with a memory BAR; --all lists the others too'}\n`;
   return devices.flatMap((device) => renderDevice(device, style)).join('\n');
 }
 

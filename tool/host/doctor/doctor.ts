@@ -1,51 +1,55 @@
-/** What this machine can do for wcvmm, from asking it: nothing is concluded from a version, and nothing is changed. */
+/** What this machine can do for wcvmm, by asking it: nothing is concluded from a version, and no setting is changed. */
 import { release } from 'node:os';
 import { hostArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
-import { debugfs, readBack } from './evidence.ts';
+import { DOCTOR_ARCHITECTURES } from './architectures.ts';
+import { debugfs } from './debugfs.ts';
+import { deviceAndCookies } from './device.ts';
 import type { Finding } from './finding.ts';
-import { architecture, kvmKind, kvmNode, virtualMachine } from './kvm.ts';
+import { architecture, kvmNode, virtualMachine } from './kvm.ts';
 import { capabilities, hugePfnmaps, hugepages, lockdown, memlock } from './limits.ts';
-import { deviceAndCookies, iommu, vfio, vfioPci } from './passthrough.ts';
-import type { Way } from './passthrough.ts';
+import { iommu, vfio, vfioPci } from './passthrough.ts';
+import type { DoctorRequest } from './passthrough.ts';
 
 export interface Diagnosis {
-  readonly schema: 'wcvmm.doctor/1';
+  readonly schema: 'wcvmm.doctor/2';
   readonly kernel: string;
   readonly machine: string;
   /** The `--source` that was asked about. */
-  readonly source: Way['source'];
-  /** Would `verify` run? `blockedBy` holds the ids of the findings that are in its way. */
+  readonly source: DoctorRequest['source'];
+  /** Would `verify` run? `blockedBy` holds the ids of the findings that keep it from running. */
   readonly verify: { readonly runs: boolean; readonly blockedBy: readonly string[] };
   readonly findings: readonly Finding[];
 }
 
-export function diagnose(port: Port, way: Way, machine: string = process.arch): Diagnosis {
+/** Only a device that `request` names is opened, which resets it. Throws E_USAGE for a text that is no PCI address. */
+export function diagnose(port: Port, request: DoctorRequest, machine: string = process.arch): Diagnosis {
   const arch = hostArchitecture(machine);
+  const own = arch === null ? null : DOCTOR_ARCHITECTURES[arch.name];
   const kvm = kvmNode(port);
-  const virtual = arch === null ? [] : [kvmKind(port, arch), ...(kvm.state === 'ok' ? virtualMachine(port, arch) : [])];
   const findings = [
     architecture(port, arch, machine),
     kvm,
-    ...virtual,
-    iommu(port, way),
-    vfio(port, way),
-    vfioPci(port, way),
-    ...deviceAndCookies(port, way),
+    ...(own === null ? [] : [own.kvmKind(port)]),
+    ...(arch === null || kvm.state !== 'ok' ? [] : virtualMachine(port, arch)),
+    iommu(port, request),
+    vfio(port, request),
+    vfioPci(port, request),
+    ...deviceAndCookies(port, request),
     hugePfnmaps(port),
     debugfs(port),
-    ...(arch === null || kvm.state !== 'ok' ? [] : readBack(port, arch)),
+    ...(own === null || kvm.state !== 'ok' ? [] : own.readBack(port)),
     hugepages(port),
     memlock(port),
     capabilities(port),
-    lockdown(port, way.source),
+    lockdown(port, request.source),
   ];
   const blockedBy = findings.filter(({ blocks }) => blocks).map(({ id }) => id);
   return {
-    schema: 'wcvmm.doctor/1',
+    schema: 'wcvmm.doctor/2',
     kernel: release(),
     machine,
-    source: way.source,
+    source: request.source,
     verify: { runs: blockedBy.length === 0, blockedBy },
     findings,
   };

@@ -5,14 +5,14 @@ import type { Finding, State } from './finding.ts';
 
 const COLOURS: Readonly<Record<State, Colour>> = { ok: 'green', missing: 'red', unknown: 'yellow', note: 'dim' };
 
-function line({ id, state, detail, mend }: Finding, width: number, style: Style): readonly string[] {
+function line({ id, state, detail, fix }: Finding, width: number, style: Style): readonly string[] {
   const head = `  ${state.padEnd(7)}  ${id.padEnd(width)}  `;
   const [first = '', ...others] = wrap(head, detail, style.columns);
   const indent = ' '.repeat(head.length);
   return [
     `  ${paint(style, COLOURS[state], state.padEnd(7))}${first.slice(9)}`,
     ...others,
-    ...(mend === null ? [] : wrap(`${indent}→ `, mend, style.columns)),
+    ...(fix === null ? [] : wrap(`${indent}→ `, fix, style.columns)),
   ];
 }
 
