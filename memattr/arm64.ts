@@ -9,12 +9,13 @@ import { ARM64_PROBES, predictCell } from './predict.ts';
 import { kvmStage2, linuxMapping } from './sources.ts';
 import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
 import type { KvmStage2 } from './stage2.ts';
+import { outcomesOf } from './outcomes.ts';
 import { strictnessOf } from './strictness.ts';
 import { trappedStrictness } from './trapped.ts';
 import { TRAPPED_ARM64_PROBES, predictTrappedArm64 } from './trapped-arm64.ts';
 
 /**
- * Each answer that is possible on the platform: two where nobody could tell whether FWB is on. They only differ for stage-2
+ * Each answer that is possible on the platform: two where it is not known whether FWB is on. They only differ for stage-2
  * Write-Back, that is for ordinary memory.
  */
 function effectiveTypes(stage1: Stage1Type, stage2: KvmStage2, { fwb }: Platform): readonly MemoryType[] {
@@ -35,13 +36,16 @@ function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform:
     predictCell(probe, { ...cell, effective: type }),
   );
   if (first === undefined) throw new RangeError('a cell without an effective type');
-  return second === undefined || sameOutcome(first, second)
-    ? first
-    : { kind: 'any', why: `nothing tells whether FWB is on. With it: ${first.why}. Without it: ${second.why}` };
+  return second === undefined ? first : either(first, second);
 }
 
-function sameOutcome(a: Prediction, b: Prediction): boolean {
-  return a.kind === b.kind && (a.kind !== 'outcome' || b.kind !== 'outcome' || a.outcome === b.outcome);
+/** With FWB or without, where it is not known whether it is on. */
+function either(forced: Prediction, combined: Prediction): Prediction {
+  const [some, others] = [outcomesOf(forced), outcomesOf(combined)];
+  const why = `it is not known whether FWB is on. With it: ${forced.why}. Without it: ${combined.why}`;
+  if (some === null || others === null) return forced.kind === combined.kind ? forced : { kind: 'any', why };
+  const outcomes = [...new Set([...some, ...others])];
+  return outcomes.length === some.length ? forced : { kind: 'one-of', outcomes, why };
 }
 
 /** Without the G of gathering, stores are kept apart. */

@@ -26,6 +26,7 @@ export type {
   TypeKind,
 } from './model.ts';
 export { MODELS, kindOfType } from './models.ts';
+export { outcomesOf } from './outcomes.ts';
 export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.ts';
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';

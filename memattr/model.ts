@@ -61,9 +61,13 @@ export const PROBES = [
 
 export type ProbeName = (typeof PROBES)[number];
 
-/** `any` is for what the architecture leaves open, so that no outcome would prove anything. */
+/**
+ * `one-of`: something about the platform is not known, and the outcome depends on it; any other is wrong. `any` is for what the
+ * architecture leaves open, so that no outcome would prove anything.
+ */
 export type Prediction =
   | { kind: 'outcome'; outcome: Outcome; why: string }
+  | { kind: 'one-of'; outcomes: readonly Outcome[]; why: string }
   | { kind: 'any'; why: string }
   | { kind: 'measurement'; why: string };
 
@@ -74,15 +78,17 @@ export interface Stage1Type {
 }
 
 export interface Platform {
-  /** FEAT_S2FWB is on: stage 2 can override stage 1. null: nobody could tell. */
+  /** FEAT_S2FWB is on: stage 2 can override stage 1. null: not known. */
   fwb: boolean | null;
-  /** KVM hands an alignment fault that stage 2 caused to the guest; if not, KVM_RUN fails with EFAULT. */
-  faultForwarding: boolean;
+  /**
+   * arm64: KVM forwards an alignment fault that stage 2 causes to the guest; if not, KVM_RUN fails with EFAULT. null: not known.
+   */
+  faultForwarding: boolean | null;
   /** The VM was given MTE. */
   mte: boolean;
-  /** x86: Intel's EPT or AMD's NPT; null or absent: KVM uses neither, or nobody could tell. */
+  /** x86: Intel's EPT or AMD's NPT; null or absent: KVM uses neither, or it is not known. */
   nestedPaging?: NestedPaging | null;
-  /** x86 with NPT: what the host's MTRRs say of the memory behind the window; null or absent: nobody could tell. */
+  /** x86 with NPT: what the host's MTRRs say of the memory behind the window; null or absent: not known. */
   mtrr?: MtrrType | null;
 }
 

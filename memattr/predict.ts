@@ -9,7 +9,7 @@ export interface Cell {
   readonly stage1: MemoryType;
   readonly stage2: KvmStage2;
   readonly effective: MemoryType;
-  readonly faultForwarding: boolean;
+  readonly faultForwarding: boolean | null;
   readonly mte: boolean;
 }
 
@@ -87,15 +87,22 @@ function faultsOnDevice(what: string): Rule {
     if (stage1.kind === 'device') return overruled(stage1, `whether ${what} faults`);
     if (effective.kind !== 'device')
       return sees('ok', `${nameOf(effective)} is Normal memory, which has no alignment to keep`);
-    if (faultForwarding)
-      return sees(
-        'alignment-fault',
-        `stage 2 is ${stage2}, where ${what} faults; KVM forwards stage 2's fault to the guest`,
-      );
-    return sees(
-      'vm-killed',
-      `stage 2 is ${stage2}, where ${what} faults; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`,
-    );
+    const faults = `stage 2 is ${stage2}, where ${what} faults`;
+    switch (faultForwarding) {
+      case true:
+        return sees('alignment-fault', `${faults}; KVM forwards stage 2's fault to the guest`);
+      case false:
+        return sees(
+          'vm-killed',
+          `${faults}; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`,
+        );
+      case null:
+        return {
+          kind: 'one-of',
+          outcomes: ['alignment-fault', 'vm-killed'],
+          why: `${faults}; it is not known whether this KVM forwards stage 2's fault to the guest: if not, KVM_RUN fails with EFAULT`,
+        };
+    }
   };
 }
 

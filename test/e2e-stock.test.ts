@@ -33,17 +33,19 @@ describe('a stock kernel', async () => {
 
   test('still gives verdicts for sysfs, and a strict window ends the VM with EFAULT', () => {
     expect(sysfs?.code).toBe(0);
-    const { checks, windows } = report(sysfs);
+    const { checks, windows, platform, limits } = report(sysfs);
     expect(windows.filter(({ source }) => source === undefined).map(({ stage2 }) => stage2.predicted)).toEqual([
       'Device-nGnRE',
       'Device-nGnRE',
     ]);
     const killed = checks.filter(({ observed }) => observed === 'vm-killed');
     expect(killed.length).toBeGreaterThan(0);
-    for (const { verdict, predicted, stage1 } of killed) {
-      expect([verdict, predicted]).toEqual(['match', 'vm-killed']);
+    for (const { verdict, predicted, alternatives, stage1 } of killed) {
+      expect([verdict, predicted, alternatives]).toEqual(['match', 'alignment-fault', ['vm-killed']]);
       expect(stage1).toMatch(/^Normal/);
     }
+    expect(platform.faultForwarding).toBeNull();
+    expect(limits?.join('\n')).toMatch(/does not say whether it forwards stage-2 alignment faults/);
   });
 
   test('gives the legacy offset no attribute but default', () => {

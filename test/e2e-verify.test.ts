@@ -77,6 +77,11 @@ describe.each([
     expect(seen).toEqual(['alignment-fault', 'ok', 'ok']);
   });
 
+  test('the kernel says that it forwards stage-2 alignment faults, so that one outcome alone is as predicted', () => {
+    expect(report.platform.faultForwarding).toBe(true);
+    expect(report.checks.filter(({ alternatives }) => alternatives !== undefined)).toEqual([]);
+  });
+
   test('the platform is told apart', () => {
     expect(report.platform).toMatchObject({ kind: 'testbed', cookies: true, fwb });
     expect(report.platform.emulator).toMatch(/^qemu-\d+/);

@@ -5,6 +5,7 @@ import {
   type Platform,
   type ProbeName,
   arm64,
+  outcomesOf,
   x86,
 } from '../memattr/index.ts';
 import {
@@ -135,16 +136,16 @@ export function x86Report(nestedPaging: NestedPaging, emulator: string | null = 
     x86.stage1Types.flatMap((type) =>
       x86.probes.map((probe): Check => {
         const prediction = x86.predict(probe, type, stage2.predicted, platform);
-        const isKnown = prediction.kind === 'outcome';
+        const [known] = outcomesOf(prediction) ?? [];
         return {
           window,
           stage1: type.name,
           probe,
           effective: x86.effective(type, stage2.predicted, platform),
-          predicted: isKnown ? prediction.outcome : prediction.kind,
-          observed: isKnown ? prediction.outcome : 'ok',
-          verdict: isKnown ? 'match' : 'unobservable',
-          note: isKnown ? null : prediction.why,
+          predicted: known ?? (prediction.kind === 'measurement' ? 'measurement' : 'any'),
+          observed: known ?? 'ok',
+          verdict: known === undefined ? 'unobservable' : 'match',
+          note: known === undefined ? prediction.why : null,
         };
       }),
     ),

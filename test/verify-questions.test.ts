@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { arm64 } from '../memattr/index.ts';
-import type { Platform, Source } from '../memattr/index.ts';
+import { ATTRIBUTES, MODELS, NESTED_PAGING, SOURCES, arm64 } from '../memattr/index.ts';
+import type { ArchitectureModel, Attribute, Platform, Source } from '../memattr/index.ts';
 import { WcvmmError } from '../common/errors.ts';
 import { ABI } from '../tool/verify/guest/abi.ts';
 import type { Region } from '../vmm/memory/index.ts';
@@ -90,11 +90,31 @@ function attributesFrom(source: Source): readonly string[] {
   return defaultMaps(source, regionOf(1n << 22n), 4096n).map(({ attribute }) => attribute);
 }
 
+/** The host's mapping and stage 2; null where the source gives no such attribute. */
+function madeOf(model: ArchitectureModel, attribute: Attribute, source: Source): string | null {
+  try {
+    const stage2 = NESTED_PAGING.map((nestedPaging) => model.stage2(attribute, source, { ...patched, nestedPaging }));
+    return [model.hostVma(attribute, source), ...stage2].join();
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
 describe('default maps', () => {
   test('put all that a source can give side by side, over the whole BAR', () => {
     expect(attributesFrom('cookie')).toEqual(['device', 'wc', 'default']);
     expect(attributesFrom('legacy')).toEqual(['default']);
     expect(attributesFrom('sysfs')).toEqual(['device', 'wc']);
+  });
+
+  test.each(SOURCES)('of %s have every mapping that the models know', (source) => {
+    const given = defaultMaps(source, regionOf(1n << 22n), 4096n).map(({ attribute }) => attribute);
+    for (const model of Object.values(MODELS)) {
+      const made = (attributes: readonly Attribute[]): ReadonlySet<string> =>
+        new Set(attributes.flatMap((attribute) => madeOf(model, attribute, source) ?? []));
+      expect(made(given)).toEqual(made(ATTRIBUTES));
+    }
   });
 
   test('a BAR of less than four pages must be divided by the user', () => {

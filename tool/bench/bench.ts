@@ -47,11 +47,7 @@ export async function bench(port: Port, arch: KvmArchitecture, request: BenchReq
     const platform = reportPlatform(port, facts, source.device);
     const hostMappings = chain.readHostMappings(port, [{ source, windows }]);
     const described = [
-      ...describe(
-        chain.windowsPlatform(port, facts, ofControl.stage2, source, windows),
-        { source, windows },
-        ofWindows,
-      ),
+      ...describe(chain.windowsPlatform(port, facts, source, windows), { source, windows }, ofWindows),
       ...describe({ ...chain.controlPlatform(facts), mte: false }, control, ofControl),
     ];
     const figures = [
@@ -71,7 +67,13 @@ export async function bench(port: Port, arch: KvmArchitecture, request: BenchReq
       },
       windows: described.map(({ window }) => window),
       checks: [],
-      limits: limitsOf(source.kind, ofWindows.stage2, hostMappings, chain.blindness(platform.emulator)),
+      limits: limitsOf({
+        source: source.kind,
+        stage2: ofWindows.stage2,
+        hostMappings,
+        blindness: chain.blindness(platform.emulator),
+        unknowns: chain.hostLimits(port),
+      }),
       bench: {
         meaningless: meaningless(platform.emulator, source.kind),
         runs: request.runs,

@@ -3,7 +3,7 @@ import type { NamedReport } from './machine.ts';
 import { machineFacts } from './machine.ts';
 import { isContradicted, isControl } from './report.ts';
 import type { Check, Evidence, Report, ReportWindow } from './report.ts';
-import { windowName } from './words.ts';
+import { predictedText, windowName } from './words.ts';
 
 export interface Suite {
   /** Unlike the others': the machine and the window. */
@@ -74,24 +74,26 @@ function evidenceResult(evidence: Programmed): Result {
 }
 
 function checkCase(check: Check, { stage2 }: ReportWindow): Case {
-  const { stage1, probe, effective, predicted, observed, note } = check;
+  const { stage1, probe, effective, observed, note } = check;
   return {
     group: stage1,
     name: probe,
     result: checkResult(check),
-    detail: { effective, predicted, programmed: stage2.programmed, observed, note },
+    detail: { effective, predicted: predictedText(check), programmed: stage2.programmed, observed, note },
   };
 }
 
-function checkResult({ verdict, predicted, observed, note }: Check): Result {
-  const why = note ?? `predicted ${predicted}, observed ${observed ?? 'nothing'}`;
+function checkResult(check: Check): Result {
+  const { verdict, observed, note } = check;
+  const difference = `predicted ${predictedText(check)}, observed ${observed ?? 'nothing'}`;
+  const why = note ?? difference;
   switch (verdict) {
     case 'match':
       return { kind: 'passed' };
     case 'mismatch':
       return {
         kind: 'failed',
-        why: `predicted ${predicted}, observed ${observed ?? 'nothing'}: ${note ?? 'no reason given'}`,
+        why: `${difference}: ${note ?? 'no reason given'}`,
       };
     case 'erratum':
       return { kind: 'known', why };

@@ -62,8 +62,9 @@ function fateOf(checks: readonly Check[]): string {
   return [...new Set(checks.map(oneFate))].join(' or ');
 }
 
-function oneFate({ predicted, observed, verdict }: Check): string {
-  const [expected, found] = [wordFor(predicted), wordFor(observed)];
+function oneFate({ predicted, alternatives = [], observed, verdict }: Check): string {
+  const expected = [...new Set([predicted, ...alternatives].map(wordFor))].join(' or ');
+  const found = wordFor(observed);
   if (observed === null) return `${expected}*`;
   if (verdict === 'erratum') return `${expected}* (here they ${found}, a known deviation)`;
   if (verdict === 'mismatch' && expected !== found) return `${found} (the model says they ${expected})`;

@@ -36,7 +36,7 @@ export interface Difference {
   machines: (Answer | null)[];
 }
 
-export type Answer = Pick<Check, 'effective' | 'predicted' | 'observed' | 'verdict'>;
+export type Answer = Pick<Check, 'effective' | 'predicted' | 'alternatives' | 'observed' | 'verdict'>;
 
 export function compareMachines(reports: readonly NamedReport[]): Comparison {
   return {
@@ -119,8 +119,8 @@ function checksOf(report: Report, attribute: Attribute): ReadonlyMap<string, Che
   );
 }
 
-function answerOf({ effective, predicted, observed, verdict }: Check): Answer {
-  return { effective, predicted, observed, verdict };
+function answerOf({ effective, predicted, alternatives, observed, verdict }: Check): Answer {
+  return { effective, predicted, ...(alternatives && { alternatives }), observed, verdict };
 }
 
 function incomparable(reports: readonly NamedReport[]): string[] {

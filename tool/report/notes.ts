@@ -1,4 +1,5 @@
 import type { Check, Verdict } from './report.ts';
+import { predictedText } from './words.ts';
 
 /** Reasons that several checks share, numbered in the order of their first check. */
 export interface Note {
@@ -22,7 +23,9 @@ export function collectNotes(checks: readonly Check[]): readonly Note[] {
 /** Mismatches that differ only in probe and memory types, to be told once. */
 export function groupMismatches(checks: readonly Check[]): readonly (readonly Check[])[] {
   const wrong = checks.filter(({ verdict }) => verdict === 'mismatch');
-  return groupBy(wrong, (check) => JSON.stringify([check.window, check.predicted, check.observed, template(check)]));
+  return groupBy(wrong, (check) =>
+    JSON.stringify([check.window, predictedText(check), check.observed, template(check)]),
+  );
 }
 
 /** The types that a reason may name, and what stands for them in its template; no reason contains control characters. */

@@ -53,6 +53,8 @@ export interface ReportPlatform {
   cookies: boolean;
   /** arm64: stage 2 can force write-back (FEAT_S2FWB); null where unknown or not arm64. */
   fwb: boolean | null;
+  /** arm64: KVM forwards alignment faults that stage 2 causes to the guest; null: not known. Older reports do not say. */
+  faultForwarding?: boolean | null;
   /** x86: the CPU's vendor. */
   vendor?: string;
   /** x86: what pages guests; null: shadow page tables, or unknown. */
@@ -106,6 +108,8 @@ export interface Check {
   /** The memory type that stage 1 and stage 2 combine to, by the model. */
   effective: string;
   predicted: Predicted;
+  /** Outcomes that are as good as `predicted`, because something about the platform is not known that decides between them. */
+  alternatives?: Outcome[];
   observed: Outcome | null;
   verdict: Verdict;
   note: string | null;

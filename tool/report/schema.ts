@@ -38,6 +38,12 @@ const platform = v.looseObject({
   kernel: line,
   cookies: v.boolean(),
   fwb: v.nullable(v.boolean()),
+  faultForwarding: v.exactOptional(
+    v.pipe(
+      v.nullable(v.boolean()),
+      v.description('arm64: KVM forwards alignment faults that stage 2 causes to the guest; null: not known'),
+    ),
+  ),
   vendor: v.exactOptional(line),
   nestedPaging: v.exactOptional(v.nullable(v.picklist(NESTED_PAGING))),
   iommu: v.exactOptional(
@@ -64,6 +70,13 @@ const check = v.looseObject({
   probe,
   effective: v.pipe(line, v.description('memory type that stage 1 and stage 2 combine to, by the model')),
   predicted: v.union([outcome, v.picklist(NO_OUTCOME)]),
+  alternatives: v.exactOptional(
+    v.pipe(
+      v.array(outcome),
+      v.maxLength(OUTCOMES.length),
+      v.description('outcomes as good as the predicted one: what decides between them is not known of the platform'),
+    ),
+  ),
   observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: it never got there')),
   verdict: v.picklist(VERDICTS),
   note: v.pipe(v.nullable(line), v.description('why, where the verdict is not match')),

@@ -6,7 +6,7 @@ import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './not
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, paint, table, wrap } from '../../common/terminal.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
-import { OUTCOME_WORDS, evidenceText, probeLegend, windowName, windowRange } from './words.ts';
+import { OUTCOME_WORDS, evidenceText, predictedText, probeLegend, windowName, windowRange } from './words.ts';
 
 /** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the sum. */
 export function renderReport(report: Report, style: Style): string {
@@ -120,7 +120,7 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
     return head.concat(
       wrap(
         '  predicted   ',
-        `${first.predicted}, for ${together} = stage 1 ${types} with stage 2 ${predicted}`,
+        `${predictedText(first)}, for ${together} = stage 1 ${types} with stage 2 ${predicted}`,
         style.columns,
       ),
       wrap(

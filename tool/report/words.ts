@@ -2,7 +2,7 @@ import { ATTRIBUTES, PROBES } from '../../memattr/index.ts';
 import type { Attribute, Outcome, ProbeName } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
 import { isContradicted } from './report.ts';
-import type { Evidence, ReportWindow, Verdict } from './report.ts';
+import type { Check, Evidence, ReportWindow, Verdict } from './report.ts';
 
 /** The words that every reporter uses for the same thing. */
 
@@ -79,6 +79,11 @@ export const OUTCOME_WORDS: Readonly<Record<Outcome, { short: string; medium: st
   'wrong-data': { short: 'lost', medium: 'data lost', meaning: 'what was stored did not come back' },
   'not-present': { short: 'n/a', medium: 'not present', meaning: 'the CPU lacks it' },
 };
+
+/** `alignment-fault`, or `alignment-fault or vm-killed` where both are. */
+export function predictedText({ predicted, alternatives = [] }: Pick<Check, 'predicted' | 'alternatives'>): string {
+  return [predicted, ...alternatives].join(' or ');
+}
 
 export const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   match: 'match',

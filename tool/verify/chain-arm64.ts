@@ -1,29 +1,23 @@
 import { arm64, normalTagged } from '../../memattr/index.ts';
-import type { Stage2Dump } from './read-back/stage2.ts';
 import type { Chain } from './chain.ts';
-
-/**
- * Does this KVM give the guest the alignment fault that stage 2 raises, instead of ending its VM? The change that does so
- * comes in one series with the memory types in the stage-2 dump, and those can be seen without killing anything.
- */
-export function forwardsAlignmentFaults(dump: Stage2Dump): boolean {
-  return dump.kind === 'read' && dump.ranges.some(({ memoryType }) => memoryType !== null);
-}
 
 export const arm64Chain: Chain = {
   model: arm64,
   stage1Types: ({ mte }) => (mte ? [...arm64.stage1Types, normalTagged] : arm64.stage1Types),
-  controlPlatform: ({ fwb, mte }) => ({ fwb, faultForwarding: true, mte }),
+  controlPlatform: ({ fwb, faultForwarding, mte }) => ({ fwb, faultForwarding, mte }),
   // KVM gives no MTE to a VM with BAR memslots (kvm_arch_prepare_memory_region).
-  windowsPlatform: (_port, { fwb }, control) => ({
-    fwb,
-    faultForwarding: forwardsAlignmentFaults(control),
-    mte: false,
-  }),
+  windowsPlatform: (_port, { fwb, faultForwarding }) => ({ fwb, faultForwarding, mte: false }),
+  unknowns: ({ faultForwarding }) =>
+    faultForwarding === null
+      ? [
+          'this KVM does not say whether it forwards stage-2 alignment faults to the guest (KVM_CAP_ARM_S2_ALIGNMENT_FAULT): where stage 2 makes an access fault, a fault in the guest and the end of its VM both count as a match',
+        ]
+      : [],
   readHostMappings: () => ({
     kind: 'unavailable',
     why: 'nothing in the kernel shows the memory type of a user mapping on arm64',
   }),
+  hostLimits: () => [],
   // Alignment faults, fetches and exclusives tell Device from Normal on an emulator, too.
   blindness: () => null,
 };

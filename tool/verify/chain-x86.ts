@@ -1,6 +1,6 @@
 import { usualMtrr, x86 } from '../../memattr/index.ts';
 import type { MtrrType } from '../../memattr/index.ts';
-import { hostMtrr, hostPat } from './read-back/host-x86.ts';
+import { canReadMsrs, hostMtrr, hostPat } from './read-back/host-x86.ts';
 import { isErrno } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import { parseHostPtdump, readHostRange } from './read-back/host-ptdump.ts';
@@ -66,19 +66,26 @@ export const x86Chain: Chain = {
   stage1Types: () => x86.stage1Types,
   controlPlatform: ({ nestedPaging }) => ({
     fwb: null,
-    faultForwarding: false,
+    faultForwarding: null,
     mte: false,
     nestedPaging,
     mtrr: usualMtrr('memory'),
   }),
-  windowsPlatform: (port, { nestedPaging }, _control, source, windows) => ({
+  windowsPlatform: (port, { nestedPaging }, source, windows) => ({
     fwb: null,
-    faultForwarding: false,
+    faultForwarding: null,
     mte: false,
     nestedPaging,
     mtrr: mtrrOf(port, source, windows),
   }),
+  // No type makes an access fault.
+  unknowns: () => [],
   readHostMappings,
+  hostLimits: (port) => [
+    canReadMsrs(port)
+      ? "the host's PAT and MTRRs were read on CPU 0 only, and are taken to be the same on the others"
+      : "the host's PAT and MTRRs were not read, which takes root and the module msr: Linux's usual PAT is assumed, and every MTRR type is possible",
+  ],
   blindness: (emulator) =>
     emulator === null
       ? null

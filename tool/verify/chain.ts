@@ -1,7 +1,6 @@
 /** What a verification must know of an architecture: its model, and how the kernel is read back. One object for each, listed in chains.ts. */
 import type { ArchitectureModel, Platform, Stage1Type } from '../../memattr/index.ts';
 import type { KvmFacts } from '../../vmm/kvm/arch/arch.ts';
-import type { Stage2Dump } from './read-back/stage2.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
 import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
@@ -21,21 +20,19 @@ export type HostMappings =
 export interface Chain {
   readonly model: ArchitectureModel;
   stage1Types(platform: Platform): readonly Stage1Type[];
-  /** Of a guest on ordinary memory, of which everything is known. */
+  /** Of a guest on ordinary memory. */
   controlPlatform(facts: KvmFacts): Platform;
-  /** Of a guest on the windows. `control`: what KVM programmed for the guest on ordinary memory. */
-  windowsPlatform(
-    port: Port,
-    facts: KvmFacts,
-    control: Stage2Dump,
-    source: BarSource,
-    windows: readonly OpenWindow[],
-  ): Platform;
+  /** Of a guest on the windows. */
+  windowsPlatform(port: Port, facts: KvmFacts, source: BarSource, windows: readonly OpenWindow[]): Platform;
+  /** What is not known of the platform and leaves more than one outcome as predicted: sentences for a report's limits. */
+  unknowns(platform: Platform): readonly string[];
   /**
    * Of all windows, in their order. To be called while they are mapped and after a guest has touched them: VFIO maps pages as
    * they are touched. All at once, because the kernel shows its page tables whole, and takes its time.
    */
   readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
+  /** How far the host's own registers were read: sentences for a report's limits. */
+  hostLimits(port: Port): readonly string[];
   /** Why no probe on this platform sees a memory type; null where some do. */
   blindness(emulator: string | null): string | null;
 }

@@ -1,6 +1,6 @@
 /** Three kinds of evidence, side by side and never mixed: predicted, programmed, observed. */
 import { TRAPPED, decodePat, errata } from '../../memattr/index.ts';
-import type { ArchitectureModel, Platform } from '../../memattr/index.ts';
+import type { ArchitectureModel, Platform, Prediction } from '../../memattr/index.ts';
 import { readRange } from './read-back/stage2.ts';
 import type { Stage2Dump, Stage2Reading } from './read-back/stage2.ts';
 import { reportWindow } from '../report/report.ts';
@@ -90,11 +90,25 @@ export function checkOf(
     stage1: stage1.name,
     probe,
     effective,
-    predicted: prediction.kind === 'outcome' ? prediction.outcome : prediction.kind,
+    ...predictedBy(prediction),
     ...judgement,
     ...measuredBy(question, answer, ticksPerSecond),
     ...(busLocks !== null && { busLocks }),
   };
+}
+
+function predictedBy(prediction: Prediction): Pick<Check, 'predicted' | 'alternatives'> {
+  switch (prediction.kind) {
+    case 'outcome':
+      return { predicted: prediction.outcome };
+    case 'one-of': {
+      const [predicted, ...alternatives] = prediction.outcomes;
+      return predicted === undefined ? { predicted: 'any' } : { predicted, alternatives };
+    }
+    case 'any':
+    case 'measurement':
+      return { predicted: prediction.kind };
+  }
 }
 
 /** timing-class's answer: an entry of a PAT, or 0xff where the guest cannot tell. Anything else is no answer either. */

@@ -1,3 +1,4 @@
+import { outcomesOf } from '../../memattr/index.ts';
 import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { Check } from '../report/report.ts';
@@ -85,8 +86,9 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
       note: `a measurement makes only accesses that every memory type allows: ${prediction.why}`,
     };
   }
-  if (observed === prediction.outcome) return { observed, verdict: 'match', note: null };
-  const erratum = findErratum(evidence, prediction.outcome, observed, errata);
+  const outcomes = outcomesOf(prediction) ?? [];
+  if (outcomes.includes(observed)) return { observed, verdict: 'match', note: null };
+  const erratum = findErratum(evidence, outcomes, observed, errata);
   if (erratum) return { observed, verdict: 'erratum', note: `${erratum.id}: ${erratum.text}` };
   return { observed, verdict: 'mismatch', note: prediction.why };
 }
@@ -132,11 +134,14 @@ function observe({ vmKilled, record }: Evidence): Outcome | null {
 
 function findErratum(
   { probe, stage1, stage2Predicted, effective, emulator }: Evidence,
-  predicted: Outcome,
+  outcomes: readonly Outcome[],
   observed: Outcome,
   errata: readonly Erratum[],
 ): Erratum | undefined {
   if (emulator === null) return undefined;
-  const check = { probe, stage1: stage1.name, stage2: stage2Predicted, effective, predicted, observed };
-  return errata.find((erratum) => erratum.emulator.test(emulator) && erratum.matches(check));
+  const check = { probe, stage1: stage1.name, stage2: stage2Predicted, effective, observed };
+  return errata.find(
+    (erratum) =>
+      erratum.emulator.test(emulator) && outcomes.some((predicted) => erratum.matches({ ...check, predicted })),
+  );
 }

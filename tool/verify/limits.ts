@@ -3,7 +3,17 @@ import type { Source } from '../../memattr/index.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
 import type { HostMappings } from './chain.ts';
 
-export function limitsOf(source: Source, stage2: Stage2Dump, host: HostMappings, blindness: string | null): string[] {
+export interface Unproven {
+  readonly source: Source;
+  readonly stage2: Stage2Dump;
+  readonly hostMappings: HostMappings;
+  /** Why no probe sees a memory type; null where some do. */
+  readonly blindness: string | null;
+  /** What else is not known, as sentences. */
+  readonly unknowns: readonly string[];
+}
+
+export function limitsOf({ source, stage2, hostMappings, blindness, unknowns }: Unproven): string[] {
   return [
     ...(source === 'memory'
       ? [
@@ -11,7 +21,8 @@ export function limitsOf(source: Source, stage2: Stage2Dump, host: HostMappings,
         ]
       : []),
     ...(stage2.kind === 'unavailable' ? [`stage 2 was not read back: ${stage2.why}`] : []),
-    ...(host.kind === 'unavailable' ? [`the host's mapping was not read back: ${host.why}`] : []),
+    ...(hostMappings.kind === 'unavailable' ? [`the host's mapping was not read back: ${hostMappings.why}`] : []),
     ...(blindness === null ? [] : [`no probe observed a memory type: ${blindness}`]),
+    ...unknowns,
   ];
 }

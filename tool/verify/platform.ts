@@ -15,6 +15,7 @@ export function reportPlatform(port: Port, facts: KvmFacts, device: VfioDevice |
     kernel: release(),
     cookies: device !== null && hasMmapCookies(port, device.fd),
     fwb: facts.fwb,
+    ...(facts.fwb !== null && { faultForwarding: facts.faultForwarding }),
     ...(facts.vendor !== null && { vendor: facts.vendor, nestedPaging: facts.nestedPaging }),
     ...(device !== null && { iommu: device.dma.kind !== 'none' }),
   };

@@ -1,5 +1,5 @@
 /** What to ask a guest, and in how many lives: every window × stage-1 type × probe, with what memattr predicts. Pure. */
-import { TRAPPED } from '../../memattr/index.ts';
+import { TRAPPED, outcomesOf } from '../../memattr/index.ts';
 import type {
   Access,
   ArchitectureModel,
@@ -86,9 +86,9 @@ export function expectationOf(
   };
 }
 
-/** Is the VM expected to die of this question? Then what it did before must not be able to change the answer. */
+/** May the VM die of this question, as is predicted? Then what it did before must not be able to change the answer. */
 export function mayKill({ prediction }: Question): boolean {
-  return prediction.kind === 'outcome' && prediction.outcome === 'vm-killed';
+  return outcomesOf(prediction)?.includes('vm-killed') === true;
 }
 
 /** Questions by the VM that answers them: all harmless ones share lives, each that may kill has a VM of its own. */

@@ -88,7 +88,7 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
     const asking: Asking = { port, arch, chain, thread, facts, request };
     const control = openWindows(port, scope, BARE_MAP, CONTROL, page);
     const controlTold = await ask(asking, control, chain.controlPlatform(facts), 'control');
-    const platform = chain.windowsPlatform(port, facts, controlTold.stage2, source, windows);
+    const platform = chain.windowsPlatform(port, facts, source, windows);
     const told = await ask(asking, opened, platform, 'device');
     const hostMappings = chain.readHostMappings(port, [opened, control]);
     const mappings = hostMappings.kind === 'read' ? hostMappings.windows : [];
@@ -113,7 +113,16 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
       },
       windows: [...result.windows, ...controlResult.windows],
       checks,
-      limits: limitsOf(source.kind, told.stage2, hostMappings, chain.blindness(reported.emulator)),
+      limits: limitsOf({
+        source: source.kind,
+        stage2: told.stage2,
+        hostMappings,
+        blindness: chain.blindness(reported.emulator),
+        unknowns: [
+          ...(told.questions.some(({ prediction }) => prediction.kind === 'one-of') ? chain.unknowns(platform) : []),
+          ...chain.hostLimits(port),
+        ],
+      }),
       summary: summarise(checks),
     };
   });

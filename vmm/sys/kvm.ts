@@ -21,6 +21,8 @@ export const KVM_CAP = {
   armNisvToUser: 177,
   x86BusLockExit: 193,
   armMte: 205,
+  /** The number that the series in kernel-patches/ gives it. */
+  armS2AlignmentFault: 252,
 } as const;
 
 /** struct kvm_run's exit reasons that this VMM knows. */

@@ -9,7 +9,7 @@ import type { Note } from '../notes.ts';
 import { anyOf, collectNotes, groupMismatches, reasonOf } from '../notes.ts';
 import { exitCodeOf, isContradicted, isControl } from '../report.ts';
 import type { Report, ReportPlatform, ReportWindow } from '../report.ts';
-import { VERDICT_WORDS, evidenceText, windowName } from '../words.ts';
+import { VERDICT_WORDS, evidenceText, predictedText, windowName } from '../words.ts';
 import { barPictures } from './bar.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
@@ -95,7 +95,7 @@ function mismatches(report: Report, prefix: string): Markup | null {
     if (first === undefined || window === undefined) return [];
     const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
     return [
-      html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${first.predicted}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}</li>`,
+      html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${predictedText(first)}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}</li>`,
     ];
   });
   return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">${items}</ul>`;
@@ -110,7 +110,10 @@ type Fact = readonly [what: string, value: string];
 
 /** What is only said of a platform of this architecture. */
 const PLATFORM_FACTS: Readonly<Record<Arch, (platform: ReportPlatform) => readonly Fact[]>> = {
-  arm64: ({ fwb }) => [['stage 2 can force write-back (FWB)', word(fwb)]],
+  arm64: ({ fwb, faultForwarding = null }) => [
+    ['stage 2 can force write-back (FWB)', word(fwb)],
+    ["KVM forwards stage 2's alignment faults", word(faultForwarding)],
+  ],
   x86: ({ vendor, nestedPaging }) => [
     ["CPU's vendor", vendor ?? 'not known'],
     ['nested paging', nestedPaging?.toUpperCase() ?? 'none, or not known'],

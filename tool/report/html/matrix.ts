@@ -6,7 +6,7 @@ import { MARK } from '../matrix.ts';
 import type { Note } from '../notes.ts';
 import { isContradicted, isControl } from '../report.ts';
 import type { Check, Report, ReportWindow } from '../report.ts';
-import { OUTCOME_WORDS, VERDICT_WORDS, probeLegend, shortProbe, windowRange } from '../words.ts';
+import { OUTCOME_WORDS, VERDICT_WORDS, predictedText, probeLegend, shortProbe, windowRange } from '../words.ts';
 import { kindOfOutcome } from './kind.ts';
 import { html } from './markup.ts';
 import type { Markup } from './markup.ts';
@@ -82,13 +82,13 @@ function programmedText({ stage2, trapped }: ReportWindow): Markup {
 /** What was seen; where it is no match, a mark, and a link to the reason. */
 function tile(check: Check | undefined, noteOf: ReadonlyMap<Check, number>, prefix: string): Markup {
   if (check === undefined) return html`<td class="tile absent"><span class="hidden">not asked</span></td>`;
-  const { observed, predicted, verdict, probe } = check;
+  const { observed, verdict, probe } = check;
   const word = observed === null ? '–' : OUTCOME_WORDS[observed].short;
   const classes = `tile ${kindOfOutcome(observed)} ${verdict}`;
   if (verdict === 'match') return html`<td class="${classes}">${word}</td>`;
   const seen = observed === null ? 'nothing' : OUTCOME_WORDS[observed].meaning;
   const target = verdict === 'mismatch' ? `${prefix}-mismatches` : `${prefix}-note${noteOf.get(check) ?? ''}`;
-  return html`<td class="${classes}"><a href="#${target}">${word}<sup>${MARK[verdict]}${noteOf.get(check) ?? ''}</sup><span class="hidden"> ${probe}: ${seen}, predicted ${predicted}: ${VERDICT_WORDS[verdict]}</span></a></td>`;
+  return html`<td class="${classes}"><a href="#${target}">${word}<sup>${MARK[verdict]}${noteOf.get(check) ?? ''}</sup><span class="hidden"> ${probe}: ${seen}, predicted ${predictedText(check)}: ${VERDICT_WORDS[verdict]}</span></a></td>`;
 }
 
 /** What the heads and the tiles mean. */

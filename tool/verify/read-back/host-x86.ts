@@ -1,4 +1,4 @@
-/** The registers of an x86 host that decide over memory types. */
+/** The registers of an x86 host that decide over memory types: those of CPU 0, with which Linux keeps the others alike. */
 import { LINUX_PAT, MTRR_MSR, decodePatMsr, mtrrTypeOf } from '../../../memattr/index.ts';
 import type { MtrrType, Pat } from '../../../memattr/index.ts';
 import { O_RDONLY } from '../../../vmm/sys/libc.ts';
@@ -6,6 +6,12 @@ import { SysError } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 
 const MSR_PAT = 0x277;
+
+/** Whether root has the msr driver, and the kernel is not locked down. */
+export function canReadMsrs(port: Port): boolean {
+  const [pat = null] = readMsrs(port, [MSR_PAT]);
+  return pat !== null;
+}
 
 /** The host's PAT; Linux's usual one where the msr driver is missing, as Linux programs no other unless PAT is broken. */
 export function hostPat(port: Port): Pat {

@@ -5,6 +5,8 @@ import type { Port } from '../../sys/port.ts';
 export interface KvmFacts {
   /** arm64: stage 2 can force write-back (FEAT_S2FWB); null where there is no such thing. */
   readonly fwb: boolean | null;
+  /** arm64: KVM forwards alignment faults that stage 2 causes to the guest; null: it does not say, or is not arm64's. */
+  readonly faultForwarding: boolean | null;
   /** KVM can give a guest memory tagging. */
   readonly mte: boolean;
   /** x86: the CPU's name of its vendor; null where unknown or not x86. */

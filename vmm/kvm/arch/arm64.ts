@@ -1,4 +1,5 @@
 import { KVM_CAP, checkExtension, enableCap } from '../../sys/kvm.ts';
+import { attempt } from '../../sys/attempt.ts';
 import { ARM_CORE_REG, armPreferredTarget, armVcpuInit, hasFwb, setOneReg } from '../../sys/kvm-arm64.ts';
 import type { KvmArchitecture } from './arch.ts';
 
@@ -16,6 +17,8 @@ export const arm64: KvmArchitecture = {
   },
   facts: (port, { vm }, vcpu) => ({
     fwb: hasFwb(port, vcpu),
+    // Without it nothing is known: KVM may have the change and not the capability.
+    faultForwarding: (attempt(() => checkExtension(port, vm, KVM_CAP.armS2AlignmentFault)) ?? 0) > 0 ? true : null,
     mte: checkExtension(port, vm, KVM_CAP.armMte) > 0,
     vendor: null,
     nestedPaging: null,

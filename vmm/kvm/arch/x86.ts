@@ -19,6 +19,7 @@ export const x86: KvmArchitecture = {
   },
   facts: (port, { vm }, vcpu) => ({
     fwb: null,
+    faultForwarding: null,
     mte: false,
     vendor: cpuVendor(port),
     nestedPaging: nestedPaging(port),
