@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { planBind, planUnbind } from '../tool/host/devices/bind.ts';
 import type { BindOptions, Plan } from '../tool/host/devices/bind.ts';
-import { readFormer } from '../tool/host/devices/former.ts';
+import { readPreviousDriver } from '../tool/host/devices/previous-driver.ts';
 import { spell, takeSteps } from '../tool/host/devices/steps.ts';
 import { WcvmmError } from '../common/errors.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
@@ -48,7 +48,7 @@ describe('bind and unbind', () => {
     const before = have(device).state();
     await take(planBind(machine.port, ADDRESS, PLAIN));
     expect(driverOf(ADDRESS)).toBe('vfio-pci');
-    expect(readFormer(machine.port, ADDRESS)).toEqual({ driver: device.driver ?? null, override: '' });
+    expect(readPreviousDriver(machine.port, ADDRESS)).toEqual({ driver: device.driver ?? null, override: '' });
     await take(planUnbind(machine.port, ADDRESS, PLAIN));
     expect(machine.state()).toEqual(before);
   });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { runInTestbed } from '../testbed/index.ts';
 import type { TestbedRequest } from '../testbed/index.ts';
-import { askInside } from '../tool/cli/commands/ask-inside.ts';
+import { runInside } from '../tool/cli/commands/run-inside.ts';
 import { formatReport } from '../tool/report/json.ts';
 import { sampleReport } from './report-sample.ts';
 
@@ -29,7 +29,7 @@ describe('a command inside of an instance', () => {
 
   it('brings its report out', async () => {
     instance(1, formatReport(sampleReport()));
-    await expect(askInside('verify', OPTIONS)).resolves.toEqual({ report: sampleReport() });
+    await expect(runInside('verify', OPTIONS)).resolves.toEqual({ report: sampleReport() });
     const { run } = vi.mocked(runInTestbed).mock.calls[0]?.[0] ?? {};
     expect(run).toMatchObject({
       kind: 'wcvmm',
@@ -39,16 +39,16 @@ describe('a command inside of an instance', () => {
 
   it('has said why it could not run', async () => {
     instance(2, null);
-    await expect(askInside('bench', OPTIONS)).resolves.toEqual({ report: null, code: 2 });
+    await expect(runInside('bench', OPTIONS)).resolves.toEqual({ report: null, code: 2 });
   });
 
   it.each([0, 1])('is not believed to have ended well, or with a verdict, without a report: %i', async (code) => {
     instance(code, null);
-    await expect(askInside('verify', OPTIONS)).rejects.toMatchObject({ code: 'E_TESTBED' });
+    await expect(runInside('verify', OPTIONS)).rejects.toMatchObject({ code: 'E_TESTBED' });
   });
 
   it('is not believed where the report is none', async () => {
     instance(0, '{}');
-    await expect(askInside('verify', OPTIONS)).rejects.toMatchObject({ code: 'E_REPORT' });
+    await expect(runInside('verify', OPTIONS)).rejects.toMatchObject({ code: 'E_REPORT' });
   });
 });

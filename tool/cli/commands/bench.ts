@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { addAskOptions, reportAction } from './report-options.ts';
+import { reportAction } from './report-action.ts';
+import { addGuestOptions } from './report-options.ts';
 import { addWindowOptions } from './options.ts';
 
 const EXAMPLES = `
@@ -26,7 +27,7 @@ function runs(text: string): number {
 }
 
 export function benchCommand(): Command {
-  return addAskOptions(
+  return addGuestOptions(
     addWindowOptions(
       new Command('bench').description('Measure what stores and loads cost in each window, by memory type'),
     ),

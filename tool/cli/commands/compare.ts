@@ -6,7 +6,8 @@ import { exitCodeOf } from '../../report/report.ts';
 import { addWindowOptions } from './options.ts';
 import { checkOutputs, tell } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
-import { addReportOptions, reportAction } from './report-options.ts';
+import { reportAction } from './report-action.ts';
+import { addReportOptions } from './report-options.ts';
 import type { ReportOptions } from './report-options.ts';
 
 const EXAMPLES = `

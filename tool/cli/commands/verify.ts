@@ -1,5 +1,6 @@
 import { Command } from 'commander';
-import { addReportOptions, reportAction } from './report-options.ts';
+import { reportAction } from './report-action.ts';
+import { addReportOptions } from './report-options.ts';
 import { addWindowOptions } from './options.ts';
 
 const EXAMPLES = `

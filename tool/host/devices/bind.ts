@@ -5,8 +5,8 @@ import { PCI_DRIVERS, PCI_PROBE, isBridge, pciFolder, readPciDevice } from '../.
 import type { PciDevice } from '../../../vmm/sys/pci.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { noIommuIsAllowed } from '../../../vmm/vfio/no-iommu.ts';
-import { readFormer, statePath } from './former.ts';
-import type { Former } from './former.ts';
+import { readPreviousDriver, recordPath } from './previous-driver.ts';
+import type { PreviousDriver } from './previous-driver.ts';
 import { boundTo } from './steps.ts';
 import type { Step } from './steps.ts';
 import { groupOthers, usesOf } from './use.ts';
@@ -57,11 +57,11 @@ function expectDriver(port: Port, address: string, driver: string | null): void 
 
 function bindSteps(port: Port, { address, driver }: PciDevice): readonly Step[] {
   const override = readOverride(port, address);
-  const former: Former = { driver, override };
-  const state = statePath(address);
+  const previous: PreviousDriver = { driver, override };
+  const state = recordPath(address);
   return [
     {
-      action: { kind: 'create', path: state, text: `${JSON.stringify(former)}\n` },
+      action: { kind: 'create', path: state, text: `${JSON.stringify(previous)}\n` },
       undo: { kind: 'remove', path: state },
     },
     ...(driver === null
@@ -117,18 +117,18 @@ export function planBind(port: Port, text: string, { force, group }: BindOptions
   };
 }
 
-/** `former` null: nobody knows which driver it had, and the kernel chooses. */
-function unbindSteps(port: Port, { address, driver }: Bound, former: Former | null): readonly Step[] {
-  const override = former?.override ?? '';
+/** `previous` null: nobody knows which driver it had, and the kernel chooses. */
+function unbindSteps(port: Port, { address, driver }: Bound, previous: PreviousDriver | null): readonly Step[] {
+  const override = previous?.override ?? '';
   const giveBack: Step[] =
-    former === null
+    previous === null
       ? [{ action: { kind: 'write', path: PCI_PROBE, text: address }, undo: null }]
-      : former.driver === null
+      : previous.driver === null
         ? []
         : [
             {
-              action: { kind: 'bind', driver: former.driver, address },
-              undo: { kind: 'release', driver: former.driver, address },
+              action: { kind: 'bind', driver: previous.driver, address },
+              undo: { kind: 'release', driver: previous.driver, address },
             },
           ];
   return [
@@ -149,10 +149,12 @@ function isBound(device: PciDevice): device is Bound {
   return device.hasVfioDriver && device.driver !== null;
 }
 
-/** As `readFormer`; also null where the driver is no longer loaded. */
-function usableFormer(port: Port, address: string): Former | null {
-  const former = readFormer(port, address);
-  return former === null || former.driver === null || port.exists(`${PCI_DRIVERS}/${former.driver}`) ? former : null;
+/** As `readPreviousDriver`; also null where the driver is no longer loaded. */
+function usablePrevious(port: Port, address: string): PreviousDriver | null {
+  const previous = readPreviousDriver(port, address);
+  return previous === null || previous.driver === null || port.exists(`${PCI_DRIVERS}/${previous.driver}`)
+    ? previous
+    : null;
 }
 
 /**
@@ -164,16 +166,22 @@ export function planUnbind(port: Port, text: string, { force, group }: BindOptio
   const others = group ? groupOthers(port, device).flatMap((address) => readPciDevice(port, address) ?? []) : [];
   const wanted = [device, ...others].filter(isBound);
   for (const one of wanted) requireUnused(port, one, force);
-  const formers = wanted.map((bound) => ({ bound, address: bound.address, former: usableFormer(port, bound.address) }));
-  const unknown = formers.filter(({ former }) => former === null).map(({ address }) => address);
+  const records = wanted.map((bound) => ({
+    bound,
+    address: bound.address,
+    previous: usablePrevious(port, bound.address),
+  }));
+  const unknown = records.filter(({ previous }) => previous === null).map(({ address }) => address);
   return {
     steps: [
-      ...formers.flatMap(({ bound, former }) => unbindSteps(port, bound, former)),
+      ...records.flatMap(({ bound, previous }) => unbindSteps(port, bound, previous)),
       // Last: until then a second "unbind" can still do what this one did not.
-      ...formers.map(({ address, former }): Step => ({
-        action: { kind: 'remove', path: statePath(address) },
+      ...records.map(({ address, previous }): Step => ({
+        action: { kind: 'remove', path: recordPath(address) },
         undo:
-          former === null ? null : { kind: 'create', path: statePath(address), text: `${JSON.stringify(former)}\n` },
+          previous === null
+            ? null
+            : { kind: 'create', path: recordPath(address), text: `${JSON.stringify(previous)}\n` },
       })),
     ],
     notes: [
@@ -183,7 +191,7 @@ export function planUnbind(port: Port, text: string, { force, group }: BindOptio
         : []),
     ],
     settled: () => {
-      for (const { address, former } of formers) if (former !== null) expectDriver(port, address, former.driver);
+      for (const { address, previous } of records) if (previous !== null) expectDriver(port, address, previous.driver);
     },
   };
 }

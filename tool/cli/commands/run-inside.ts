@@ -1,19 +1,19 @@
-/** Asks the guests of an emulated instance: the same command runs inside, and only its report comes out, to be told here. */
+/** verify, compare and bench with --testbed: the same command runs in an emulated instance, and its report is shown here. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
 import { runInTestbed, testbedDevice } from '../../../testbed/index.ts';
 import type { Report } from '../../report/report.ts';
-import type { Kind, ReportOptions } from './report-options.ts';
+import type { ReportCommand, ReportOptions } from './report-options.ts';
 
 const REPORT = 'report.json';
-/** Each guest of it has its own limit; all of them on an emulator of the slow kind, on a busy machine, take minutes. */
+/** Each guest has a limit of its own; on a slow emulator and a busy machine all of them take minutes. */
 const BENCH_SECONDS = 900;
 
-/** No report where the command inside could not run: it has said why, and `code` is its exit code. */
-export async function askInside(
-  kind: Kind,
+/** `report` is null where the command could not run inside: it has said why, and `code` is its exit code. */
+export async function runInside(
+  command: ReportCommand,
   options: ReportOptions,
 ): Promise<{ readonly report: Report } | { readonly report: null; readonly code: number }> {
   const { guest, stock, cpu, testbed = '' } = options;
@@ -22,18 +22,18 @@ export async function askInside(
     const code = await runInTestbed({
       arch: testbed,
       kernel: stock === true ? 'stock' : 'patched',
-      run: { kind: 'wcvmm', args: [kind, ...argumentsInside(options, testbedDevice(testbed)), '--json', REPORT] },
+      run: { kind: 'wcvmm', args: [command, ...argumentsInside(options, testbedDevice(testbed)), '--json', REPORT] },
       inputs: guest === undefined ? [] : [guest],
       outputDir,
       ...(cpu !== undefined && { cpu }),
-      ...(kind === 'bench' && { timeout: BENCH_SECONDS }),
+      ...(command === 'bench' && { timeout: BENCH_SECONDS }),
       stdout: () => {},
     });
     if (!(await readdir(outputDir)).includes(REPORT)) {
       if (code === EXIT.failed) return { report: null, code };
       throw new WcvmmError(
         'E_TESTBED',
-        `the ${kind} inside of the instance ended with code ${code} and its report did not come out; expected ${REPORT}. Run it again; "wcvmm testbed shell --arch ${testbed}" shows the instance from inside.`,
+        `${command} ended with code ${code} inside the emulated instance and wrote no report. Run it again; "wcvmm testbed shell --arch ${testbed}" opens a shell in the instance.`,
       );
     }
     const { readReport } = await import('../../report/read.ts');
@@ -45,9 +45,9 @@ export async function askInside(
 
 function argumentsInside(
   { device, source, iommu, map, enforce, timeout, guest, allowWrites, predict = [], runs, guestConsole }: ReportOptions,
-  usual: string,
+  defaultDevice: string,
 ): readonly string[] {
-  const inside = source === 'memory' ? undefined : (device ?? usual);
+  const inside = source === 'memory' ? undefined : (device ?? defaultDevice);
   return [
     ...(inside === undefined ? [] : ['--device', inside]),
     '--source',

@@ -1,4 +1,4 @@
-/** Asks this machine's guests. */
+/** verify, compare and bench on this machine. */
 import { interruptible } from '../../../common/interrupt.ts';
 import { progressOn } from '../../../common/progress.ts';
 import { writerTo } from '../../../common/streams.ts';
@@ -11,9 +11,9 @@ import { libcPort } from '../../../vmm/sys/libc.ts';
 import { parseOverride } from '../../verify/predict.ts';
 import { verify } from '../../verify/verify.ts';
 import { windowChoice } from './options.ts';
-import type { Kind, ReportOptions } from './report-options.ts';
+import type { ReportCommand, ReportOptions } from './report-options.ts';
 
-export async function askHere(kind: Kind, options: ReportOptions): Promise<{ readonly report: Report }> {
+export async function runHere(command: ReportCommand, options: ReportOptions): Promise<{ readonly report: Report }> {
   const progress = progressOn(process.stderr);
   const arch = requireArchitecture();
   const image = await loadGuest(arch.name, options.guest);
@@ -28,9 +28,9 @@ export async function askHere(kind: Kind, options: ReportOptions): Promise<{ rea
       ...(options.guestConsole === true && { onConsole: writerTo(process.stderr) }),
       signal,
     };
-    return kind === 'bench'
+    return command === 'bench'
       ? measure(arch, request, options)
-      : verify(libcPort, arch, { ...request, command: kind, overrides: (options.predict ?? []).map(parseOverride) });
+      : verify(libcPort, arch, { ...request, command, overrides: (options.predict ?? []).map(parseOverride) });
   }).finally(() => progress.done());
   return { report };
 }
