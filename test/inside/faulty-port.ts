@@ -2,6 +2,7 @@ import { SysError } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 
 const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
+const KVM_CREATE_DEVICE = 0xc00caee0;
 
 /** What is still held: everything that a caller got and has not given back. */
 export interface Holdings {
@@ -32,6 +33,7 @@ export class FaultyPort {
     this.port = {
       ...real,
       open: (path, flags) => this.#opened((step('open'), real.open(path, flags)), path),
+      eventfd: () => this.#opened((step('eventfd'), real.eventfd()), 'eventfd'),
       memfd: (name, length) => this.#opened((step('memfd'), real.memfd(name, length)), name),
       close: (fd) => {
         real.close(fd);
@@ -50,6 +52,8 @@ export class FaultyPort {
       },
       pread: (fd, into, offset) => (step('pread'), real.pread(fd, into, offset)),
       pwrite: (fd, from, offset) => (step('pwrite'), real.pwrite(fd, from, offset)),
+      read: (fd, into) => (step('read'), real.read(fd, into)),
+      write: (fd, from) => (step('write'), real.write(fd, from)),
       makeFolder: (path) => (step('makeFolder'), real.makeFolder(path)),
       readText: (path) => (step('readText'), real.readText(path)),
       writeText: (path, text) => {
@@ -76,7 +80,8 @@ export class FaultyPort {
       if (deletes) this.#memslots.delete(key);
       else this.#memslots.set(key, `gpa 0x${view.getBigUint64(8, true).toString(16)}`);
     }
-    // These make file descriptors: KVM_CREATE_VM, KVM_CREATE_VCPU, VFIO_GROUP_GET_DEVICE_FD.
+    // These make file descriptors: KVM_CREATE_DEVICE in its argument; KVM_CREATE_VM, KVM_CREATE_VCPU, VFIO_GROUP_GET_DEVICE_FD.
+    if (request === KVM_CREATE_DEVICE && view !== null) this.#opened(view.getUint32(4, true), 'KVM_CREATE_DEVICE');
     if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, `ioctl 0x${request.toString(16)}`);
     return result;
   }

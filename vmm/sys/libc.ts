@@ -28,6 +28,9 @@ const mmap = libc.func(
 const munmap = libc.func('int munmap(uint64_t address, size_t length)');
 const pread = libc.func('int64_t pread(int fd, void *into, size_t length, int64_t offset)');
 const pwrite = libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)');
+const read = libc.func('int64_t read(int fd, void *into, size_t length)');
+const write = libc.func('int64_t write(int fd, void *from, size_t length)');
+const eventfd = libc.func('int eventfd(unsigned int initial, int flags)');
 const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)');
 const ftruncate = libc.func('int ftruncate(int fd, int64_t length)');
 const sysconf = libc.func('long sysconf(int name)');
@@ -51,6 +54,8 @@ export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 
 const MFD_CLOEXEC = 1;
+const EFD_CLOEXEC = 0o2000000;
+const EFD_NONBLOCK = 0o4000;
 
 function check(call: string, result: number): number {
   if (result < 0) throw new SysError(call, koffi.errno());
@@ -96,6 +101,9 @@ export const libcPort: Port = {
   munmap: (address, length) => void check('munmap', munmap(address, length)),
   pread: (fd, into, offset) => check('pread', Number(pread(fd, into, into.byteLength, offset))),
   pwrite: (fd, from, offset) => check('pwrite', Number(pwrite(fd, from, from.byteLength, offset))),
+  read: (fd, into) => check('read', Number(read(fd, into, into.byteLength))),
+  write: (fd, from) => check('write', Number(write(fd, from, from.byteLength))),
+  eventfd: () => check('eventfd', eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
   memfd(name, length) {
     const fd = check('memfd_create', memfdCreate(name, MFD_CLOEXEC));
     if (ftruncate(fd, length) < 0) {

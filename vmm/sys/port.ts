@@ -15,7 +15,12 @@ export interface Port {
   munmap(address: bigint, length: bigint): void;
   pread(fd: number, into: Uint8Array, offset: bigint): number;
   pwrite(fd: number, from: Uint8Array, offset: bigint): number;
+  /** For files without an offset. One that has nothing to give, and never blocks, is refused with EAGAIN. */
+  read(fd: number, into: Uint8Array): number;
+  write(fd: number, from: Uint8Array): number;
   memfd(name: string, length: bigint): number;
+  /** Never blocks; its counter is 0. */
+  eventfd(): number;
   /** The memory at `address` itself, not a copy. Never unmap under a live view. At most 4 GiB (Node 20 aborts above). */
   view(address: bigint, length: number): ArrayBuffer;
   /** Where a buffer's bytes are, for structures that hold pointers. Keep the buffer alive while the kernel may look. */
