@@ -6,7 +6,7 @@ export { formatSize, parseSize } from '../common/size.ts';
 export type { Attribute, Source } from '../memattr/index.ts';
 export { parseMap } from './memory/map.ts';
 export type { MapRequest } from './memory/map.ts';
-export type { HostMapping } from './memory/mapping.ts';
+export type { HostMapping, Mapping } from './memory/mapping.ts';
 export type { Placement } from './memory/place.ts';
 export { planWindows } from './memory/windows.ts';
 export type { Region, Window } from './memory/windows.ts';

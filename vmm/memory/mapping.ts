@@ -9,14 +9,77 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../sys/libc.ts';
+import { detach } from '../sys/detach.ts';
 import type { Port } from '../sys/port.ts';
 import { addressIn, reservationSize } from './index.ts';
 import type { Placement } from './index.ts';
 import type { Scope } from '../../common/scope.ts';
 
+/** Memory of this process that a guest can be given. */
 export interface HostMapping {
   readonly address: bigint;
   readonly length: bigint;
+}
+
+/** Node 20 aborts on a longer one. */
+const LONGEST_VIEW = 1n << 32n;
+const FEW = 64;
+
+/**
+ * A mapping and the views of it, which end with it: after `close` a view has no bytes, instead of those of whatever is mapped
+ * there next. Views that another thread has made of the same address are that thread's to give up first.
+ */
+export class Mapping implements HostMapping {
+  readonly address: bigint;
+  readonly length: bigint;
+  readonly #port: Port;
+  readonly #unmap: () => void;
+  /** Null once closed. Views that nobody has any more are dropped now and then. */
+  #views: WeakRef<ArrayBuffer>[] | null = [];
+  #dropAt = FEW;
+
+  /** `unmap` is called once. */
+  constructor(port: Port, { address, length }: HostMapping, unmap: () => void) {
+    this.#port = port;
+    this.address = address;
+    this.length = length;
+    this.#unmap = unmap;
+  }
+
+  /**
+   * The memory itself, not a copy: a device or a guest may change it at any time. Bytes, by default all to the end, of at
+   * most 4 GiB.
+   *
+   * Throws RangeError for bytes that are not all inside, TypeError after `close`.
+   */
+  view(offset = 0n, length = this.length - offset): ArrayBuffer {
+    if (this.#views === null) throw new TypeError('the mapping is closed');
+    if (offset < 0n || length < 0n || offset + length > this.length || length > LONGEST_VIEW)
+      throw new RangeError(`bytes ${offset} to ${offset + length} are no view of a mapping of ${this.length} bytes`);
+    const view = this.#port.view(this.address + offset, Number(length));
+    if (this.#views.length >= this.#dropAt) {
+      this.#views = this.#views.filter((reference) => reference.deref() !== undefined);
+      this.#dropAt = Math.max(FEW, 2 * this.#views.length);
+    }
+    this.#views.push(new WeakRef(view));
+    return view;
+  }
+
+  /** Ends every view and unmaps. Does nothing the second time. */
+  close(): void {
+    const views = this.#views;
+    if (views === null) return;
+    this.#views = null;
+    for (const reference of views) {
+      const view = reference.deref();
+      if (view !== undefined) detach(view);
+    }
+    this.#unmap();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 export interface Slice {
@@ -29,9 +92,9 @@ export interface Slice {
  * Maps `slice` shared, readable and writable, where `placement` wants it: congruent with its guest-physical address, so
  * that stage 2 may use blocks. mmap alone promises no more than a page, so more is reserved than is used.
  *
- * The mapping lives until `scope` closes. Throws SysError; then nothing is left mapped.
+ * The mapping lives until `scope` closes, or it is closed itself. Throws SysError; then nothing is left mapped.
  */
-export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Placement): HostMapping {
+export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Placement): Mapping {
   const reserve = reservationSize(placement);
   const reserved = port.mmap({
     length: reserve,
@@ -54,6 +117,7 @@ export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Pla
     port.munmap(reserved, reserve);
     throw error;
   }
-  scope.defer(() => port.munmap(reserved, reserve));
-  return { address, length: slice.length };
+  const mapping = new Mapping(port, { address, length: slice.length }, () => port.munmap(reserved, reserve));
+  scope.defer(() => mapping.close());
+  return mapping;
 }

@@ -4,7 +4,7 @@ import type { Scope } from '../../common/scope.ts';
 import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../sys/libc.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
-import type { HostMapping } from './mapping.ts';
+import { Mapping } from './mapping.ts';
 import type { Memslots } from './slots.ts';
 
 /** Guest-physical bytes [gpa, gpa + length). */
@@ -14,13 +14,13 @@ export interface RamRange {
 }
 
 export interface RamRegion extends RamRange {
-  readonly mapping: HostMapping;
+  readonly mapping: Mapping;
 }
 
 export interface GuestRam {
   readonly regions: readonly RamRegion[];
   /**
-   * The guest's memory itself, of at most 4 GiB: the guest may write it at any time. Valid until the scope closes.
+   * The guest's memory itself, of at most 4 GiB: the guest may write it at any time. It has no bytes after the scope is closed.
    *
    * Throws RangeError for bytes that are not all in one region.
    */
@@ -35,7 +35,7 @@ export function allocateRam(port: Port, scope: Scope, ranges: readonly RamRange[
   const view = (gpa: bigint, length: number): Uint8Array => {
     const region = regions.find((one) => gpa >= one.gpa && gpa + BigInt(length) <= one.gpa + one.length);
     if (region === undefined) throw new RangeError(`no RAM at gpa 0x${gpa.toString(16)}, +${length} bytes`);
-    return new Uint8Array(port.view(region.mapping.address + gpa - region.gpa, length));
+    return new Uint8Array(region.mapping.view(gpa - region.gpa, BigInt(length)));
   };
   return { regions, view, write: (gpa, bytes) => view(gpa, bytes.byteLength).set(bytes) };
 }
@@ -45,12 +45,13 @@ export function addRam(slots: Memslots, { regions }: GuestRam): void {
   for (const { gpa, mapping } of regions) slots.add(gpa, mapping);
 }
 
-function mapAnonymous(port: Port, scope: Scope, length: bigint): HostMapping {
+function mapAnonymous(port: Port, scope: Scope, length: bigint): Mapping {
   const [protection, flags] = [PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE];
   try {
     const address = port.mmap({ length, protection, flags, fd: -1, offset: 0n });
-    scope.defer(() => port.munmap(address, length));
-    return { address, length };
+    const mapping = new Mapping(port, { address, length }, () => port.munmap(address, length));
+    scope.defer(() => mapping.close());
+    return mapping;
   } catch (error) {
     if (!isErrno(error, 'ENOMEM')) throw error;
     throw new WcvmmError('E_GUEST_RAM', `the host has no ${length} bytes for guest RAM (ENOMEM). Ask for less.`, {

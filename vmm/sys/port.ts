@@ -21,7 +21,7 @@ export interface Port {
   memfd(name: string, length: bigint): number;
   /** Never blocks; its counter is 0. */
   eventfd(): number;
-  /** The memory at `address` itself, not a copy. Never unmap under a live view. At most 4 GiB (Node 20 aborts above). */
+  /** The memory at `address` itself, not a copy. Never unmap under a live view: Mapping sees to that. At most 4 GiB (Node 20 aborts above). */
   view(address: bigint, length: number): ArrayBuffer;
   /** Where a buffer's bytes are, for structures that hold pointers. Keep the buffer alive while the kernel may look. */
   addressOf(buffer: Uint8Array): bigint;

@@ -3,7 +3,7 @@ import { WcvmmError } from '../../common/errors.ts';
 import type { Scope } from '../../common/scope.ts';
 import type { Attribute } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
-import type { HostMapping } from '../memory/mapping.ts';
+import type { Mapping } from '../memory/mapping.ts';
 import { placeWindows } from '../memory/place.ts';
 import { planWindows } from '../memory/windows.ts';
 import { libcPort, pageSize } from '../sys/libc.ts';
@@ -49,12 +49,12 @@ export interface BarRange {
 
 /**
  * Maps a part of a BAR into this process, shared, readable and writable. A range of the same size as its alignment lies so
- * that a stage-2 block can cover it. It is unmapped with the scope that the device was opened in.
+ * that a stage-2 block can cover it. It is unmapped when it is closed, or else with the scope that the device was opened in.
  *
  * Throws E_MAP_REGION (no such BAR, or one that cannot be mapped), E_MAP_RANGE, E_MAP_ALIGNMENT (no whole pages),
  * E_COOKIE_REFUSED, E_MAP_CONFLICT (the page is mapped with another memory type).
  */
-export function mapBar(device: BarSource, range: BarRange): HostMapping {
+export function mapBar(device: BarSource, range: BarRange): Mapping {
   const { bar, offset = 0n, attribute } = range;
   const size = device.regions.find((region) => region.bar === bar)?.size ?? 0n;
   const end = range.length === undefined ? size : offset + range.length;

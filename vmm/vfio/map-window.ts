@@ -1,13 +1,13 @@
 import { WcvmmError } from '../../common/errors.ts';
 import { formatSize } from '../../common/size.ts';
-import type { HostMapping } from '../memory/mapping.ts';
+import type { Mapping } from '../memory/mapping.ts';
 import type { Placement } from '../memory/place.ts';
 import type { Window } from '../memory/windows.ts';
 import { isErrno } from '../sys/port.ts';
 import type { BarSource } from './source.ts';
 
 /** Maps a planned window, and says what the kernel's refusal means. Throws E_MAP_CONFLICT, or as the source does. */
-export function mapWindow(source: BarSource, window: Window, placement: Placement): HostMapping {
+export function mapWindow(source: BarSource, window: Window, placement: Placement): Mapping {
   try {
     return source.map(window, placement);
   } catch (error) {

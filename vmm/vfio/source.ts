@@ -20,7 +20,7 @@ import { requestCookie, requireMmapCookies } from './cookie.ts';
 import { openVfioDevice, requireVfioDriver } from './device.ts';
 import type { IommuPath, VfioDevice } from './device.ts';
 import { mapPlaced } from '../memory/mapping.ts';
-import type { HostMapping } from '../memory/mapping.ts';
+import type { Mapping } from '../memory/mapping.ts';
 
 export interface BarSource {
   readonly kind: Source;
@@ -31,7 +31,7 @@ export interface BarSource {
   /** The opened VFIO device, for DMA and reset; null where VFIO has no part. */
   readonly device: VfioDevice | null;
   /** Maps a planned window; the mapping ends with the scope that the source was opened in. */
-  map(window: Window, placement: Placement): HostMapping;
+  map(window: Window, placement: Placement): Mapping;
 }
 
 export type SourceRequest =
