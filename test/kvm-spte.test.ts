@@ -4,6 +4,7 @@ import { decodePatMsr } from '../memattr/index.ts';
 import { parseSpteTrace, rangesOf, typeOfSpte } from '../tool/verify/read-back/spte.ts';
 import type { SpteEvent } from '../tool/verify/read-back/spte.ts';
 import { readRange } from '../tool/verify/read-back/stage2.ts';
+import type { Stage2Range } from '../tool/verify/read-back/stage2.ts';
 
 const HEADER = `# tracer: nop
 #
@@ -142,6 +143,23 @@ describe('an entry', () => {
   });
 });
 
+/** What rangesOf must come to, in as many steps as there are pairs of events. */
+function inTurn(events: readonly SpteEvent[]): readonly Stage2Range[] {
+  return events.reduce<readonly Stage2Range[]>((ranges, one) => {
+    const size = 4096n << BigInt(9 * (one.level - 1));
+    const start = ((one.gfn * 4096n) / size) * size;
+    const end = start + size;
+    const memoryType = typeOfSpte(one, 'ept');
+    const rest = ranges.flatMap((range) =>
+      [
+        { ...range, end: range.end < start ? range.end : start },
+        { ...range, start: range.start > end ? range.start : end },
+      ].filter((part) => part.start < part.end),
+    );
+    return memoryType === null ? rest : [...rest, { start, end, level: 4 - one.level, memoryType }];
+  }, []);
+}
+
 const page = (index: number): bigint => BigInt(index) * 4096n;
 
 describe('the guest-physical space', () => {
@@ -181,6 +199,34 @@ describe('the guest-physical space', () => {
     expect(rangesOf([event(0x5_4321n, 0x0fn, 3)], 'ept')).toEqual([
       { start: 0x4000_0000n, end: 0x8000_0000n, level: 1, memoryType: 'EPT WC' },
     ]);
+  });
+
+  test('is what it is when each event is taken in turn and cut out of what was there', () => {
+    const some = fc
+      .tuple(fc.constantFrom(0n, 1n, 511n, 512n, 513n, 0x3_ffffn, 0x4_0000n, 0x4_0200n), fc.nat(3))
+      .map(([base, more]) => base + BigInt(more));
+    const sptes = fc.constantFrom(0x07n, 0x47n, 0x0fn, 0x77n, 0x00n);
+    const events = fc.array(
+      fc.tuple(some, sptes, fc.constantFrom(1, 1, 2, 3)).map(([gfn, spte, level]) => event(gfn, spte, level)),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(events, (all) => {
+        expect(rangesOf(all, 'ept')).toEqual(inTurn(all).toSorted((a, b) => (a.start < b.start ? -1 : 1)));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('of 64 MiB in small pages, half of which a large one replaces, is that', () => {
+    const pages = Array.from({ length: 1 << 14 }, (_, index) => event(BigInt(index), 0x07n, 1));
+    const large = Array.from({ length: 16 }, (_, index) => event(BigInt(index << 9), 0x0fn, 2));
+    const ranges = rangesOf([...pages, ...large], 'ept');
+    expect(ranges.slice(0, 17).map(({ end, memoryType }) => [end, memoryType])).toEqual([
+      ...large.map((_, index) => [BigInt(index + 1) << 21n, 'EPT WC']),
+      [(1n << 25n) + 4096n, 'EPT UC'],
+    ]);
+    expect(ranges.length).toBe(16 + (1 << 13));
   });
 
   test('is what the last event about each page says', () => {

@@ -4,8 +4,8 @@ import { cpuVendor, nestedPaging } from '../vmm/kvm/cpu-x86.ts';
 import { hostMtrr } from '../tool/verify/read-back/host-x86.ts';
 import { watchSptes } from '../tool/verify/read-back/spte-watch.ts';
 import { Scope } from '../common/scope.ts';
-import { SysError } from '../vmm/sys/port.ts';
-import type { Port } from '../vmm/sys/port.ts';
+import { ERRNO, SysError } from '../vmm/sys/port.ts';
+import type { ErrnoName, Port } from '../vmm/sys/port.ts';
 import { stubPort } from './stub-port.ts';
 
 const AMD = {
@@ -15,6 +15,16 @@ const AMD = {
 };
 const INTEL = { ...AMD, '/proc/cpuinfo': 'vendor_id\t: GenuineIntel\n' };
 const VM = { debugName: '1-3', vcpuThread: 4711 };
+
+/** The port, on which one call is refused. */
+function refusing(port: Port, call: 'makeFolder' | 'writeText' | 'list' | 'open', errno: ErrnoName): Port {
+  return {
+    ...port,
+    [call]: (path: string) => {
+      throw new SysError(`${call} ${path}`, ERRNO[errno]);
+    },
+  };
+}
 
 describe('which nested paging', () => {
   test.each([
@@ -71,6 +81,8 @@ describe('watching KVM make entries', () => {
   const TRACEFS = '/sys/kernel/tracing';
   const folders = { [`${TRACEFS}/instances`]: [], [`${TRACEFS}/events/kvmmmu/kvm_mmu_set_spte`]: [] };
   const instance = `${TRACEFS}/instances/wcvmm-`;
+  /** Every file of an instance can be opened. */
+  const anyNode = new Proxy<Record<string, 'ok'>>({}, { get: () => 'ok', has: () => false });
   const event =
     ' wcvmm-4711    [000] .....     1.000000: kvm_mmu_set_spte: gfn 100000 spte 8600000fe0400977 (rwxu) level 1 at 10000\n';
 
@@ -80,7 +92,7 @@ describe('watching KVM make entries', () => {
     folders: Set<string>;
     scope: Scope;
   } {
-    const { port, written, folders: made } = stubPort({ folders, texts: AMD });
+    const { port, written, folders: made } = stubPort({ folders, texts: AMD, nodes: anyNode });
     const scope = new Scope();
     const watch = watchSptes(
       { ...port, readText: (path) => (path.endsWith('/trace') ? trace : port.readText(path)) },
@@ -129,19 +141,57 @@ describe('watching KVM make entries', () => {
     expect(dump).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(why) });
   });
 
-  test('is for root only, and says so', () => {
-    const { port } = stubPort({ texts: AMD, folders });
+  test.each([
+    ['root alone may list tracefs', 'list', 'EACCES', /run as root/],
+    ['root alone may make an instance', 'makeFolder', 'EPERM', /run as root/],
+    ['there is no memory for the buffers', 'makeFolder', 'ENOMEM', /ENOMEM/],
+    ['there is an instance of that name', 'makeFolder', 'EEXIST', /EEXIST/],
+    ['the buffers cannot have that size', 'writeText', 'ENOMEM', /ENOMEM/],
+    ['no file can be opened', 'open', 'EMFILE', /EMFILE/],
+  ] as const)('cannot be had where %s, and leaves nothing behind', (_name, call, errno, why) => {
+    const { port, folders: made, open } = stubPort({ folders, texts: AMD, nodes: anyNode });
     const scope = new Scope();
-    const refusing: Port = {
-      ...port,
-      makeFolder: () => {
-        throw new SysError('mkdir', 13);
-      },
-    };
-    expect(watchSptes(refusing, scope, VM, 'npt').read()).toMatchObject({
-      kind: 'unavailable',
-      why: expect.stringMatching(/root/),
-    });
+    const watch = watchSptes(refusing(port, call, errno), scope, VM, 'npt');
+    expect(watch.read()).toMatchObject({ kind: 'unavailable', why: expect.stringMatching(why) });
     scope.close();
+    expect([made.size, open.size]).toEqual([0, 0]);
+  });
+
+  test('takes KiB of each CPU, and holds its instance as long as it lasts', () => {
+    const { port, written, folders: made, open } = stubPort({ folders, texts: AMD, nodes: anyNode });
+    const scope = new Scope();
+    watchSptes(port, scope, VM, 'npt');
+    const [folder = ''] = made;
+    expect(Number(written.get(`${folder}/buffer_size_kb`))).toBeLessThanOrEqual(128);
+    expect(open.size).toBe(1);
+    scope.close();
+    expect(open.size).toBe(0);
+  });
+
+  test('removes what processes that were killed have left, and nothing else', () => {
+    const left = [`wcvmm-${process.pid}-999999`, 'wcvmm-77-1', 'wcvmm-78-1', 'wcvmm-me-1', 'somebody'];
+    const removed: string[] = [];
+    const { port } = stubPort({
+      folders: { ...folders, [`${TRACEFS}/instances`]: left, '/proc/78': [] },
+      texts: AMD,
+      nodes: anyNode,
+    });
+    const scope = new Scope();
+    const watch = watchSptes(
+      {
+        ...port,
+        removeFolder: (path) => {
+          removed.push(path.replace(`${TRACEFS}/instances/`, ''));
+          // In use after all.
+          if (path.endsWith('wcvmm-77-1')) throw new SysError('rmdir', ERRNO.EBUSY);
+        },
+        readText: (path) => (path.endsWith('/trace') ? event : port.readText(path)),
+      },
+      scope,
+      VM,
+      'npt',
+    );
+    expect(watch.read().kind).toBe('read');
+    expect(removed).toEqual([`wcvmm-${process.pid}-999999`, 'wcvmm-77-1']);
   });
 });

@@ -40,6 +40,7 @@ export interface Measurer {
 export interface Measured {
   readonly figures: readonly Omit<Figure, 'effective'>[];
   readonly stage2: Stage2Dump;
+  /** Accesses that were exits, by window, of all VMs together. */
   readonly exits: readonly number[];
 }
 
@@ -49,12 +50,16 @@ export async function measure(doing: Measurer, windows: readonly OpenWindow[], w
     stage1Types.flatMap((type, stage1) => POINTS.map((point) => ({ window, stage1, type, point }))),
   );
   request.onPhase?.(`calibrating on ${what}`);
-  const ask = (repetitions: readonly number[]): Promise<Answers> =>
-    answers(
+  let exits = windows.map(() => 0);
+  const ask = async (repetitions: readonly number[]): Promise<Answers> => {
+    const found = await answers(
       doing,
       windows,
       each.map(({ window, stage1, point }, index) => cellOfPoint(point, repetitions[index] ?? 1, window, stage1)),
     );
+    exits = exits.map((count, window) => count + (found.exits[window] ?? 0));
+    return found;
+  };
   let repetitions: readonly number[] = each.map(() => 1);
   let last = await ask(repetitions);
   const rate = last.ticksPerSecond || (facts.ticksPerSecond ?? 0);
@@ -73,7 +78,7 @@ export async function measure(doing: Measurer, windows: readonly OpenWindow[], w
       figureOf({ window, stage1: type.name, ...point, repetitions: fitted[index] ?? 1 }, samples[index] ?? [], rate),
     ),
     stage2: last.stage2,
-    exits: last.exits,
+    exits,
   };
 }
 
@@ -94,7 +99,7 @@ async function answers(
   const { image, timeoutMs, onConsole, signal } = request;
   const records: GuestRecord[] = [];
   let stage2: Stage2Dump = { kind: 'unavailable', why: 'no guest ran' };
-  let exits: readonly number[] = [];
+  let exits: readonly number[] = windows.map(() => 0);
   const warm = warmUp(windows);
   const room = ABI.maxCells - warm.length;
   for (let at = 0; at < cells.length; at += room) {
@@ -120,7 +125,7 @@ async function answers(
     }
     records.push(...log.records.slice(warm.length));
     stage2 = life.stage2;
-    exits = life.windowExits;
+    exits = exits.map((count, window) => count + (life.windowExits[window] ?? 0));
   }
   return { records, ticksPerSecond: Number(records[0]?.values[2] ?? 0n), stage2, exits };
 }

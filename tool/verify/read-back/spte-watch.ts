@@ -4,6 +4,7 @@ import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import { hostPat } from './host-x86.ts';
 import { parseSpteTrace, rangesOf } from './spte.ts';
 import type { Scope } from '../../../common/scope.ts';
+import { attempt } from '../../../vmm/sys/attempt.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { unreadable } from './stage2-watch.ts';
 import type { Stage2Watch, WatchedVm } from './stage2-watch.ts';
@@ -11,14 +12,25 @@ import { startTrace } from './trace.ts';
 
 const PAGE = 4096n;
 
+/** A guest touches the first page of each window, and KVM makes few entries more than once. */
+const EVENTS = 1024;
+
 export function watchSptes(port: Port, scope: Scope, { vcpuThread }: WatchedVm, paging: NestedPaging): Stage2Watch {
   // Guest RAM is not in question, and has more entries than the windows.
   const filter = `gfn >= 0x${(BARE_MAP.windowBase / PAGE).toString(16)}`;
-  const trace = startTrace(port, scope, { system: 'kvmmmu', event: 'kvm_mmu_set_spte', filter, thread: vcpuThread });
+  const trace = startTrace(port, scope, {
+    system: 'kvmmmu',
+    event: 'kvm_mmu_set_spte',
+    filter,
+    thread: vcpuThread,
+    events: EVENTS,
+  });
   if (trace.kind === 'unavailable') return unreadable(trace.why);
   return {
     read() {
-      const { events, incomplete } = parseSpteTrace(trace.read());
+      const text = attempt(() => trace.read());
+      if (text === null) return { kind: 'unavailable', why: 'the trace of what KVM programmed cannot be read' };
+      const { events, incomplete } = parseSpteTrace(text);
       if (incomplete !== null) return { kind: 'unavailable', why: incomplete };
       return { kind: 'read', ranges: rangesOf(events, paging, hostPat(port)) };
     },

@@ -78,26 +78,69 @@ export function typeOfSpte(
   return nameOfLeaf(paging, spte, level > 1, hostPat);
 }
 
+/** What an event makes of a range, until a later one makes something else of it. */
+interface Block {
+  readonly start: bigint;
+  readonly end: bigint;
+  /** Place among the events: the last one counts. */
+  readonly order: number;
+  readonly level: number;
+  readonly memoryType: string | null;
+}
+
 /**
- * What the guest-physical space is like after these events: as from arm64's dump, so that one reader reads both. That
- * one counts levels from the root, so level 3 is 4 KiB.
+ * What the guest-physical space is like after these events, in ascending order: as from arm64's dump, so that one reader
+ * reads both. That one counts levels from the root, so level 3 is 4 KiB.
  */
 export function rangesOf(events: readonly SpteEvent[], paging: NestedPaging, hostPat?: Pat): readonly Stage2Range[] {
-  return events.reduce<readonly Stage2Range[]>((ranges, event) => {
+  const latest = new Map<string, Block>();
+  for (const [order, event] of events.entries()) {
     const size = 4096n << BigInt(9 * (event.level - 1));
     const start = ((event.gfn * 4096n) / size) * size;
     const memoryType = typeOfSpte(event, paging, hostPat);
-    const others = ranges.flatMap((range) => without(range, start, start + size));
-    return memoryType === null ? others : [...others, { start, end: start + size, level: 4 - event.level, memoryType }];
-  }, []);
+    latest.set(`${start} ${event.level}`, { start, end: start + size, order, level: 4 - event.level, memoryType });
+  }
+  return visible([...latest.values()].toSorted(outerFirst));
 }
 
-/** What is left of a range when [start, end) is another's. */
-function without(range: Stage2Range, start: bigint, end: bigint): readonly Stage2Range[] {
-  if (end <= range.start || start >= range.end) return [range];
-  const [before, after] = [
-    { ...range, end: start },
-    { ...range, start: end },
-  ];
-  return [before, after].filter((rest) => rest.start < rest.end);
+/** By address; of blocks that start alike, the larger first. */
+function outerFirst(a: Block, b: Block): number {
+  if (a.start === b.start) return a.level - b.level;
+  return a.start < b.start ? -1 : 1;
+}
+
+/** Of each block what no later one covers. Blocks are aligned to their size: of any two, one holds the other or they are apart. */
+function visible(blocks: readonly Block[]): readonly Stage2Range[] {
+  const ranges: Stage2Range[] = [];
+  /** Those that hold the address `at`, each inside of the one before. */
+  const around: Block[] = [];
+  let at = 0n;
+  let before: Block | null = null;
+  const goTo = (to: bigint | null): void => {
+    for (let inner = around.at(-1); inner !== undefined; inner = around.at(-1)) {
+      if (to !== null && at >= to && inner.end > at) break;
+      const end = to !== null && to < inner.end ? to : inner.end;
+      const last = around.reduce((a, b) => (b.order > a.order ? b : a));
+      if (end > at) {
+        add(ranges, last, before === last, at, end);
+        before = last;
+      }
+      at = end;
+      if (end === inner.end) around.pop();
+    }
+    if (to !== null) at = to;
+  };
+  for (const block of blocks) {
+    goTo(block.start);
+    around.push(block);
+  }
+  goTo(null);
+  return ranges;
+}
+
+/** @param goesOn the last range is the same block's; it ends where this part starts */
+function add(ranges: Stage2Range[], { level, memoryType }: Block, goesOn: boolean, start: bigint, end: bigint): void {
+  if (memoryType === null) return;
+  const last = goesOn ? ranges.pop() : undefined;
+  ranges.push({ start: last?.start ?? start, end, level, memoryType });
 }

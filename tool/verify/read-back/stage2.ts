@@ -3,7 +3,7 @@
  *   0x0000000100000000-0x0000000100200000           2M 2   R W px ux  AF BLK MEM/NORMAL-NC
  * The memory type is the word that kernel-patches/ adds; a stock kernel prints none.
  */
-import { isErrno } from '../../../vmm/sys/port.ts';
+import { SysError, isErrno } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 
 export interface Stage2Range {
@@ -86,7 +86,12 @@ export function readStage2(port: Port, debugName: string): Stage2Dump {
   try {
     return { kind: 'read', ranges: parseStage2(port.readText(path)) };
   } catch (error) {
-    if (isErrno(error, 'EACCES', 'EPERM')) return { kind: 'unavailable', why: `${path} may only be read by root` };
+    if (isErrno(error, 'EACCES', 'EPERM'))
+      return {
+        kind: 'unavailable',
+        why: `${path} may only be read by root, and not where the kernel is locked down`,
+      };
+    if (!(error instanceof SysError)) throw error;
     return {
       kind: 'unavailable',
       why: `${path} cannot be read: mount debugfs on /sys/kernel/debug and use a kernel with CONFIG_PTDUMP_STAGE2_DEBUGFS`,
