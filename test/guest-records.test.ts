@@ -39,18 +39,27 @@ function writeLog(
 
 const ok = (cell: number): Written => ({ cell, outcome: OUTCOME_NUMBER.ok, syndrome: 0n, address: 0n, values: [] });
 
+/** The log, or what was thrown instead of it. */
+function endOf(bytes: Uint8Array, cells: number): unknown {
+  try {
+    return decodeLog(bytes, cells);
+  } catch (error) {
+    return error;
+  }
+}
+
 describe('decodeLog', () => {
-  it('reads back every field of what a guest writes', async () => {
+  it('reads back every field of what a guest writes', () => {
     const record = fc.record({
       outcome: fc.constantFrom(...Object.entries(OUTCOME_NUMBER)),
       syndrome: U64,
       address: U64,
       values: fc.tuple(U64, U64, U64, U64),
     });
-    await fc.assert(
-      fc.asyncProperty(fc.array(record, { maxLength: 20 }), fc.nat(5), async (records, more) => {
+    fc.assert(
+      fc.property(fc.array(record, { maxLength: 20 }), fc.nat(5), (records, more) => {
         const written = records.map(({ outcome, ...rest }, cell) => ({ cell, outcome: outcome[1], ...rest }));
-        const log = await decodeLog(writeLog(written), records.length + more);
+        const log = decodeLog(writeLog(written), records.length + more);
         expect(log).toEqual({
           records: records.map(({ outcome, ...rest }, cell) => ({ cell, outcome: outcome[0], ...rest })),
           running: null,
@@ -59,18 +68,18 @@ describe('decodeLog', () => {
     );
   });
 
-  it('names the cell that was under way', async () => {
-    await expect(decodeLog(writeLog([ok(0), ok(1)], { running: 3 }), 5)).resolves.toMatchObject({ running: 2 });
-    await expect(decodeLog(writeLog([], { running: 1 }), 5)).resolves.toMatchObject({ running: 0 });
+  it('names the cell that was under way', () => {
+    expect(decodeLog(writeLog([ok(0), ok(1)], { running: 3 }), 5)).toMatchObject({ running: 2 });
+    expect(decodeLog(writeLog([], { running: 1 }), 5)).toMatchObject({ running: 0 });
   });
 
-  it('has nothing under way when the guest stopped between counting a record and clearing the mark', async () => {
-    await expect(decodeLog(writeLog([ok(0), ok(1)], { running: 2 }), 5)).resolves.toMatchObject({ running: null });
+  it('has nothing under way when the guest stopped between counting a record and clearing the mark', () => {
+    expect(decodeLog(writeLog([ok(0), ok(1)], { running: 2 }), 5)).toMatchObject({ running: null });
   });
 
-  it('holds as many records as there can be cells', async () => {
+  it('holds as many records as there can be cells', () => {
     const records = Array.from({ length: ABI.maxRecords }, (_, cell) => ok(cell));
-    const log = await decodeLog(writeLog(records), ABI.maxCells);
+    const log = decodeLog(writeLog(records), ABI.maxCells);
     expect(log.records).toHaveLength(ABI.maxRecords);
   });
 
@@ -88,11 +97,11 @@ describe('decodeLog', () => {
     ['an outcome of 0', writeLog([{ ...ok(0), outcome: 0 }]), 'unknown outcome 0'],
     ['a running cell far ahead', writeLog([ok(0)], { running: 3 }), 'cell 2 of 3'],
     ['a running cell behind the last', writeLog([ok(0), ok(1), ok(2)], { running: 4 }), 'cell 3 of 3'],
-  ])('refuses %s', async (_, bytes, reason) => {
-    await expect(decodeLog(bytes, 3)).rejects.toMatchObject({ ...refused, message: expect.stringContaining(reason) });
+  ])('refuses %s', (_, bytes, reason) => {
+    expect(endOf(bytes, 3)).toMatchObject({ ...refused, message: expect.stringContaining(reason) });
   });
 
-  it('throws nothing but its own error, whatever the bytes', async () => {
+  it('throws nothing but its own error, whatever the bytes', () => {
     const soup = fc.uint8Array({ maxLength: 600 });
     const almost = fc.tuple(fc.nat(4), fc.nat(6), soup).map(([count, running, tail]) => {
       const bytes = new Uint8Array(64 + tail.length);
@@ -107,13 +116,13 @@ describe('decodeLog', () => {
         for (const [at, value] of changes) bytes[at] = value;
         return bytes;
       });
-    const property = fc.asyncProperty(fc.oneof(soup, almost, mutated), fc.nat(8), async (bytes, cells) => {
-      const end = await decodeLog(bytes, cells).catch((error: unknown) => error);
+    const property = fc.property(fc.oneof(soup, almost, mutated), fc.nat(8), (bytes, cells) => {
+      const end = endOf(bytes, cells);
       if (end instanceof WcvmmError) return end.code === 'E_GUEST_RECORDS';
       if (end instanceof Error) return false;
       const { records, running } = end as GuestLog;
       return records.length <= cells && (running === null || (running >= records.length && running < cells));
     });
-    await expect(fc.assert(property, { numRuns: 2000 })).resolves.toBeUndefined();
+    expect(() => fc.assert(property, { numRuns: 2000 })).not.toThrow();
   });
 });

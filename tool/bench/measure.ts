@@ -115,7 +115,7 @@ async function answers(
     });
     const failure = describeExit(life.exit);
     if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
-    const log = await decodeLog(life.log, some.length);
+    const log = decodeLog(life.log, some.length);
     const bad = log.records.find(({ outcome }) => outcome !== 'ok');
     if (bad !== undefined || log.records.length < some.length) {
       throw new WcvmmError(

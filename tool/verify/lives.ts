@@ -106,7 +106,7 @@ async function answersOf(
   const busLocksOf = (asked: number): number | null =>
     life.busLocks && (life.busLocks.find(({ cell }) => cell === asked)?.count ?? 0);
   if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
-  const { records, running } = await decodeLog(log, questions.length);
+  const { records, running } = decodeLog(log, questions.length);
   const answers = records.flatMap((record, index): Asked[] => {
     const question = questions[index];
     return question === undefined

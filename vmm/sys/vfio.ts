@@ -3,6 +3,7 @@
  * the raw calls; no policy. Offsets and sizes are bytes.
  */
 import { WcvmmError } from '../../common/errors.ts';
+import { structure } from '../../common/structure.ts';
 import type { Port } from './port.ts';
 
 const VFIO_GET_API_VERSION = 0x3b64;
@@ -59,6 +60,11 @@ export interface RegionInfo {
   readonly capabilityOffset: number;
 }
 
+/** struct vfio_region_info */
+const readRegionInfo = structure<Omit<RegionInfo, 'reply'>>((parser) =>
+  parser.skip(4).uint32('flags').skip(4).uint32('capabilityOffset').uint64('size').uint64('offset'),
+);
+
 function regionRequest(index: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
@@ -76,14 +82,7 @@ export function getRegionInfo(port: Port, device: number, index: number): Region
     reply = regionRequest(index, wanted);
     port.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, reply);
   }
-  const view = new DataView(reply.buffer);
-  return {
-    flags: view.getUint32(4, true),
-    capabilityOffset: view.getUint32(12, true),
-    size: view.getBigUint64(16, true),
-    offset: view.getBigUint64(24, true),
-    reply,
-  };
+  return { ...readRegionInfo(reply), reply };
 }
 
 export interface MmapCookieReply {
@@ -185,7 +184,20 @@ export function containerMapDma(port: Port, container: number, mapping: DmaMappi
   port.ioctl(container, VFIO_IOMMU_MAP_DMA, bytes);
 }
 
-/** struct vfio_iommu_type1_info with its capability chain, raw. */
+const IOMMU_INFO_CAPS = 2;
+
+/** struct vfio_iommu_type1_info */
+const readTypeOneInfo = structure<{ flags: number; capabilityOffset: number }>((parser) =>
+  parser.skip(4).uint32('flags').skip(8).uint32('capabilityOffset'),
+);
+
+/** Null where a container's reply has no capabilities. */
+export function readContainerInfo(reply: Uint8Array): { readonly capabilityOffset: number | null } {
+  const { flags, capabilityOffset } = readTypeOneInfo(reply);
+  return { capabilityOffset: (flags & IOMMU_INFO_CAPS) === 0 ? null : capabilityOffset };
+}
+
+/** struct vfio_iommu_type1_info with its capability chain, raw; 24 bytes or more. */
 export function containerInfo(port: Port, container: number): Uint8Array {
   const request = (length: number): Uint8Array => {
     const bytes = new Uint8Array(length);

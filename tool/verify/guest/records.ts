@@ -1,4 +1,5 @@
 import { WcvmmError } from '../../../common/errors.ts';
+import { structure } from '../../../common/structure.ts';
 import { ABI, type GuestOutcome, LOG_AT, RECORD_AT, SIZE_OF, outcomeName } from './abi.ts';
 
 /** A guest's answer to one cell. Syndrome and address are the architecture's own (arm64: ESR_EL1, FAR_EL1). */
@@ -32,25 +33,16 @@ interface RawRecord {
   values: [bigint, bigint, bigint, bigint];
 }
 
-/** binary-parser compiles its parsers: loaded on first use, since a start that never reads a log should not pay. */
-async function compileParsers() {
-  const { Parser } = await import('binary-parser');
-  const header = Parser.start().endianness('little').uint64('magic').uint32('recordCount').uint32('running');
-  const record = Parser.start()
-    .endianness('little')
+const readHeader = structure<RawHeader>((parser) => parser.uint64('magic').uint32('recordCount').uint32('running'));
+const readRecord = structure<RawRecord>((parser) =>
+  parser
     .uint32('cell')
     .uint32('outcome')
     .uint64('syndrome')
     .uint64('address')
     .array('values', { type: 'uint64le', length: 4 })
-    .skip(SIZE_OF.record - RECORD_AT.reserved);
-  return {
-    header: (bytes: Uint8Array): RawHeader => header.parse(bytes) as RawHeader,
-    record: (bytes: Uint8Array): RawRecord => record.parse(bytes) as RawRecord,
-  };
-}
-
-let parsers: ReturnType<typeof compileParsers> | undefined;
+    .skip(SIZE_OF.record - RECORD_AT.reserved),
+);
 
 /**
  * The guest's log, of which nothing is believed before it is checked: a guest may be wrong, dead or hostile.
@@ -59,12 +51,10 @@ let parsers: ReturnType<typeof compileParsers> | undefined;
  * @param cellCount cells that the guest was asked
  * @throws WcvmmError E_GUEST_RECORDS when the log is not one that a correct guest can leave behind
  */
-export async function decodeLog(bytes: Uint8Array, cellCount: number): Promise<GuestLog> {
-  parsers ??= compileParsers();
-  const parse = await parsers;
+export function decodeLog(bytes: Uint8Array, cellCount: number): GuestLog {
   if (bytes.length < SIZE_OF.logHeader)
     refuse(`it has ${bytes.length} bytes where its header has ${SIZE_OF.logHeader}`);
-  const { magic, recordCount, running } = parse.header(bytes);
+  const { magic, recordCount, running } = readHeader(bytes);
   if (magic === 0n) refuse('the guest never started one: its first word is still 0');
   if (magic !== ABI.magic)
     refuse(`it starts with 0x${magic.toString(16)} where 0x${ABI.magic.toString(16)} was expected`);
@@ -72,7 +62,7 @@ export async function decodeLog(bytes: Uint8Array, cellCount: number): Promise<G
   if (recordCount > limit) refuse(`it counts ${recordCount} records and at most ${limit} can be there`);
   const records = Array.from({ length: recordCount }, (_, index) => {
     const at = LOG_AT.records + index * SIZE_OF.record;
-    return checkRecord(parse.record(bytes.subarray(at, at + SIZE_OF.record)), index);
+    return checkRecord(readRecord(bytes.subarray(at, at + SIZE_OF.record)), index);
   });
   return { records, running: checkRunning(running, recordCount, cellCount) };
 }
