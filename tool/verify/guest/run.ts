@@ -110,10 +110,32 @@ async function mteRefused<T>(mte: boolean, run: () => Promise<T>): Promise<T> {
   }
 }
 
-const DIRECTION: Readonly<Partial<Record<ProbeName, Exchange['direction']>>> = {
+/** What the host does when the guest rings; null: the probe does not ring. */
+const DIRECTION: Readonly<Record<ProbeName, Exchange['direction'] | null>> = {
+  'stage1-self-check': null,
+  'unaligned-load': null,
+  'unaligned-store': null,
+  'unaligned-load-simd': null,
+  'unaligned-store-simd': null,
+  'unaligned-load-pair': null,
+  'unaligned-store-pair': null,
+  'simd-half-aligned': null,
+  'zero-block': null,
+  exclusive: null,
+  atomic: null,
+  fetch: null,
   'data-read': 'host-writes',
   'data-write': 'host-reads',
+  'tag-retention': null,
+  'store-bandwidth': null,
+  'load-latency': null,
+  'nt-store': null,
+  'nt-load': null,
+  'direct-store': null,
+  'cache-flush': null,
   'fence-visibility': 'host-reads',
+  'locked-access': null,
+  'timing-class': null,
 };
 
 /** The host's half of each cell that has one. */
@@ -121,7 +143,7 @@ function exchangesOf({ cells, windows }: GuestRequest): readonly Exchange[] {
   return cells.flatMap(({ probe, window, offset, argument }, cell): Exchange[] => {
     const mapping = windows[window]?.mapping;
     const direction = DIRECTION[probe];
-    if (mapping === undefined || direction === undefined) return [];
+    if (mapping === undefined || direction === null) return [];
     return [{ cell, direction, address: mapping.address + offset, seed: argument }];
   });
 }
