@@ -30,6 +30,7 @@ describe('which nested paging', () => {
   test.each([
     ['AMD', AMD, 'npt'],
     ['Intel', INTEL, 'ept'],
+    ['a vendor that is named like a property', { ...AMD, '/proc/cpuinfo': 'vendor_id\t: constructor\n' }, null],
     ['AMD with it switched off', { ...AMD, '/sys/module/kvm_amd/parameters/npt': 'N\n' }, null],
     ['an older kernel, which says 1', { ...AMD, '/sys/module/kvm_amd/parameters/npt': '1\n' }, 'npt'],
     ['no module', { '/proc/cpuinfo': AMD['/proc/cpuinfo'] }, null],

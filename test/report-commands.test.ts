@@ -68,6 +68,7 @@ describe('compare with reports', () => {
 
   it.each([
     ['one report', ['arm.json'], /E_USAGE: compare was given one report, arm\.json; expected two or more/],
+    ['standard input twice', ['-', 'arm.json', '-'], /E_USAGE: standard input holds one report/],
     [
       'a flag of runs',
       ['arm.json', 'amd.json', '--allow-writes', '-d', '0000:01:00.0'],

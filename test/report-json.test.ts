@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -81,6 +81,16 @@ describe('reading and writing', () => {
     await writeWhole(path, formatReport(sample));
     expect(parseReport(await readFile(path, 'utf8'))).toEqual(sample);
     expect(await readdir(directory)).toEqual(['out.json']);
+  });
+
+  it('keeps the mode of a file that it replaces', async () => {
+    const path = join(directory, 'mode.json');
+    await writeFile(path, 'old');
+    for (const mode of [0o600, 0o664]) {
+      await chmod(path, mode);
+      await writeWhole(path, formatReport(sample));
+      expect((await stat(path)).mode & 0o777).toBe(mode);
+    }
   });
 
   it('follows a symbolic link and keeps it', async () => {

@@ -36,7 +36,8 @@ describe('names of machines', () => {
     expect(kindOfMachine({ arch: 'x86', platform: { ...platform, vendor: 'AuthenticAMD', nestedPaging: null } })).toBe(
       'x86 AMD',
     );
-    expect(kindOfMachine({ arch: 'x86', platform: { ...platform, vendor: 'CentaurHauls' } })).toBe('x86 CentaurHauls');
+    for (const vendor of ['CentaurHauls', 'constructor', '__proto__'])
+      expect(kindOfMachine({ arch: 'x86', platform: { ...platform, vendor } })).toBe(`x86 ${vendor}`);
   });
 
   it('stand beside facts that can be unknown', () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { WcvmmError } from '../../common/errors.ts';
 import type { Comparison } from './machines.ts';
@@ -49,7 +50,7 @@ export async function writeWhole(path: string, text: string): Promise<void> {
     const there = await stat(path).catch(() => null);
     if (there && !there.isFile()) await writeFile(path, text);
     // A symbolic link stays one: what it points to is replaced.
-    else await replaceFile(there ? await realpath(path) : path, text);
+    else await replaceFile(there ? await realpath(path) : path, text, there);
   } catch (error) {
     throw new WcvmmError(
       'E_REPORT',
@@ -59,12 +60,17 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   }
 }
 
-async function replaceFile(path: string, text: string): Promise<void> {
+/** What takes a file's place has its owner and mode, as far as this user may give them. */
+async function replaceFile(path: string, text: string, old: Stats | null): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     const file = await open(temporary, 'wx');
     try {
       await file.writeFile(text);
+      if (old !== null) {
+        await file.chown(old.uid, old.gid).catch(() => {});
+        await file.chmod(old.mode & 0o777);
+      }
       await file.sync();
     } finally {
       await file.close();

@@ -9,11 +9,15 @@ export interface NamedReport {
   readonly report: Report;
 }
 
-const VENDOR: Readonly<Record<string, string>> = { AuthenticAMD: 'AMD', GenuineIntel: 'Intel' };
+/** A map, since a report may name any vendor, also one that objects have a property of. */
+const VENDOR: ReadonlyMap<string, string> = new Map([
+  ['AuthenticAMD', 'AMD'],
+  ['GenuineIntel', 'Intel'],
+]);
 const PAGING_VENDOR: Readonly<Record<NestedPaging, string>> = { npt: 'AMD', ept: 'Intel' };
 
 function vendorOf({ vendor, nestedPaging }: ReportPlatform): string | undefined {
-  if (vendor !== undefined) return VENDOR[vendor] ?? vendor;
+  if (vendor !== undefined) return VENDOR.get(vendor) ?? vendor;
   return nestedPaging ? PAGING_VENDOR[nestedPaging] : undefined;
 }
 

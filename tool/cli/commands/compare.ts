@@ -63,6 +63,8 @@ async function compareFiles(
       'E_USAGE',
       `compare was given one report, ${paths[0] ?? ''}; expected two or more. "wcvmm report" shows one.`,
     );
+  if (paths.filter((path) => path === '-').length > 1)
+    throw new WcvmmError('E_USAGE', 'standard input holds one report; expected "-" once, and files for the others.');
   await checkOutputs(options);
   const { readReport } = await import('../../report/read.ts');
   const files: Parameters<typeof nameMachines>[0][number][] = [];

@@ -44,7 +44,7 @@ export async function buildProgram(argv: readonly string[]): Promise<Command> {
     .showSuggestionAfterError()
     .enablePositionalOptions();
   const named = argv.find((word) => !word.startsWith('-')) ?? '';
-  const load = WANT_ALL.has(named) ? undefined : COMMANDS[named];
+  const load = WANT_ALL.has(named) || !Object.hasOwn(COMMANDS, named) ? undefined : COMMANDS[named];
   for (const make of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await make());
   exitWithCode2(program);
   return program;
