@@ -4,7 +4,7 @@ import { measure } from '../tool/bench/measure.ts';
 import type { Measurer } from '../tool/bench/measure.ts';
 import { POINTS } from '../tool/bench/points.ts';
 import { ABI } from '../tool/verify/guest/abi.ts';
-import type { GuestRecord } from '../tool/verify/guest/records.ts';
+import type { GuestLog } from '../tool/verify/guest/records.ts';
 import type { GuestRequest, GuestRun } from '../tool/verify/guest/run.ts';
 import type { OpenWindow } from '../vmm/vfio/open-windows.ts';
 
@@ -26,17 +26,16 @@ vi.mock('../tool/verify/guest/run.ts', () => ({
 }));
 vi.mock('../tool/verify/guest/exit.ts', () => ({ describeExit: () => null }));
 vi.mock('../tool/verify/guest/records.ts', () => ({
-  decodeLog: (log: Uint8Array): Promise<{ records: readonly GuestRecord[]; running: null }> =>
-    Promise.resolve({
-      running: null,
-      records: Array.from(log, (_, cell) => ({
-        cell,
-        outcome: 'ok',
-        syndrome: 0n,
-        address: 0n,
-        values: [4096n, 1000n, 1_000_000_000n, 0n],
-      })),
-    }),
+  decodeLog: (log: Uint8Array): GuestLog => ({
+    running: null,
+    records: Array.from(log, (_, cell) => ({
+      cell,
+      outcome: 'ok',
+      syndrome: 0n,
+      address: 0n,
+      values: [4096n, 1000n, 1_000_000_000n, 0n],
+    })),
+  }),
 }));
 
 const types = (count: number): readonly Stage1Type[] =>
