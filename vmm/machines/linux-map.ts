@@ -1,0 +1,76 @@
+/**
+ * Where a Linux guest finds things, in guest-physical bytes. RAM begins where an IOMMU keeps no IOVAs of its own for
+ * interrupts (arm64: 128 to 129 MiB; x86: 0xfee0_0000, 1 MiB), since a device reaches RAM at the same numbers.
+ *
+ *   arm64                                               x86
+ *   0x00_0800_0000  GIC distributor, 64K                0x00_0000_0000  RAM, up to 3 GiB
+ *   0x00_0808_0000  GIC ITS, 128K                       0x00_c000_0000  32-bit BARs, 512M
+ *   0x00_080a_0000  GIC redistributors, 128K a vCPU     0x00_e000_0000  PCI configuration (ECAM), 1M a bus
+ *   0x00_0900_0000  UART, 4K                            0x00_fec0_0000  IOAPIC, 4K
+ *   0x00_1000_0000  32-bit BARs, 752M                   0x00_fee0_0000  local APICs, 4K; interrupts of devices, 1M
+ *   0x00_3f00_0000  PCI configuration (ECAM), 1M a bus  0x00_feff_c000  KVM's own, four pages
+ *   0x00_4000_0000  RAM, without a hole                 0x01_0000_0000  the rest of RAM
+ *   0x40_0000_0000  64-bit prefetchable BARs, 256G      0x40_0000_0000  64-bit prefetchable BARs, 256G
+ *
+ * Everything ends below 39 bits, which every CPU with KVM has that this VMM runs on.
+ */
+import type { Arch } from '../../memattr/index.ts';
+import type { RamRange } from '../memory/ram.ts';
+
+export interface LinuxMap {
+  readonly ram: {
+    readonly from: bigint;
+    readonly limit: bigint;
+    /** Beside what an IOMMU keeps. */
+    readonly holes: readonly RamRange[];
+  };
+  readonly pci: {
+    readonly ecam: RamRange;
+    /** The ECAM has 1 MiB for each bus from 0 on. */
+    readonly buses: number;
+    readonly memory32: RamRange;
+    readonly memory64: RamRange;
+  };
+}
+
+const MIB = 1n << 20n;
+const GIB = 1n << 30n;
+
+const memory64 = { gpa: 256n * GIB, length: 256n * GIB };
+
+export const LINUX_MAP: Readonly<Record<Arch, LinuxMap>> = {
+  arm64: {
+    ram: { from: GIB, limit: memory64.gpa, holes: [] },
+    pci: {
+      ecam: { gpa: 0x3f00_0000n, length: 16n * MIB },
+      buses: 16,
+      memory32: { gpa: 0x1000_0000n, length: 0x2f00_0000n },
+      memory64,
+    },
+  },
+  x86: {
+    ram: { from: 0n, limit: memory64.gpa, holes: [{ gpa: 3n * GIB, length: GIB }] },
+    pci: {
+      ecam: { gpa: 0xe000_0000n, length: 16n * MIB },
+      buses: 16,
+      memory32: { gpa: 3n * GIB, length: 512n * MIB },
+      memory64,
+    },
+  },
+};
+
+export const ARM64_MAP = {
+  gicDistributor: 0x0800_0000n,
+  gicIts: 0x0808_0000n,
+  gicRedistributors: 0x080a_0000n,
+  uart: 0x0900_0000n,
+} as const;
+
+export const X86_MAP = {
+  ioApic: 0xfec0_0000,
+  localApic: 0xfee0_0000,
+  /** Of KVM on Intel: one page, and three after it. */
+  identityMap: 0xfeff_c000n,
+  tss: 0xfeff_d000,
+  acpiTables: 0xe_0000n,
+} as const;
