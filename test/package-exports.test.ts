@@ -13,22 +13,51 @@ interface Manifest {
 /** Small enough for one boot, and nothing of it is left to the machine. */
 const VERIFY = ['verify', '--testbed', 'arm64', '-m', 'bar2:0-64K=device', '-m', 'bar2:64K-128K=wc'] as const;
 
+/** What each entry point is for, by a program that uses it. A thing that is exported can be used, with types that are exported. */
 const TYPED = `
-import { ERROR_CODES, WcvmmError, libcPort, listDevices, parseMap } from 'wcvmm';
-import type { ErrorCode, MapRequest, Port, Report } from 'wcvmm';
-import { arm64 } from 'wcvmm/memattr';
-import type { Attribute } from 'wcvmm/memattr';
-import { runInTestbed } from 'wcvmm/testbed';
+import { ERROR_CODES, Scope, WcvmmError, libcPort, mapBar, openDevice, parseMap } from 'wcvmm';
+import type { Attribute, BarRange, BarSource, ErrorCode, MapRequest, Mapping, OpenDeviceOptions, Port } from 'wcvmm';
+import { BARE_MAP, Bus, Memslots, VcpuThread, addVcpu, allocateRam, createVm, doorbellAt, hostArchitecture, newRing, parseElf, runBare, runVcpus } from 'wcvmm/kvm';
+import type { BareMachine, BareRun, Device, DeviceDescription, ElfImage, GuestRam, KvmArchitecture, Memslot, Vcpu, VcpuExit, Vm } from 'wcvmm/kvm';
+import { ATTRIBUTES, arm64 } from 'wcvmm/memattr';
+import { exitCodeOf, readReport, renderReport, styleOf } from 'wcvmm/report';
+import type { Report, Style } from 'wcvmm/report';
 
 const port: Port = libcPort;
 const request: MapRequest = parseMap('bar2:0-64K=wc');
 const attribute: Attribute = request.attribute;
 const codes: readonly ErrorCode[] = ERROR_CODES;
-const run: typeof runInTestbed = runInTestbed;
 // @ts-expect-error a bigint is no number
 const wrong: number = request.start;
-console.log(attribute, codes.length > 0, listDevices(port, true).length >= 0, typeof run, arm64.arch, new WcvmmError('E_USAGE', 'x') instanceof Error, wrong === 0);
-export type Kept = Report;
+const arch: KvmArchitecture | null = hostArchitecture('none');
+const device: Device = { write: (_offset, _length, data) => ({ kind: 'done', status: data.getUint32(0, true) }) };
+const bus = new Bus('mmio', [{ space: 'mmio', base: 0x1000, size: 8, device }]);
+const exit: VcpuExit | null = bus.access(0x1000, 4, true, new DataView(new ArrayBuffer(8)));
+const doorbell: DeviceDescription = doorbellAt(Number(BARE_MAP.doorbell), newRing());
+console.log(attribute, codes.length > 0, exit?.kind, doorbell.size, arch, ATTRIBUTES.length, arm64.arch, new WcvmmError('E_USAGE', 'x') instanceof Error, wrong === 0);
+
+export function mapped(options: OpenDeviceOptions, range: BarRange): Mapping {
+  const opened: BarSource = openDevice('0000:01:00.0', options);
+  return mapBar(opened, range);
+}
+export function machine(): { vm: Vm; vcpu: Vcpu; ram: GuestRam; slot: Memslot } {
+  const scope = new Scope();
+  const vm = createVm(port, scope);
+  const slots: Memslots = vm.slots;
+  const ram = allocateRam(port, scope, [{ gpa: 0n, length: 4096n }]);
+  return { vm, vcpu: addVcpu(port, scope, vm), ram, slot: slots.add(0n, { address: 0n, length: 4096n }) };
+}
+export async function guest(bytes: Uint8Array): Promise<BareRun<null>> {
+  const image: ElfImage = parseElf(bytes, 'arm64', { gpa: BARE_MAP.ramBase, length: 4096n });
+  const made: BareMachine = { thread: new VcpuThread(), image, ramLength: 4096n, windows: [], timeoutMs: 1000 };
+  return runBare(made);
+}
+export async function shown(path: string): Promise<[string, number]> {
+  const report: Report = await readReport(path);
+  const style: Style = styleOf(process.stdout, process.env);
+  return [renderReport(report, style), exitCodeOf(report)];
+}
+export { runVcpus };
 `;
 
 let folder: string;
@@ -108,6 +137,20 @@ describe('installed elsewhere', () => {
     expect(status).toBe(0);
   });
 
+  test('the entry points need no native code until a call does', () => {
+    const code = `
+      for (const name of ['wcvmm', 'wcvmm/kvm', 'wcvmm/memattr', 'wcvmm/report']) await import(name);
+      const { createRequire } = await import('node:module');
+      console.log(Object.keys(createRequire(import.meta.url).cache).filter((path) => path.includes('koffi')).length);
+      (await import('wcvmm')).pageSize();
+      console.log(Object.keys(createRequire(import.meta.url).cache).filter((path) => path.includes('koffi')).length > 0);`;
+    writeFileSync(join(folder, 'cold.js'), code);
+    expect(spawnSync(process.execPath, [join(folder, 'cold.js')], { encoding: 'utf8' })).toMatchObject({
+      stderr: '',
+      stdout: '0\ntrue\n',
+    });
+  });
+
   test('is a library with types', () => {
     writeFileSync(join(folder, 'use.ts'), TYPED);
     const options = {
@@ -127,7 +170,7 @@ describe('installed elsewhere', () => {
     );
     expect(stdout).toBe('');
     expect(spawnSync(process.execPath, [join(folder, 'out/use.js')], { encoding: 'utf8' }).stdout).toBe(
-      'wc true true function arm64 true false\n',
+      'wc true done 16 null 3 arm64 true false\n',
     );
   });
 });

@@ -8,35 +8,10 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { basename } from 'node:path';
-import type koffiModule from 'koffi';
+import { native } from './native.ts';
 import { ERRNO, SysError, isErrno } from './port.ts';
 import type { Port } from './port.ts';
-
-// require() finds the native library twice as fast as import(): it spares the ESM wrapper's own start.
-const koffi = createRequire(import.meta.url)('koffi') as typeof koffiModule;
-const libc = koffi.load(null);
-
-const open = libc.func('int open(const char *path, int flags)');
-const close = libc.func('int close(int fd)');
-const ioctlPointer = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
-const ioctlValue = libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)');
-const mmap = libc.func(
-  'int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
-);
-const munmap = libc.func('int munmap(uint64_t address, size_t length)');
-const pread = libc.func('int64_t pread(int fd, void *into, size_t length, int64_t offset)');
-const pwrite = libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)');
-const read = libc.func('int64_t read(int fd, void *into, size_t length)');
-const write = libc.func('int64_t write(int fd, void *from, size_t length)');
-const eventfd = libc.func('int eventfd(unsigned int initial, int flags)');
-const memfdCreate = libc.func('int memfd_create(const char *name, unsigned int flags)');
-const ftruncate = libc.func('int ftruncate(int fd, int64_t length)');
-const sysconf = libc.func('long sysconf(int name)');
-const gettid = libc.func('int gettid()');
-const tgkill = libc.func('int tgkill(int process, int thread, int signal)');
-const sigaction = libc.func('int sigaction(int signal, void *action, void *previous)');
 
 /** open(2) flags; O_CLOEXEC is always added. The values are those of arm64 and x86. */
 export const O_RDONLY = 0;
@@ -58,7 +33,7 @@ const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 
 function check(call: string, result: number): number {
-  if (result < 0) throw new SysError(call, koffi.errno());
+  if (result < 0) throw new SysError(call, native().koffi.errno());
   return result;
 }
 
@@ -82,39 +57,41 @@ function linkTarget(path: string): string | null {
 }
 
 export const libcPort: Port = {
-  open: (path, flags) => check(`open ${path}`, open(path, flags | O_CLOEXEC)),
-  close: (fd) => void check('close', close(fd)),
+  open: (path, flags) => check(`open ${path}`, native().open(path, flags | O_CLOEXEC)),
+  close: (fd) => void check('close', native().close(fd)),
   ioctl(fd, request, argument) {
     const result =
-      typeof argument === 'number' ? ioctlValue(fd, request, argument) : ioctlPointer(fd, request, argument);
+      typeof argument === 'number'
+        ? native().ioctlValue(fd, request, argument)
+        : native().ioctlPointer(fd, request, argument);
     return check(`ioctl 0x${request.toString(16)}`, result);
   },
   tryIoctl(fd, request, argument) {
-    const result = ioctlValue(fd, request, argument) as number;
-    return result < 0 ? -koffi.errno() : result;
+    const result = native().ioctlValue(fd, request, argument) as number;
+    return result < 0 ? -native().koffi.errno() : result;
   },
   mmap({ address = 0n, length, protection, flags, fd, offset }) {
-    const result = BigInt(mmap(address, length, protection, flags, fd, offset));
-    if (result === -1n) throw new SysError('mmap', koffi.errno());
+    const result = BigInt(native().mmap(address, length, protection, flags, fd, offset));
+    if (result === -1n) throw new SysError('mmap', native().koffi.errno());
     return result;
   },
-  munmap: (address, length) => void check('munmap', munmap(address, length)),
-  pread: (fd, into, offset) => check('pread', Number(pread(fd, into, into.byteLength, offset))),
-  pwrite: (fd, from, offset) => check('pwrite', Number(pwrite(fd, from, from.byteLength, offset))),
-  read: (fd, into) => check('read', Number(read(fd, into, into.byteLength))),
-  write: (fd, from) => check('write', Number(write(fd, from, from.byteLength))),
-  eventfd: () => check('eventfd', eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+  munmap: (address, length) => void check('munmap', native().munmap(address, length)),
+  pread: (fd, into, offset) => check('pread', Number(native().pread(fd, into, into.byteLength, offset))),
+  pwrite: (fd, from, offset) => check('pwrite', Number(native().pwrite(fd, from, from.byteLength, offset))),
+  read: (fd, into) => check('read', Number(native().read(fd, into, into.byteLength))),
+  write: (fd, from) => check('write', Number(native().write(fd, from, from.byteLength))),
+  eventfd: () => check('eventfd', native().eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
   memfd(name, length) {
-    const fd = check('memfd_create', memfdCreate(name, MFD_CLOEXEC));
-    if (ftruncate(fd, length) < 0) {
-      const failure = new SysError('ftruncate', koffi.errno());
-      close(fd);
+    const fd = check('memfd_create', native().memfdCreate(name, MFD_CLOEXEC));
+    if (native().ftruncate(fd, length) < 0) {
+      const failure = new SysError('ftruncate', native().koffi.errno());
+      native().close(fd);
       throw failure;
     }
     return fd;
   },
-  view: (address, length) => koffi.view(address, length),
-  addressOf: (buffer) => koffi.address(buffer),
+  view: (address, length) => native().koffi.view(address, length),
+  addressOf: (buffer) => native().koffi.address(buffer),
   readText: (path) => file(`read ${path}`, () => readFileSync(path, 'utf8')),
   writeText: (path, text) => file(`write ${path}`, () => writeFileSync(path, text)),
   makeFolder: (path) => file(`mkdir ${path}`, () => void mkdirSync(path)),
@@ -133,12 +110,12 @@ const SC_PAGESIZE = 30;
 
 /** Bytes; 4, 16 or 64 KiB on arm64. */
 export function pageSize(): number {
-  return sysconf(SC_PAGESIZE);
+  return native().sysconf(SC_PAGESIZE);
 }
 
 /** Identifies the calling thread to `interruptThread`. */
 export function threadId(): number {
-  return gettid();
+  return native().gettid();
 }
 
 /** Any real-time signal that Node and koffi leave alone. */
@@ -149,16 +126,16 @@ const KICK_SIGNAL = 34 + 5;
  * that no JavaScript runs in signal context. No SA_RESTART, or KVM_RUN would simply go on.
  */
 export function installKick(): void {
-  const abs = koffi.address(libc.symbol('abs'));
+  const abs = native().addressOf('abs');
   // glibc's struct sigaction: handler, 128 bytes of mask, flags, restorer.
   const action = new Uint8Array(152);
   new DataView(action.buffer).setBigUint64(0, abs, true);
-  check('sigaction', sigaction(KICK_SIGNAL, action, null));
+  check('sigaction', native().sigaction(KICK_SIGNAL, action, null));
 }
 
 /** Interrupts whatever system call thread `tid` of this process is in; nothing where the thread is gone. */
 export function interruptThread(tid: number): void {
-  if (tgkill(process.pid, tid, KICK_SIGNAL) < 0 && koffi.errno() !== ERRNO.ESRCH) {
-    throw new SysError('tgkill', koffi.errno());
+  if (native().tgkill(process.pid, tid, KICK_SIGNAL) < 0 && native().koffi.errno() !== ERRNO.ESRCH) {
+    throw new SysError('tgkill', native().koffi.errno());
   }
 }

@@ -2,7 +2,6 @@
 import { WcvmmError } from '../../common/errors.ts';
 import type { Scope } from '../../common/scope.ts';
 import type { Attribute } from '../../memattr/index.ts';
-import { formatSize } from '../../common/size.ts';
 import type { Mapping } from '../memory/mapping.ts';
 import { placeWindows } from '../memory/place.ts';
 import { planWindows } from '../memory/windows.ts';
@@ -59,11 +58,12 @@ export function mapBar(device: BarSource, range: BarRange): Mapping {
   const size = device.regions.find((region) => region.bar === bar)?.size ?? 0n;
   const end = range.length === undefined ? size : offset + range.length;
   const page = BigInt(pageSize());
-  const text = `BAR ${bar} [${offset}, +${formatSize(end - offset)})`;
+  const text = `bar${bar}:${offset}-${end}`;
+  if (size > 0n && (offset < 0n || end <= offset)) {
+    throw new WcvmmError('E_MAP_RANGE', `${text} is no range of bytes; expected at least one page, from offset 0 on.`);
+  }
   const [window] = planWindows([{ bar, start: offset, end, attribute, text }], device.regions, page);
   const [placement] = placeWindows(window === undefined ? [] : [window], { base: 0n, alignment: page });
-  if (window === undefined || placement === undefined) {
-    throw new WcvmmError('E_MAP_RANGE', `${text} is empty; expected at least one page.`);
-  }
+  if (window === undefined || placement === undefined) throw new RangeError('one range is one window');
   return mapWindow(device, window, placement);
 }

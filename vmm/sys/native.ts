@@ -1,0 +1,41 @@
+/**
+ * libc's functions, bound by koffi when the first of them is wanted: whoever imports a parser or a type of the VMM needs no
+ * native code, and can be on a machine that has none.
+ */
+import { createRequire } from 'node:module';
+import type koffiModule from 'koffi';
+
+type Koffi = typeof koffiModule;
+
+function bind(koffi: Koffi) {
+  const libc = koffi.load(null);
+  return {
+    koffi,
+    open: libc.func('int open(const char *path, int flags)'),
+    close: libc.func('int close(int fd)'),
+    ioctlPointer: libc.func('int ioctl(int fd, unsigned long request, void *argument)'),
+    ioctlValue: libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)'),
+    mmap: libc.func('int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)'),
+    munmap: libc.func('int munmap(uint64_t address, size_t length)'),
+    pread: libc.func('int64_t pread(int fd, void *into, size_t length, int64_t offset)'),
+    pwrite: libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)'),
+    read: libc.func('int64_t read(int fd, void *into, size_t length)'),
+    write: libc.func('int64_t write(int fd, void *from, size_t length)'),
+    eventfd: libc.func('int eventfd(unsigned int initial, int flags)'),
+    memfdCreate: libc.func('int memfd_create(const char *name, unsigned int flags)'),
+    ftruncate: libc.func('int ftruncate(int fd, int64_t length)'),
+    sysconf: libc.func('long sysconf(int name)'),
+    gettid: libc.func('int gettid()'),
+    tgkill: libc.func('int tgkill(int process, int thread, int signal)'),
+    sigaction: libc.func('int sigaction(int signal, void *action, void *previous)'),
+    /** Address of a function of libc's. */
+    addressOf: (name: string): bigint => koffi.address(libc.symbol(name)),
+  };
+}
+
+let bound: ReturnType<typeof bind> | null = null;
+
+export function native(): ReturnType<typeof bind> {
+  // require() finds the native library twice as fast as import(): it spares the ESM wrapper's own start.
+  return (bound ??= bind(createRequire(import.meta.url)('koffi') as Koffi));
+}
