@@ -33,22 +33,3 @@ export function formatSize(bytes: bigint): string {
   }
   return `0x${bytes.toString(16)}`;
 }
-
-/** What the writer of an unreadable size most likely meant, in a form that `parseSize` reads; null if unclear. */
-export function nearestSize(text: string): string | null {
-  const fraction = /^(\d{1,6})[.,](\d{1,3})\s*([kmgt])i?b?$/i.exec(text.trim());
-  if (fraction) {
-    const [, whole = '', part = '', unit = ''] = fraction;
-    const shift = SHIFT[unit.toLowerCase()] ?? 0n;
-    const scale = 10n ** BigInt(part.length);
-    return formatSize((BigInt(whole + part) << shift) / scale);
-  }
-  const bare = text.replaceAll(/[\s_',]/g, '');
-  if (parseSize(bare) !== null) return bare;
-  const decimalUnit = /^(\d{1,20}[kmgt])b$/i.exec(bare)?.[1];
-  if (decimalUnit && parseSize(decimalUnit) !== null) return decimalUnit;
-  const noPrefix = /^[0-9a-f]{1,16}$/i.test(bare) && /[a-f]/i.test(bare) ? `0x${bare}` : null;
-  if (noPrefix) return noPrefix;
-  const digits = /^(\d{1,6})[a-z]+$/i.exec(bare)?.[1];
-  return digits ? `${digits}K` : null;
-}

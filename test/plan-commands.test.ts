@@ -12,7 +12,7 @@ test.each([
   ['run', 'guest.elf'],
   // No instance is booted for a map that cannot be read.
   ['verify', '--testbed', 'arm64'],
-])('%s %s %s shows the place of a mistake in a map, and the nearest that is none', (...args) => {
+])('%s %s %s shows the place of a mistake in a map, and how one is written', (...args) => {
   const { status, stderr } = spawnSync(
     process.execPath,
     [cli, ...args, '-m', 'bar2:0-64K=device', '--map', 'bar2:64KB-=wc'],
@@ -23,7 +23,7 @@ test.each([
       'wcvmm: E_MAP_SYNTAX: cannot use this map: expected a size such as 4096, 0x1000, 64K, 1M or 2G',
       '  bar2:64KB-=wc',
       '       ^',
-      '  did you mean bar2:64K-=wc ?',
+      '  a map is barN[:START-END | :START+LENGTH]=ATTRIBUTE, as in bar2:0-64K=device or bar2:64K-=wc',
       '',
     ].join('\n'),
   );

@@ -2,8 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { ATTRIBUTES } from '../memattr/index.ts';
-import { formatSize, parseAttribute, parseMap, parseSize } from '../vmm/memory/index.ts';
-import { nearestSize } from '../common/size.ts';
+import { formatSize, parseMap, parseSize } from '../vmm/memory/index.ts';
 
 const K = 1024n;
 
@@ -17,14 +16,13 @@ function refusal(text: string): { code: string; lines: string[] } {
   throw new Error(`${text} was accepted`);
 }
 
-/** The maps that a refusal of `text` offers. */
-function suggested(text: string): readonly string[] {
+/** What a map that is accepted says that it was, and of one that is refused properly the text itself. */
+function textOf(text: string): string {
   try {
-    parseMap(text);
-    return [];
+    return parseMap(text).text;
   } catch (error) {
-    if (!(error instanceof WcvmmError)) throw error;
-    return /did you mean (.*) \?$/.exec(error.message)?.[1]?.split(' or ') ?? [];
+    if (error instanceof WcvmmError) return text;
+    throw error;
   }
 }
 
@@ -84,55 +82,21 @@ describe('sizes', () => {
       '0x1001',
     ]);
   });
-
-  it.each([
-    ['64KB', '64K'],
-    ['1.5M', '1536K'],
-    ['64X', '64K'],
-    ['64 K', '64K'],
-    ['1_000', '1000'],
-    ['ff00', '0xff00'],
-    ['x', null],
-    ['', null],
-  ])('offers for %j %j', (text, nearest) => {
-    expect(nearestSize(text)).toBe(nearest);
-  });
 });
 
 describe('attributes', () => {
-  it('takes the three names and nothing that only looks like them', () => {
-    expect(ATTRIBUTES.map(parseAttribute)).toEqual(ATTRIBUTES);
-    expect(() => parseAttribute('WC')).toThrow(
-      expect.objectContaining({ code: 'E_ATTRIBUTE', message: expect.stringContaining('did you mean wc?') }),
-    );
-    expect(() => parseAttribute('wb')).toThrow(expect.objectContaining({ code: 'E_CACHEABLE' }));
+  it('are three names and nothing that only looks like them', () => {
+    expect(ATTRIBUTES.map((attribute) => parseMap(`bar2=${attribute}`).attribute)).toEqual(ATTRIBUTES);
   });
 
-  it.each([
-    ['WC', ['wc']],
-    ['writecombine', ['wc']],
-    ['write-combining', ['wc']],
-    ['Normal-NC', ['wc']],
-    ['wv', ['wc']],
-    ['uc', ['device', 'default']],
-    ['UC-', ['device', 'default']],
-    ['devcie', ['device']],
-    ['Device', ['device']],
-    ['dev', ['device']],
-    ['de', ['default', 'device']],
-    ['Device-nGnRE', ['device']],
-    ['legacy', ['default']],
-  ])('offers for %s %j', (text, nearest) => {
-    const { code, lines } = refusal(`bar2=${text}`);
-    expect(code).toBe('E_ATTRIBUTE');
-    expect(lines.at(-1)).toBe(`  did you mean ${nearest.map((name) => `bar2=${name}`).join(' or ')} ?`);
-  });
-
-  it.each(['banana', 'constructor', '__proto__', 'x', '💥', 'w'.repeat(100_000)])(
-    'offers nothing for %.20s',
+  it.each(['WC', 'writecombine', 'uc', 'dev', '', 'constructor', '__proto__', '💥', 'w'.repeat(100_000)])(
+    'says which there are instead of %.20j',
     (text) => {
       const { code, lines } = refusal(`bar2=${text}`);
-      expect(code).toBe('E_ATTRIBUTE');
+      expect([code, lines[0]]).toEqual([
+        'E_ATTRIBUTE',
+        'cannot use this map: expected an attribute: default, device or wc',
+      ]);
       expect(lines).toHaveLength(3);
     },
   );
@@ -140,7 +104,7 @@ describe('attributes', () => {
   it.each(['cacheable', 'Cacheable', 'wb', 'WB', 'write-back', 'cached'])('says why %s is refused', (text) => {
     const { code, lines } = refusal(`bar2:0-64K=${text}`);
     expect(code).toBe('E_CACHEABLE');
-    expect(lines[0]).toContain("authority of the device's own driver");
+    expect(lines[0]).toContain("only the device's own driver");
   });
 });
 
@@ -161,47 +125,47 @@ describe('parseMap', () => {
     expect(parseMap(text)).toEqual({ bar, start, end, attribute, text });
   });
 
-  it('shows the text with a caret under the place, and the nearest valid form', () => {
+  it('shows the text with a caret under the place, and how a map is written', () => {
     expect(refusal('bar2:0-64X=device').lines).toEqual([
       'cannot use this map: expected a size such as 4096, 0x1000, 64K, 1M or 2G',
       '  bar2:0-64X=device',
       '         ^',
-      '  did you mean bar2:0-64K=device ?',
+      '  a map is barN[:START-END | :START+LENGTH]=ATTRIBUTE, as in bar2:0-64K=device or bar2:64K-=wc',
     ]);
   });
 
   it.each([
-    ['', 'E_MAP_SYNTAX', 0, 'bar0=wc'],
-    ['BAR2=wc', 'E_MAP_SYNTAX', 0, 'bar2=wc'],
-    ['2:0-64K=wc', 'E_MAP_SYNTAX', 0, 'bar2:0-64K=wc'],
-    ['region2=wc', 'E_MAP_SYNTAX', 0, 'bar2=wc'],
-    ['bar6=wc', 'E_MAP_SYNTAX', 3, null],
-    ['bar22=wc', 'E_MAP_SYNTAX', 3, null],
-    ['bar2', 'E_MAP_SYNTAX', 4, 'bar2=wc'],
-    ['bar2 =wc', 'E_MAP_SYNTAX', 4, null],
-    ['bar20-64K=wc', 'E_MAP_SYNTAX', 3, null],
-    ['bar2:', 'E_MAP_SYNTAX', 5, 'bar2=wc'],
-    ['bar2:=wc', 'E_MAP_SYNTAX', 5, 'bar2=wc'],
-    ['bar2:0-64K', 'E_MAP_SYNTAX', 10, 'bar2:0-64K=wc'],
-    ['bar2:64K=wc', 'E_MAP_SYNTAX', 5, 'bar2:0-64K=wc or bar2:64K-=wc'],
-    ['bar2:0..64K=wc', 'E_MAP_SYNTAX', 5, 'bar2:0-64K=wc'],
-    ['bar2:+64K=wc', 'E_MAP_SYNTAX', 5, null],
-    ['bar2:4K+=wc', 'E_MAP_SYNTAX', 8, null],
-    ['bar2:1.5M-=wc', 'E_MAP_SYNTAX', 5, 'bar2:1536K-=wc'],
-    ['bar2:0-64KB=wc', 'E_MAP_SYNTAX', 7, 'bar2:0-64K=wc'],
-    ['bar2:0-4K-8K=wc', 'E_MAP_SYNTAX', 7, null],
-    ['bar2:64K-0=wc', 'E_MAP_RANGE', 9, 'bar2:0-64K=wc'],
-    ['bar2:64K-64K=wc', 'E_MAP_RANGE', 9, null],
-    ['bar2:64K+0=wc', 'E_MAP_RANGE', 9, null],
-    ['bar2:2+0xffffffffffffffff=wc', 'E_MAP_RANGE', 7, null],
-    ['bar2=', 'E_ATTRIBUTE', 5, null],
-    ['bar2=wc=wc', 'E_ATTRIBUTE', 5, null],
-    ['bar2=wc ', 'E_ATTRIBUTE', 5, 'bar2=wc'],
-  ])('%s: %s at %i', (text, code, at, nearest) => {
+    ['', 'E_MAP_SYNTAX', 0],
+    ['BAR2=wc', 'E_MAP_SYNTAX', 0],
+    ['2:0-64K=wc', 'E_MAP_SYNTAX', 0],
+    ['region2=wc', 'E_MAP_SYNTAX', 0],
+    ['bar6=wc', 'E_MAP_SYNTAX', 3],
+    ['bar22=wc', 'E_MAP_SYNTAX', 3],
+    ['bar2', 'E_MAP_SYNTAX', 4],
+    ['bar2 =wc', 'E_MAP_SYNTAX', 4],
+    ['bar20-64K=wc', 'E_MAP_SYNTAX', 3],
+    ['bar2:', 'E_MAP_SYNTAX', 5],
+    ['bar2:=wc', 'E_MAP_SYNTAX', 5],
+    ['bar2:0-64K', 'E_MAP_SYNTAX', 10],
+    ['bar2:64K=wc', 'E_MAP_SYNTAX', 5],
+    ['bar2:0..64K=wc', 'E_MAP_SYNTAX', 5],
+    ['bar2:+64K=wc', 'E_MAP_SYNTAX', 5],
+    ['bar2:4K+=wc', 'E_MAP_SYNTAX', 8],
+    ['bar2:1.5M-=wc', 'E_MAP_SYNTAX', 5],
+    ['bar2:0-64KB=wc', 'E_MAP_SYNTAX', 7],
+    ['bar2:0-4K-8K=wc', 'E_MAP_SYNTAX', 7],
+    ['bar2:64K-0=wc', 'E_MAP_RANGE', 9],
+    ['bar2:64K-64K=wc', 'E_MAP_RANGE', 9],
+    ['bar2:64K+0=wc', 'E_MAP_RANGE', 9],
+    ['bar2:2+0xffffffffffffffff=wc', 'E_MAP_RANGE', 7],
+    ['bar2=', 'E_ATTRIBUTE', 5],
+    ['bar2=wc=wc', 'E_ATTRIBUTE', 5],
+    ['bar2=wc ', 'E_ATTRIBUTE', 5],
+  ])('%s: %s at %i', (text, code, at) => {
     const found = refusal(text);
     expect(found.code).toBe(code);
     expect(found.lines[2]).toBe(`  ${' '.repeat(at)}^`);
-    expect(found.lines[3] ?? null).toBe(nearest === null ? null : `  did you mean ${nearest} ?`);
+    expect(found.lines).toHaveLength(code === 'E_MAP_SYNTAX' ? 4 : 3);
   });
 
   it('keeps the caret in place, and the terminal whole, whatever was typed', () => {
@@ -210,7 +174,7 @@ describe('parseMap', () => {
     expect(far.lines[1]?.length).toBeLessThanOrEqual(92);
   });
 
-  it('reads back what it is given, and suggests only what it accepts', () => {
+  it('reads back what it is given', () => {
     const size = fc.bigInt(0n, 1n << 40n);
     fc.assert(
       fc.property(fc.nat(5), size, size, fc.constantFrom(...ATTRIBUTES), (bar, a, b, attribute) => {
@@ -221,7 +185,7 @@ describe('parseMap', () => {
     );
   });
 
-  it('throws nothing but its own error, and every suggestion is valid', () => {
+  it('throws nothing but its own error', () => {
     const piece = fc.constantFrom(
       'bar',
       '2',
@@ -249,8 +213,7 @@ describe('parseMap', () => {
     );
     fc.assert(
       fc.property(text, (written) => {
-        const suggestions = suggested(written);
-        expect(suggestions.map((suggestion) => parseMap(suggestion).text)).toEqual(suggestions);
+        expect(textOf(written)).toBe(written);
       }),
       { numRuns: 3000 },
     );

@@ -59,9 +59,9 @@ describe('planWindows', () => {
     ['an absent BAR', ['bar3=wc'], 'E_MAP_REGION', ['BAR 3', 'absent']],
     ['a BAR without mmap', ['bar5=wc'], 'E_MAP_REGION', ['BAR 5', 'cannot be mapped']],
     ['a start behind the BAR', ['bar2:4M-=wc'], 'E_MAP_RANGE', ['leaves BAR 2', '4M', '0x0-0x3fffff']],
-    ['an end behind the BAR', ['bar2:2M-5M=wc'], 'E_MAP_RANGE', ['did you mean bar2:2M-4M=wc ?']],
-    ['an unaligned start', ['bar2:1-4K=wc'], 'E_MAP_ALIGNMENT', ['pages of 4K', 'did you mean bar2:0-4K=wc ?']],
-    ['an unaligned end', ['bar2:4K-4097=wc'], 'E_MAP_ALIGNMENT', ['did you mean bar2:4K-8K=wc ?']],
+    ['an end behind the BAR', ['bar2:2M-5M=wc'], 'E_MAP_RANGE', ['did you mean bar2:2M-4M=wc?']],
+    ['an unaligned start', ['bar2:1-4K=wc'], 'E_MAP_ALIGNMENT', ['pages of 4K', 'did you mean bar2:0-4K=wc?']],
+    ['an unaligned end', ['bar2:4K-4097=wc'], 'E_MAP_ALIGNMENT', ['did you mean bar2:4K-8K=wc?']],
     [
       'a hole',
       ['bar4=wc'],

@@ -70,12 +70,12 @@ function place(request: MapRequest, regions: readonly Region[], pageSize: bigint
   if (region.mmappable.length === 0) {
     throw new WcvmmError(
       'E_MAP_REGION',
-      `BAR ${request.bar} of ${request.text} cannot be mapped: the kernel only lets it be read and written by calls; ${mappableBars(regions)}`,
+      `BAR ${request.bar} of ${request.text} cannot be mapped: the kernel only allows reading and writing it by system calls; ${mappableBars(regions)}`,
     );
   }
   const { start, end } = { start: request.start, end: request.end ?? region.size };
   if (start >= region.size || end > region.size) {
-    const nearest = start < region.size ? `; did you mean ${spell(request, { start, end: region.size })} ?` : '';
+    const nearest = start < region.size ? `; did you mean ${spell(request, { start, end: region.size })}?` : '';
     throw new WcvmmError(
       'E_MAP_RANGE',
       `the map ${request.text} leaves BAR ${request.bar}, which has ${formatSize(region.size)} (bytes ${formatRange({ start: 0n, end: region.size })})${nearest}`,
@@ -91,7 +91,7 @@ function checkAlignment(request: MapRequest, { start, end }: Range, region: Regi
   const outer = { start: roundDown(start, pageSize), end: roundUp(end, pageSize) };
   const hint =
     outer.end <= region.size
-      ? `did you mean ${spell(request, outer)} ?`
+      ? `did you mean ${spell(request, outer)}?`
       : `BAR ${region.bar} has ${formatSize(region.size)}, which is not a whole number of pages`;
   throw new WcvmmError(
     'E_MAP_ALIGNMENT',
@@ -116,7 +116,7 @@ function checkMappable(request: MapRequest, wanted: Range, region: Region, pageS
       : 'choose bytes outside of them';
   throw new WcvmmError(
     'E_MAP_REGION',
-    `bytes ${holes.map(formatRange).join(', ')} of BAR ${region.bar}, inside of ${request.text}, cannot be mapped: the kernel keeps them to itself, ` +
+    `bytes ${holes.map(formatRange).join(', ')} of BAR ${region.bar}, in ${request.text}, cannot be mapped: the kernel keeps them to itself, ` +
       `as it does with an MSI-X table; ${advice}`,
   );
 }
