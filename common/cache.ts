@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
@@ -30,9 +30,18 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** Whether the cache has `path`. If it has, `sweepCache` keeps it long enough for the caller to open it. */
+export async function inCache(path: string): Promise<boolean> {
+  const now = new Date();
+  return utimes(path, now, now).then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
- * Makes `path` appear whole or not at all: `write` fills a name beside it, which is then renamed. What was
- * half written is removed when `write` fails; what a killed process left is removed by `sweepCache`.
+ * Makes `path` appear whole or not at all, also after a power cut: `write` fills a file or folder beside it, which is then
+ * renamed. What was half written is removed when `write` fails; what a killed process left is removed by `sweepCache`.
  */
 export async function publish(path: string, write: (temporary: string) => Promise<void>): Promise<string> {
   await mkdir(dirname(path), { recursive: true });
@@ -42,7 +51,9 @@ export async function publish(path: string, write: (temporary: string) => Promis
   );
   try {
     await write(temporary);
+    await flush(temporary);
     await rename(temporary, path);
+    await flushOne(dirname(path));
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;
@@ -52,11 +63,31 @@ export async function publish(path: string, write: (temporary: string) => Promis
 
 const temporaryPrefix = '.tmp.';
 
+/** Has the disk hold a file, or all that is in a folder; links are part of their folder. */
+async function flush(path: string): Promise<void> {
+  const found = await lstat(path);
+  if (found.isDirectory()) for (const name of await readdir(path)) await flush(join(path, name));
+  if (found.isDirectory() || found.isFile()) await flushOne(path);
+}
+
+async function flushOne(path: string): Promise<void> {
+  const file = await open(path);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** ms. Whoever learned from `inCache` of a file may have to fetch or build others before it is opened. */
+const hour = 60 * 60 * 1000;
+
 /**
- * Removes what processes that no longer live left half written in `folder`, and all but the `keep` youngest
- * of its files. A file that a running emulator has open lives on until it is closed.
+ * Removes what processes that no longer live left half written in `folder`, and all but the `keep` youngest of its files, by when
+ * they were last used. What was used in the last `recent` ms stays, because somebody may be about to open it; a file that is
+ * open lives on until it is closed.
  */
-export async function sweepCache(folder: string, keep: number): Promise<void> {
+export async function sweepCache(folder: string, keep: number, recent = hour): Promise<void> {
   const names = await readdir(folder);
   const whole: { path: string; time: number }[] = [];
   for (const name of names) {
@@ -70,7 +101,8 @@ export async function sweepCache(folder: string, keep: number): Promise<void> {
     if (found !== null) whole.push({ path, time: found.mtimeMs });
   }
   whole.sort((a, b) => b.time - a.time);
-  for (const old of whole.slice(keep)) await rm(old.path, { recursive: true, force: true });
+  const unused = whole.slice(keep).filter(({ time }) => time < Date.now() - recent);
+  for (const { path } of unused) await rm(path, { recursive: true, force: true });
 }
 
 function isAlive(pid: number): boolean {

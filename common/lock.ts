@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -18,12 +17,14 @@ export async function withLock<T>(
 ): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
   options.signal?.throwIfAborted();
+  const { execa } = await import('execa');
   // Its own process group: Ctrl-C in a terminal must not free the lock before `body` has stopped.
-  const holder = spawn('flock', [path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
+  const holder = execa('flock', [path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
     stdio: ['pipe', 'pipe', 'inherit'],
     detached: true,
+    buffer: false,
+    reject: false,
   });
-  const ended = once(holder, 'exit');
   const waiting = setTimeout(() => options.onWait?.(), 200);
   const abort = (): void => {
     holder.stdin.end();
@@ -31,13 +32,14 @@ export async function withLock<T>(
   };
   options.signal?.addEventListener('abort', abort);
   try {
-    const held = await Promise.race([once(holder.stdout, 'data').then(() => true), ended.then(() => false)]);
+    const failed = await Promise.race([once(holder.stdout, 'data').then(() => null), holder]);
     clearTimeout(waiting);
     options.signal?.throwIfAborted();
-    if (!held)
+    if (failed !== null)
       throw new WcvmmError(
         'E_TESTBED',
         `The lock ${path} could not be taken; flock of Debian's util-linux is needed and the file must be writable.`,
+        { cause: failed },
       );
     options.signal?.removeEventListener('abort', abort);
     return await body();
@@ -45,6 +47,6 @@ export async function withLock<T>(
     clearTimeout(waiting);
     options.signal?.removeEventListener('abort', abort);
     holder.stdin.end();
-    await ended;
+    await holder;
   }
 }

@@ -1,12 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { cacheRoot, contentKey, publish, sweepCache } from '../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../common/cache.ts';
 import { withLock } from '../common/lock.ts';
+
+vi.mock('node:fs/promises', async (importActual) => {
+  const actually = await importActual<typeof import('node:fs/promises')>();
+  return { ...actually, open: vi.fn(actually.open) };
+});
+const actual = await vi.importActual<typeof import('node:fs/promises')>('node:fs/promises');
 
 let folder: string;
 beforeEach(async () => {
@@ -41,6 +47,26 @@ describe('publish', () => {
     expect(await readdir(join(folder, 'deep'))).toEqual(['file']);
   });
 
+  it('has the disk hold all of it before it has its name, and then the name', async () => {
+    const steps: string[] = [];
+    vi.mocked(open).mockImplementation(async (path, ...more) => {
+      const file = await actual.open(path, ...more);
+      const sync = file.sync.bind(file);
+      file.sync = async () => {
+        await sync();
+        const name = relative(folder, String(path)).replace(/\.tmp\.[^/]*\.made/, 'new');
+        steps.push(`sync ${name}`, ...(existsSync(join(folder, 'made')) ? ['made is there'] : []));
+      };
+      return file;
+    });
+    await publish(join(folder, 'made'), async (temporary) => {
+      await mkdir(join(temporary, 'sub'), { recursive: true });
+      await writeFile(join(temporary, 'sub/file'), 'whole');
+    });
+    vi.mocked(open).mockReset();
+    expect(steps).toEqual(['sync new/sub/file', 'sync new/sub', 'sync new', 'sync ', 'made is there']);
+  });
+
   it('leaves nothing when the writing fails', async () => {
     const failing = publish(join(folder, 'file'), async (temporary) => {
       await writeFile(temporary, 'ha');
@@ -66,6 +92,23 @@ it('sweeps what dead processes left half written and what is oldest', async () =
   }
   await sweepCache(folder, 2);
   expect((await readdir(folder)).sort()).toEqual([`.tmp.${process.pid}.abc.file`, 'middle', 'new']);
+});
+
+it('does not sweep what somebody was told of and may be about to open', async () => {
+  for (const [name, time] of [
+    ['told', 1],
+    ['old', 2],
+    ['new', 3],
+  ] as const) {
+    await writeFile(join(folder, name), '');
+    await utimes(join(folder, name), time, time);
+  }
+  expect(await inCache(join(folder, 'told'))).toBe(true);
+  expect(await inCache(join(folder, 'absent'))).toBe(false);
+  await sweepCache(folder, 0);
+  expect(await readdir(folder)).toEqual(['told']);
+  await sweepCache(folder, 0, 0);
+  expect(await readdir(folder)).toEqual([]);
 });
 
 describe('withLock', () => {
@@ -95,6 +138,14 @@ describe('withLock', () => {
     await once(owner.stdout, 'data');
     owner.kill('SIGKILL');
     expect(await withLock(path, async () => 'mine')).toBe('mine');
+  });
+
+  it('says what is missing where there is no flock', async () => {
+    vi.stubEnv('PATH', folder);
+    await expect(withLock(join(folder, 'lock'), async () => 'mine')).rejects.toMatchObject({
+      code: 'E_TESTBED',
+      message: expect.stringContaining('flock of Debian'),
+    });
   });
 
   it('stops waiting when it is told to', async () => {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { WcvmmError } from '../common/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../common/cache.ts';
 import { runProgram } from '../common/program.ts';
 
 export interface Compilation {
@@ -18,7 +18,7 @@ export async function compileC({ compiler, source, flags, signal }: Compilation)
   const options = ['-std=gnu11', '-O2', '-Wall', '-Wextra', ...flags];
   const folder = join(cacheRoot(), 'compiled');
   const made = join(folder, `${contentKey(compiler, ...options, await readFile(source))}-${basename(source, '.c')}`);
-  if (await exists(made)) return made;
+  if (await inCache(made)) return made;
   await publish(made, (temporary) =>
     runProgram(compiler, [...options, '-o', temporary, source], {
       signal,

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { runProgram } from '../../common/program.ts';
 
 export interface BootCd {
@@ -19,7 +19,7 @@ export async function ensureBootCd({ kernel, initramfs, append }: BootCd, signal
   const folder = join(cacheRoot(), 'boot-cd');
   // Both files are in the cache by their content.
   const image = join(folder, `${contentKey(kernel, initramfs, append)}.iso`);
-  if (await exists(image)) return image;
+  if (await inCache(image)) return image;
   const root = await mkdtemp(join(tmpdir(), 'wcvmm-cd-'));
   try {
     const boot = join(root, 'isolinux');

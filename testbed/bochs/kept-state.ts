@@ -12,6 +12,9 @@ import type { BochsDebugger } from './debugger.ts';
 /** Each takes about as much disk as the instance used memory: 100 MB. */
 const mostStates = 4;
 
+/** ms. A state is opened as soon as it is found, or never. */
+const openingTime = 2 * 60 * 1000;
+
 /** What Bochs calls the content of the order's disk in a state. */
 const orderImage = 'hard_drive.1.drive0.image';
 
@@ -47,7 +50,7 @@ export async function keepState(kept: string, from: BochsDebugger): Promise<void
     if (!/^state saved$/m.test(said)) throw new WcvmmError('E_TESTBED', `Bochs did not keep its state: ${said.trim()}`);
     await rm(join(temporary, orderImage));
   }).catch(() => {});
-  await sweepCache(states(), mostStates).catch(() => {});
+  await sweepCache(states(), mostStates, openingTime).catch(() => {});
 }
 
 export async function dropState(kept: string): Promise<void> {

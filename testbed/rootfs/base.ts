@@ -3,7 +3,7 @@ import { copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { withLock } from '../../common/lock.ts';
 import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
@@ -30,11 +30,11 @@ export async function ensureBase(machine: Machine, progress: Progress, signal: A
   const bases = join(cacheRoot(), 'rootfs', userland.debianArch, 'base');
   const folder = join(bases, contentKey(layout, JSON.stringify(userland)));
   const base = { disk: join(folder, 'usr.ext4'), busybox: join(folder, 'busybox') };
-  if (await exists(folder)) return base;
+  if (await inCache(folder)) return base;
   await withLock(
     join(cacheRoot(), 'locks', `rootfs-${userland.debianArch}`),
     async () => {
-      if (await exists(folder)) return;
+      if (await inCache(folder)) return;
       progress.phase(`fetching Node ${userland.node.version} and busybox for ${userland.debianArch}`);
       const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-rootfs-'));
       try {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
 import type { Progress } from '../../common/progress.ts';
@@ -40,7 +40,7 @@ export async function ensureRootfs(
   const archive = Buffer.concat([...packCpio(entries)]);
   const folder = join(cacheRoot(), 'rootfs', machine.userland.debianArch, 'initramfs');
   const initramfs = join(folder, `${contentKey(archive)}.cpio`);
-  if (!(await exists(initramfs))) {
+  if (!(await inCache(initramfs))) {
     await publish(initramfs, (temporary) => writeFile(temporary, archive));
     await sweepCache(folder, 10);
   }
