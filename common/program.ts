@@ -11,9 +11,28 @@ export interface ProgramOptions {
   failure: (tail: string, cause: unknown) => WcvmmError;
 }
 
+/** What a program said and ended with; `exitCode` is null if a signal ended it. */
+export interface Output {
+  exitCode: number | null;
+  stdout: string;
+  stderr: string;
+}
+
 const tailLines = 15;
 
 const secondsToEnd = 5;
+
+/** Runs a program that ends soon, with no standard input. Returns null if it cannot be started: it is not installed. */
+export async function outputOf(program: string, args: readonly string[], cwd?: string): Promise<Output | null> {
+  const { execa } = await import('execa');
+  const { exitCode, signal, stdout, stderr } = await execa(program, args, {
+    stdin: 'ignore',
+    reject: false,
+    stripFinalNewline: false,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  return exitCode === undefined && signal === undefined ? null : { exitCode: exitCode ?? null, stdout, stderr };
+}
 
 /**
  * Runs a program to its end with no standard input, in a process group of its own. When `signal` aborts, all of the group is

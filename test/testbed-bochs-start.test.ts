@@ -72,7 +72,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
       command: { args: ['true'], env: {}, interactive: false },
       options: { cpu: null, iommu: true, memory: 64 },
       emulator: 'bochs-2.7',
-      listeners: { stdout: (chunk) => (output += Buffer.from(chunk).toString()), stderr: () => {}, control: () => {} },
+      listeners: { stdout: (chunk) => (output += Buffer.from(chunk).toString()), stderr: () => {}, up: () => {} },
       signal: new AbortController().signal,
     },
   );
@@ -80,7 +80,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
   return { ended, output, starts: readFileSync(join(folder, 'starts'), 'utf8').trimEnd().split('\n') };
 }
 
-const done = { ended: { control: 'up\nexit 5\n' }, output: 'ok' };
+const done = { ended: { up: true, exitCode: 5 }, output: 'ok' };
 
 it('boots once, keeps the state without the order, and goes on from it', async () => {
   fakeBochs('prompt', goodSave);

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { configuration, withSerial } from '../testbed/bochs/configuration.ts';
 import { BochsDebugger, askedToStop } from '../testbed/bochs/debugger.ts';
 import { parseEptWalk, readEptLeaf } from '../testbed/bochs/ept.ts';
@@ -83,6 +83,14 @@ describe('the debugger', () => {
     debug.end();
     expect(await again).toBeNull();
   });
+});
+
+test('an instance that writes to the port without frames and without end does not fill the memory', async () => {
+  const debug = new BochsDebugger(() => {});
+  const megabyte = 'x'.repeat(1 << 20);
+  for (let written = 0; written < 0x2000_0000; written += megabyte.length) debug.hear(megabyte);
+  debug.hear('<bochs:1> ');
+  expect((await debug.stopped())?.length).toBeLessThan(2 << 20);
 });
 
 /** As Bochs 2.7 writes it: the guest's tables are themselves guest-physical, so that EPT is walked for each. */

@@ -142,7 +142,7 @@ describe('what goes wrong inside', () => {
     ).rejects.toMatchObject({
       code: 'E_TESTBED',
       message: expect.stringMatching(
-        /within 8 s: the command was still running[^]*the last words[^]*whole kernel log: \S+\.log$/,
+        /within 8 s: the command was still running[^]*the last words[^]*The kernel log: \S+\.log$/,
       ),
     });
   });

@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
 import { WcvmmError } from '../common/errors.ts';
+import { outputOf } from '../common/program.ts';
 import type { EptLeaf } from './bochs/ept.ts';
 
 export interface EmulatorProgram {
@@ -14,30 +14,34 @@ export interface EmulatorProgram {
 export interface Listeners {
   stdout: (chunk: Uint8Array) => void;
   stderr: (chunk: Uint8Array) => void;
-  /** All that the instance's first process has said so far: "up", then "exit CODE", a line each. */
-  control: (text: string) => void;
+  /** The instance is about to run the command. */
+  up: () => void;
   /** What an emulator's debugger sees of nested paging, each time that a guest stops to have it looked at. */
   eptLeaf?: ((leaf: EptLeaf) => void) | undefined;
 }
 
 /** What an emulator left when it ended. */
 export interface Ended {
-  control: string;
-  /** The serial console, or "" where it was this terminal. */
+  /** The instance came so far as to run the command. */
+  up: boolean;
+  /** The command's; null if the instance did not come to the end of it. */
+  exitCode: number | null;
+  /** The end of the serial console, or "" where it was this terminal. */
   console: string;
   /** What the emulator itself had to say. */
   complaints: string;
 }
 
+/** Characters of a serial console that are kept: much more than a boot says, and nothing to a host. */
+export const consoleLimit = 4 << 20;
+
+/** Characters of what an emulator says about itself. */
+export const complaintsLimit = 64 << 10;
+
 export interface Emulator {
   /** When the process is gone and everything that it wrote has been read. Rejects with E_SETUP if it cannot start. */
   ended: Promise<Ended>;
   kill: () => void;
-}
-
-/** True once the instance's first process has said that it is about to run the command. */
-export function isUp(control: string): boolean {
-  return control.startsWith('up\n');
 }
 
 /**
@@ -59,16 +63,16 @@ export function notInstalled(program: string, cause?: unknown): WcvmmError {
   return new WcvmmError('E_SETUP', `${program} could not be started; testbed/setup installs it.`, { cause });
 }
 
-/** What it says when it is asked for its version. Throws E_SETUP where it is not installed. */
-export function askVersion({ program, versionArguments }: EmulatorProgram): string {
-  const { stdout, stderr, error } = spawnSync(program, versionArguments, { encoding: 'utf8' });
-  if (error !== undefined) throw notInstalled(program, error);
-  return `${stdout}${stderr}`;
+/** What it prints when it is asked for its version. Throws E_SETUP where it is not installed. */
+export async function askVersion({ program, versionArguments }: EmulatorProgram): Promise<string> {
+  const output = await outputOf(program, versionArguments);
+  if (output === null) throw notInstalled(program);
+  return `${output.stdout}${output.stderr}`;
 }
 
 /** "10.0.2". Throws E_SETUP where it is not installed. */
-export function emulatorVersion(emulator: EmulatorProgram): string {
-  const found = emulator.version.exec(askVersion(emulator))?.[1];
+export async function emulatorVersion(emulator: EmulatorProgram): Promise<string> {
+  const found = emulator.version.exec(await askVersion(emulator))?.[1];
   if (found === undefined) throw notInstalled(emulator.program);
   return found;
 }

@@ -52,7 +52,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
   const progress = progressOn(process.stderr);
   return interruptible(async (signal) => {
     try {
-      const emulator = `${machine.emulator.name}-${emulatorVersion(machine.emulator)}`;
+      const emulator = `${machine.emulator.name}-${await emulatorVersion(machine.emulator)}`;
       const kernel = await ensureKernel({
         target: machine.kernel,
         variant: request.kernel ?? 'patched',

@@ -1,6 +1,6 @@
 import { WcvmmError } from '../common/errors.ts';
 import { consoleTail, isPanic, keepConsole } from './console.ts';
-import { isUp, type Ended, type Listeners } from './emulator.ts';
+import type { Ended, Listeners } from './emulator.ts';
 import type { BootFiles, Machine, MachineOptions } from './machine/machine.ts';
 import { collectOutput, outputFiles, prepareShare, removeShare, type Command } from './share.ts';
 
@@ -45,13 +45,8 @@ export async function runSession(session: SessionOptions): Promise<number> {
 async function boot(session: SessionOptions, share: string): Promise<number> {
   session.signal.throwIfAborted();
   const { machine, files, command, options, emulator: name, signal } = session;
-  let up = false;
-  const control = (text: string): void => {
-    if (up || !isUp(text)) return;
-    up = true;
-    session.onUp?.();
-  };
-  const listeners = { stdout: session.stdout, stderr: session.stderr, control, eptLeaf: session.eptLeaf };
+  const up = (): void => session.onUp?.();
+  const listeners = { stdout: session.stdout, stderr: session.stderr, up, eptLeaf: session.eptLeaf };
   const emulator = await machine.start({
     files: { ...files, share },
     command,
@@ -77,18 +72,17 @@ async function boot(session: SessionOptions, share: string): Promise<number> {
     session.signal.removeEventListener('abort', emulator.kill);
   }
   session.signal.throwIfAborted();
-  const code = /^exit (\d+)$/m.exec(ended.control)?.[1];
-  if (!late && code !== undefined) return Number(code);
-  throw await failure(late ? tooLate(session.timeout, up) : cause(ended, up), ended);
+  if (!late && ended.exitCode !== null) return ended.exitCode;
+  throw await failure(late ? tooLate(session.timeout, ended.up) : cause(ended), ended);
 }
 
 function tooLate(timeout: number | null, up: boolean): string {
   return `The session did not end within ${timeout} s: ${up ? 'the command was still running' : 'the instance had not finished booting'}. A longer --timeout may help.`;
 }
 
-function cause(ended: Ended, up: boolean): string {
-  if (isPanic(ended.console)) return 'The kernel of the emulated instance panicked.';
-  if (ended.console === '' && !up) return 'The emulator ended before the instance started.';
+function cause({ up, console }: Ended): string {
+  if (isPanic(console)) return 'The kernel of the emulated instance panicked.';
+  if (console === '' && !up) return 'The emulator ended before the instance started.';
   return `The instance ended ${up ? 'while the command was running' : 'before it could run the command'}.`;
 }
 
@@ -100,7 +94,7 @@ async function failure(what: string, ended: Ended): Promise<WcvmmError> {
   if (ended.console !== '')
     parts.push(
       `The end of its kernel log:\n${consoleTail(ended.console)}`,
-      `The whole kernel log: ${await keepConsole(ended.console)}`,
+      `The kernel log: ${await keepConsole(ended.console)}`,
     );
   return new WcvmmError('E_TESTBED', parts.join('\n'));
 }

@@ -5,6 +5,7 @@ export const sessionFiles = {
   order: 'order.img',
   console: 'console.log',
   log: 'bochs.log',
+  files: 'files.tar',
 } as const;
 
 export interface BochsOptions {

@@ -1,7 +1,17 @@
+import { TextTail } from '../text-tail.ts';
+
+/** Characters of what was said since the last prompt that are kept. Only what an instance writes to the port without a frame comes near. */
+const saidLimit = 1 << 20;
+
+/** Longer than any prompt. */
+const promptLength = 32;
+
 /** Bochs' debugger, which reads commands from its standard input and ends each answer with a prompt. */
 export class BochsDebugger {
   readonly #write: (line: string) => void;
-  #text = '';
+  #said = new TextTail(saidLimit);
+  /** The end of what was said. */
+  #end = '';
   #ended = false;
   #wake: (() => void) | null = null;
 
@@ -12,7 +22,8 @@ export class BochsDebugger {
 
   /** The next piece of what the debugger says. */
   hear(text: string): void {
-    this.#text += text;
+    this.#said.add(text);
+    this.#end = (this.#end + text).slice(-promptLength);
     this.#wake?.();
   }
 
@@ -25,10 +36,11 @@ export class BochsDebugger {
   /** Waits until the instance stops. Returns what was said on the way there; null if the emulator ended instead. */
   async stopped(): Promise<string | null> {
     for (;;) {
-      const prompt = /<bochs:\d+> $/.exec(this.#text);
-      if (prompt !== null) {
-        const said = this.#text.slice(0, prompt.index);
-        this.#text = '';
+      const prompt = /<bochs:\d+> $/.exec(this.#end)?.[0];
+      if (prompt !== undefined) {
+        const said = this.#said.toString().slice(0, -prompt.length);
+        this.#said = new TextTail(saidLimit);
+        this.#end = '';
         return said;
       }
       if (this.#ended) return null;

@@ -1,9 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { confined, isUp, notInstalled, type Ended, type Listeners } from '../emulator.ts';
+import { outputOf } from '../../common/program.ts';
+import { ControlChannel } from '../control.ts';
+import { complaintsLimit, confined, consoleLimit, notInstalled, type Ended, type Listeners } from '../emulator.ts';
+import { TextTail } from '../text-tail.ts';
 import { sessionFiles } from './configuration.ts';
 import { BochsDebugger } from './debugger.ts';
 import { FrameReader } from './frames.ts';
@@ -20,88 +21,94 @@ export interface BochsRun {
   drive: (debug: BochsDebugger) => Promise<void>;
 }
 
-export interface BochsEnded extends Ended {
-  up: boolean;
-  /** The archive of files that the instance sent. */
-  files: Uint8Array;
-}
-
 export interface BochsProcess {
-  ended: Promise<BochsEnded>;
+  ended: Promise<Ended>;
   kill: () => void;
 }
 
 /** How long Bochs has to write what it holds back of the console, ms. */
 const grace = 2000;
 
-export function runBochs({ args, folder, saver, listeners, drive }: BochsRun): BochsProcess {
+/** Starts Bochs. The archive of files that the instance sends is `sessionFiles.files`, empty if it sends none. */
+export async function runBochs({ args, folder, saver, listeners, drive }: BochsRun): Promise<BochsProcess> {
+  const { execa } = await import('execa');
   const program = 'bochs-bin';
   const [command, ...prefix] = confined(program, 'none');
-  const input = openInput(folder);
-  const child = spawn(command, [...prefix, '-q', ...args], {
+  const inputPath = await makeInput(folder);
+  const input = openSync(inputPath, 'r+');
+  const files = openSync(join(folder, sessionFiles.files), 'w');
+  const child = execa('sh', ['-c', 'exec "$@" <>"$0"', inputPath, command, ...prefix, '-q', ...args], {
+    buffer: false,
+    reject: false,
     cwd: folder,
-    stdio: [input, 'pipe', 'pipe'],
-    env: { ...process.env, LD_PRELOAD: saver },
+    stdin: 'ignore',
+    env: { LD_PRELOAD: saver },
   });
-  const files: Uint8Array[] = [];
-  const left: Ended = { control: '', console: '', complaints: '' };
-  let said = '';
+  const said = new TextTail(complaintsLimit);
+  const complaints = new TextTail(complaintsLimit);
+  const control = new ControlChannel(listeners.up);
   const debug = new BochsDebugger((line) => writeSync(input, line));
   const frames = new FrameReader({
     text: (text) => {
-      said += text;
+      said.add(text);
       debug.hear(text);
     },
     data: (stream, bytes) => {
       if (stream === 'stdout') listeners.stdout(bytes);
       if (stream === 'stderr') listeners.stderr(bytes);
-      if (stream === 'files') files.push(Uint8Array.from(bytes));
-      if (stream !== 'control') return;
-      left.control += Buffer.from(bytes).toString('latin1');
-      listeners.control(left.control);
+      if (stream === 'files') writeSync(files, bytes);
+      if (stream === 'control') control.push(bytes);
     },
   });
-  child.stdout?.on('data', (chunk: Buffer) => frames.push(chunk));
-  child.stderr?.on('data', (chunk: Buffer) => (left.complaints += chunk.toString('latin1')));
-  const closed = once(child, 'close');
-  void closed
-    .catch(() => {})
-    .finally(() => {
-      debug.end();
-      closeSync(input);
-    });
+  child.stdout.on('data', (chunk: Buffer) => frames.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => complaints.add(chunk.toString('latin1')));
+  let killer: NodeJS.Timeout | undefined;
   const driven = drive(debug);
-  const finish = async (): Promise<BochsEnded> => {
-    await closed.catch((cause: unknown) => {
-      throw notInstalled(program, cause);
-    });
+  const finish = async (): Promise<Ended> => {
+    const result = await child;
+    clearTimeout(killer);
+    debug.end();
+    closeSync(input);
+    closeSync(files);
+    if (result.exitCode === undefined && result.signal === undefined) throw notInstalled(program, result);
     await driven;
-    // A state remembers how far its own session had written this file, and Bochs goes on from there.
-    left.console = (await readFile(join(folder, sessionFiles.console), 'latin1').catch(() => '')).replaceAll('\0', '');
-    left.complaints = complaintsIn(`${said}\n${left.complaints}`);
-    return { ...left, up: isUp(left.control), files: Buffer.concat(files) };
+    const { up, exitCode } = control;
+    const serial = await consoleOf(join(folder, sessionFiles.console));
+    return { up, exitCode, console: serial, complaints: complaintsIn(`${said}\n${complaints}`) };
   };
-  return { ended: finish(), kill: () => kill() };
-
-  function kill(): void {
-    // An interrupt stops it at the debugger, and "quit" there writes out the console.
+  const kill = (): void => {
     if (child.exitCode !== null || child.signalCode !== null) return;
+    // An interrupt stops it at the debugger, and "quit" there writes out the console.
     child.kill('SIGINT');
     debug.quit();
-    const timer = setTimeout(() => child.kill('SIGKILL'), grace);
-    child.once('close', () => clearTimeout(timer));
+    killer ??= setTimeout(() => child.kill('SIGKILL'), grace);
+  };
+  return { ended: finish(), kill };
+}
+
+/** The end of the console, or "" where it was this terminal. */
+async function consoleOf(path: string): Promise<string> {
+  const file = await open(path).catch(() => null);
+  if (file === null) return '';
+  try {
+    const { size } = await file.stat();
+    const start = Math.max(0, size - consoleLimit);
+    const { buffer } = await file.read({ buffer: Buffer.alloc(size - start), position: start });
+    // A state remembers how far its own session had written this file, and Bochs goes on from there.
+    return buffer.toString('latin1').replaceAll('\0', '');
+  } finally {
+    await file.close();
   }
 }
 
 /**
- * Bochs' standard input, open for both ends. No socket, which is what Node calls a pipe: Bochs' display mistakes one for
+ * Bochs' standard input, a FIFO that both sides open for reading and writing, so that neither waits for the other. No socket, which is what Node calls a pipe: Bochs' display mistakes one for
  * somebody who looks at it, sends it pictures, and hangs when nobody takes them.
  */
-function openInput(folder: string): number {
+async function makeInput(folder: string): Promise<string> {
   const path = join(folder, `input-${process.hrtime.bigint()}`);
-  const { status, error } = spawnSync('mkfifo', [path]);
-  if (status !== 0) throw notInstalled('mkfifo', error);
-  return openSync(path, 'r+');
+  if ((await outputOf('mkfifo', [path]))?.exitCode !== 0) throw notInstalled('mkfifo');
+  return path;
 }
 
 /** Bochs also ends with a message when the instance powered itself off. */

@@ -1,8 +1,8 @@
-import { mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { compileC } from '../compile.ts';
-import type { Emulator, Listeners } from '../emulator.ts';
+import type { Emulator, Ended, Listeners } from '../emulator.ts';
 import type { Boot } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
 import { runProgram } from '../../common/program.ts';
@@ -13,7 +13,7 @@ import { askedToStop, type BochsDebugger } from './debugger.ts';
 import { readEptLeaf } from './ept.ts';
 import { dropState, keepState, openState, stateFolder } from './kept-state.ts';
 import { packOrder } from './order.ts';
-import { runBochs, type BochsEnded, type BochsProcess } from './process.ts';
+import { runBochs, type BochsProcess } from './process.ts';
 
 const sources = join(projectRoot, 'testbed/bochs');
 
@@ -62,20 +62,20 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
 
   let current: BochsProcess | null = null;
   let killed = false;
-  const run = (
+  const run = async (
     args: readonly string[],
     drive: (debug: BochsDebugger) => Promise<void>,
-    onControl?: () => void,
-  ): Promise<BochsEnded> => {
-    const control = (text: string): void => {
-      onControl?.();
-      listeners.control(text);
+    onUp?: () => void,
+  ): Promise<Ended> => {
+    const up = (): void => {
+      onUp?.();
+      listeners.up();
     };
-    current = runBochs({
+    current = await runBochs({
       args: [...machine.args, ...args, ...(options.extra ?? [])],
       folder,
       saver,
-      listeners: { ...listeners, control },
+      listeners: { ...listeners, up },
       drive,
     });
     // Told to end while there was nothing to kill yet.
@@ -89,7 +89,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     await keepGoing(debug, listeners.eptLeaf);
   };
 
-  const fromState = async (): Promise<BochsEnded | null> => {
+  const fromState = async (): Promise<Ended | null> => {
     if (!(await openState(kept, join(folder, 'state'), order, serial))) return null;
     await emptyDisk(join(folder, sessionFiles.order), order.length);
     const hung = setTimeout(() => current?.kill(), restoreTime);
@@ -99,7 +99,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     return null;
   };
 
-  const fromPowerOn = async (): Promise<BochsEnded> => {
+  const fromPowerOn = async (): Promise<Ended> => {
     await writeFile(join(folder, sessionFiles.order), order);
     await writeFile(join(folder, 'bochsrc'), configuration({ ...bochsOptions, serial }));
     return run(['-f', 'bochsrc'], async (debug) => {
@@ -113,9 +113,9 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     });
   };
 
-  const session = async (): Promise<BochsEnded> => {
+  const session = async (): Promise<Ended> => {
     const ended = (await fromState()) ?? (await fromPowerOn());
-    if (ended.files.length > 0) await unpackFiles(files.share, ended.files);
+    await unpackFiles(files.share, join(folder, sessionFiles.files));
     return ended;
   };
 
@@ -147,14 +147,13 @@ async function emptyDisk(path: string, size: number): Promise<void> {
   await truncate(path, size);
 }
 
-/** What came back replaces the working directory: inputs that the command left alone did not come. */
-async function unpackFiles(share: string, archive: Uint8Array): Promise<void> {
+/** What came back, if anything did, replaces the working directory: inputs that the command left alone did not come. */
+async function unpackFiles(share: string, archive: string): Promise<void> {
+  if ((await stat(archive)).size === 0) return;
   const work = join(share, 'work');
-  const path = join(share, 'files.tar');
-  await writeFile(path, archive);
   await rm(work, { recursive: true });
   await mkdir(work);
-  await runProgram('tar', ['-x', '-f', path, '-C', work, '--no-same-owner'], {
+  await runProgram('tar', ['-x', '-f', archive, '-C', work, '--no-same-owner'], {
     failure: (tail, cause) =>
       new WcvmmError('E_TESTBED', `The files that the command wrote could not be brought back.\n${tail}`, { cause }),
   });

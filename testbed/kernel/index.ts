@@ -1,9 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { copyFile, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { withLock } from '../../common/lock.ts';
+import { outputOf } from '../../common/program.ts';
 import { kernelVariants } from '../machine/index.ts';
 import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
 import type { Progress } from '../../common/progress.ts';
@@ -34,11 +34,12 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
   const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
+  const compiler = await toolchain(target);
   const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
-    join(images, `${contentKey(source.identity, fragment, toolchain(target), ...with_.map(diffOf))}.Image`);
+    join(images, `${contentKey(source.identity, fragment, compiler, ...with_.map(diffOf))}.Image`);
 
   const known = await sourceAtHand(request.source);
-  if (known !== null && (await exists(imageOf(known, patches)))) return imageOf(known, patches);
+  if (known !== null && (await inCache(imageOf(known, patches)))) return imageOf(known, patches);
 
   // With another configuration everything is compiled again: in a tree of its own, neither has to be done twice.
   const treeName = config === null ? target.arch : `${target.arch}-${basename(config, '.config')}`;
@@ -51,7 +52,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
       const tree = new KernelTree(treeFolder);
       const make = async (kind: KernelVariant, with_: readonly Patch[]): Promise<string> => {
         const path = imageOf(source, with_);
-        if (await exists(path)) return path;
+        if (await inCache(path)) return path;
         await tree.bringTo(source, with_, request.progress, request.signal);
         const built = await buildKernel(
           { ...request, tree: tree.path, fragment, localVersion: localVersions[kind] },
@@ -90,10 +91,9 @@ const localVersions: Readonly<Record<KernelVariant, string>> = {
 };
 
 /** The first line of what the compiler says of itself. Throws E_SETUP without one. */
-export function toolchain(target: KernelTarget): string {
+export async function toolchain(target: KernelTarget): Promise<string> {
   const compiler = `${target.crossCompile}gcc`;
-  const { stdout } = spawnSync(compiler, ['--version'], { encoding: 'utf8' });
-  const version = stdout?.split('\n')[0];
+  const version = (await outputOf(compiler, ['--version']))?.stdout.split('\n')[0];
   if (version === undefined || version === '')
     throw new WcvmmError('E_SETUP', `${compiler} is not installed; testbed/setup installs it.`);
   return version;

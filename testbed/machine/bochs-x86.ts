@@ -25,15 +25,15 @@ export const x86Intel: Machine = {
   defaultMemory: 384,
   defaultTimeout: 300,
   emulator,
-  start: (boot) =>
+  start: async (boot) =>
     startBochs(
       {
         cpu: 'corei7_haswell_4770',
         // A triple fault is the one way to restart that ends Bochs.
         append: `console=ttyS0 loglevel=5 panic=-1 reboot=t vfio.enable_unsafe_noiommu_mode=1 ${emulatorParameter(boot.emulator)}`,
-        version: emulatorVersion(emulator),
+        version: await emulatorVersion(emulator),
         // Bochs 2.7 starts in its debugger always, and later ones when they are told to.
-        args: /^ +-debugger /m.test(askVersion(emulator)) ? ['-debugger'] : [],
+        args: /^ +-debugger /m.test(await askVersion(emulator)) ? ['-debugger'] : [],
       },
       boot,
     ),

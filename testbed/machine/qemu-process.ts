@@ -1,7 +1,15 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { confined, notInstalled, type Emulator, type Ended, type Listeners } from '../emulator.ts';
+import { ControlChannel } from '../control.ts';
+import {
+  complaintsLimit,
+  confined,
+  consoleLimit,
+  notInstalled,
+  type Emulator,
+  type Ended,
+  type Listeners,
+} from '../emulator.ts';
+import { TextTail } from '../text-tail.ts';
 
 /** Channels of the instance, each a file descriptor that QEMU inherits; `console` null = this terminal. */
 export interface Channels {
@@ -15,14 +23,17 @@ export interface Channels {
 export const channels = { stdout: 3, stderr: 4, control: 5, console: 6 } satisfies Channels;
 
 /** Starts QEMU. `interactive` gives it this terminal instead of the console channel. */
-export function startQemu(
+export async function startQemu(
   program: string,
   args: readonly string[],
   interactive: boolean,
   listeners: Listeners,
-): Emulator {
+): Promise<Emulator> {
+  const { execa } = await import('execa');
   const [command, ...prefix] = confined(program, 'best-effort');
-  const child = spawn(command, [...prefix, ...args], {
+  const child = execa(command, [...prefix, ...args], {
+    buffer: false,
+    reject: false,
     stdio: [
       ...(interactive ? (['inherit', 'inherit'] as const) : (['ignore', 'ignore'] as const)),
       'pipe',
@@ -32,27 +43,24 @@ export function startQemu(
       interactive ? 'ignore' : 'pipe',
     ],
   });
-  const left: Ended = { control: '', console: '', complaints: '' };
+  const complaints = new TextTail(complaintsLimit);
+  const serial = new TextTail(consoleLimit);
+  const control = new ControlChannel(listeners.up);
   const onData = (fd: number, take: (chunk: Buffer) => void): void => {
     const stream = child.stdio[fd] as Readable | null | undefined;
     stream?.on('data', take);
   };
-  onData(2, (chunk) => (left.complaints += chunk.toString()));
+  onData(2, (chunk) => complaints.add(chunk.toString()));
   onData(channels.stdout, listeners.stdout);
   onData(channels.stderr, listeners.stderr);
-  onData(channels.console, (chunk) => (left.console += chunk.toString('latin1')));
-  onData(channels.control, (chunk) => {
-    left.control += chunk.toString('latin1');
-    listeners.control(left.control);
-  });
-  return {
-    // 'close' rather than 'exit': nothing is left in the channels by then.
-    ended: once(child, 'close').then(
-      () => left,
-      (cause: unknown) => {
-        throw notInstalled(program, cause);
-      },
-    ),
-    kill: () => child.kill('SIGKILL'),
+  onData(channels.console, (chunk) => serial.add(chunk.toString('latin1')));
+  onData(channels.control, (chunk) => control.push(chunk));
+  const finish = async (): Promise<Ended> => {
+    // By then nothing is left in the channels.
+    const result = await child;
+    if (result.exitCode === undefined && result.signal === undefined) throw notInstalled(program, result);
+    const { up, exitCode } = control;
+    return { up, exitCode, console: serial.toString(), complaints: complaints.toString() };
   };
+  return { ended: finish(), kill: () => child.kill('SIGKILL') };
 }

@@ -35,7 +35,7 @@ export function qemuMachine(
         options,
         append: emulatorParameter(name),
       });
-      return Promise.resolve(startQemu(program, [...args, ...(options.extra ?? [])], interactive, listeners));
+      return startQemu(program, [...args, ...(options.extra ?? [])], interactive, listeners);
     },
   };
 }

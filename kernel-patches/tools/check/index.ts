@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../../../common/errors.ts';
@@ -9,7 +8,7 @@ import { fetchSource, sourceAtHand, type KernelSource } from '../../../testbed/k
 import { KernelTree } from '../../../testbed/kernel/tree.ts';
 import { withLock } from '../../../common/lock.ts';
 import { progressOn, type Progress } from '../../../common/progress.ts';
-import { runProgram } from '../../../common/program.ts';
+import { outputOf, runProgram } from '../../../common/program.ts';
 import { kernelDoc, Objects } from './compile.ts';
 import { added, complaints, silencedFiles, sparseComplaints } from './complaints.ts';
 import { CheckRecord, type Done } from './record.ts';
@@ -53,7 +52,7 @@ export async function checkSeries(linuxSource: string | undefined): Promise<Chec
     ['sparse', 'sparse'],
     ['perl', 'perl'],
   ] as const)
-    if (spawnSync(program, ['--version']).status !== 0)
+    if ((await outputOf(program, ['--version']))?.exitCode !== 0)
       throw new WcvmmError('E_SETUP', `${program} is not installed; "testbed/apt install ${debian}" gets it.`);
   const progress = progressOn(process.stderr);
   return interruptible(async (signal) => {

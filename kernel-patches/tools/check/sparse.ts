@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { outputOf } from '../../../common/program.ts';
 
 /** A sparse that has been seen to find a mistake. */
 export interface Sparse {
@@ -37,11 +37,11 @@ static int mistake(const int __attribute__((noderef, address_space(__user))) *p)
  * The sparse to check the kernel in `tree` with: `program` as it is, or with as few definitions as do. It must
  * pass the kernel's own test and find the mistake of the control. Null if it does neither way.
  */
-export function findSparse(tree: string, program = 'sparse'): Sparse | null {
+export async function findSparse(tree: string, program = 'sparse'): Promise<Sparse | null> {
   for (const needed of [[], [typeofUnqual], [noAssertions], [typeofUnqual, noAssertions]]) {
     const args = [...everything, ...needed];
-    if (!passesKernelTest(tree, program, args) || !findsMistake(program, args)) continue;
-    const version = spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout.trim().split(' ')[0];
+    if (!(await passesKernelTest(tree, program, args)) || !(await findsMistake(program, args))) continue;
+    const version = (await outputOf(program, ['--version']))?.stdout.trim().split(' ')[0];
     return {
       command: [program, ...args].map((word) => `'${word}'`).join(' '),
       name: [`sparse ${version}`, ...needed].join(' '),
@@ -50,22 +50,20 @@ export function findSparse(tree: string, program = 'sparse'): Sparse | null {
   return null;
 }
 
-function passesKernelTest(tree: string, program: string, args: readonly string[]): boolean {
-  return (
-    spawnSync('sh', ['scripts/checker-valid.sh', program, ...args], { cwd: tree, encoding: 'utf8' }).stdout.trim() ===
-    '1'
-  );
+async function passesKernelTest(tree: string, program: string, args: readonly string[]): Promise<boolean> {
+  const output = await outputOf('sh', ['scripts/checker-valid.sh', program, ...args], tree);
+  return output?.stdout.trim() === '1';
 }
 
-function findsMistake(program: string, args: readonly string[]): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'wcvmm-sparse-'));
+async function findsMistake(program: string, args: readonly string[]): Promise<boolean> {
+  const folder = await mkdtemp(join(tmpdir(), 'wcvmm-sparse-'));
   try {
     const file = join(folder, 'control.c');
-    writeFileSync(file, control);
-    const { stdout, stderr } = spawnSync(program, [...args, file], { encoding: 'utf8' });
-    const said = `${stdout}${stderr}`;
+    await writeFile(file, control);
+    const output = await outputOf(program, [...args, file]);
+    const said = `${output?.stdout}${output?.stderr}`;
     return said.includes('dereference of noderef expression') && !said.includes(': error: ');
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true });
   }
 }

@@ -2,7 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WcvmmError } from '../../../common/errors.ts';
-import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../../common/cache.ts';
+import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../../common/cache.ts';
 import { toolchain } from '../../../testbed/kernel/index.ts';
 import { isStep, make } from '../../../testbed/kernel/make.ts';
 import { diffOf, readSeries } from '../../../testbed/kernel/series.ts';
@@ -35,16 +35,17 @@ export async function ensureSelftests({ machine, source: given, progress, signal
   const programs = programsOf(kernel);
   const series = await readSeries();
   const built = join(cacheRoot(), 'selftests', kernel.arch);
+  const compiler = await toolchain(kernel);
   const folderOf = ({ identity }: KernelSource): string =>
-    join(built, contentKey(identity, toolchain(kernel), ...programs.map(({ path }) => path), ...series.map(diffOf)));
+    join(built, contentKey(identity, compiler, ...programs.map(({ path }) => path), ...series.map(diffOf)));
   const known = await sourceAtHand(given);
-  if (known !== null && (await exists(folderOf(known)))) return folderOf(known);
+  if (known !== null && (await inCache(folderOf(known)))) return folderOf(known);
   return withLock(
     join(cacheRoot(), 'locks', 'kernel-selftests'),
     async () => {
       const source = known ?? (await fetchSource(progress, signal));
       const folder = folderOf(source);
-      if (await exists(folder)) return folder;
+      if (await inCache(folder)) return folder;
       // Not the tree of the kernels: it changes between the variants, and has a build of its own architecture in it.
       const tree = new KernelTree(join(cacheRoot(), 'kernel-selftests'));
       await tree.bringTo(source, series, progress, signal);
