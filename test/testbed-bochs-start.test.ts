@@ -82,7 +82,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
 
 const done = { ended: { up: true, exitCode: 5 }, output: 'ok' };
 
-it('boots once, keeps the state without the order, and goes on from it', async () => {
+it('boots once, keeps the state without the job, and goes on from it', async () => {
   fakeBochs('prompt', goodSave);
   expect(await session()).toMatchObject({ ...done, starts: ['-q -f bochsrc'] });
   const [state = ''] = readdirSync(join(folder, 'wcvmm/bochs-state'));

@@ -9,7 +9,7 @@ import { BochsDebugger, askedToStop } from '../testbed/bochs/debugger.ts';
 import { parseEptWalk, readEptLeaf } from '../testbed/bochs/ept.ts';
 import { FrameReader, streams, type Stream } from '../testbed/bochs/frames.ts';
 import { openState } from '../testbed/bochs/kept-state.ts';
-import { packOrder } from '../testbed/bochs/order.ts';
+import { packJob } from '../testbed/bochs/job.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -26,7 +26,7 @@ function frame(stream: number, bytes: Uint8Array): Uint8Array {
 
 /** A debugger that gives these answers. */
 function answering(answers: Readonly<Record<string, string>>): BochsDebugger {
-  const debug: BochsDebugger = new BochsDebugger((line) => debug.hear(`${answers[line.trim()] ?? ''}<bochs:2> `));
+  const debug: BochsDebugger = new BochsDebugger((line) => debug.receive(`${answers[line.trim()] ?? ''}<bochs:2> `));
   return debug;
 }
 
@@ -75,7 +75,7 @@ describe('the debugger', () => {
   it('waits for a prompt, whatever pieces it comes in, and is told of the end', async () => {
     const debug = new BochsDebugger(() => {});
     const stopped = debug.stopped();
-    for (const piece of ['(0) Magic breakpoint\nNext at t=12\n<boc', 'hs:7> ']) debug.hear(piece);
+    for (const piece of ['(0) Magic breakpoint\nNext at t=12\n<boc', 'hs:7> ']) debug.receive(piece);
     const said = (await stopped) ?? '';
     expect(askedToStop(said)).toBe(true);
     expect(askedToStop('(0).[1] ??? (physical address not available)\n')).toBe(false);
@@ -88,8 +88,8 @@ describe('the debugger', () => {
 test('an instance that writes to the port without frames and without end does not fill the memory', async () => {
   const debug = new BochsDebugger(() => {});
   const megabyte = 'x'.repeat(1 << 20);
-  for (let written = 0; written < 0x2000_0000; written += megabyte.length) debug.hear(megabyte);
-  debug.hear('<bochs:1> ');
+  for (let written = 0; written < 0x2000_0000; written += megabyte.length) debug.receive(megabyte);
+  debug.receive('<bochs:1> ');
   expect((await debug.stopped())?.length).toBeLessThan(2 << 20);
 });
 
@@ -147,17 +147,17 @@ describe('the debugger as a reader of EPT', () => {
 
 const hasCpio = spawnSync('cpio', ['--version']).error === undefined;
 
-it.skipIf(!hasCpio)('an order is an archive on a disk of one of few sizes (needs cpio)', async () => {
+it.skipIf(!hasCpio)('a job is an archive on a disk of one of few sizes (needs cpio)', async () => {
   mkdirSync(join(folder, 'work'));
   writeFileSync(join(folder, 'command'), 'exec true\n');
   writeFileSync(join(folder, 'work/in.txt'), 'input');
   const command = { args: ['wcvmm', 'run', 'x'], env: { A: 'b' }, interactive: false };
-  const order = await packOrder(folder, command);
-  expect(order.length).toBe(4 << 20);
+  const job = await packJob(folder, command);
+  expect(job.length).toBe(4 << 20);
   const out = join(folder, 'out');
   mkdirSync(out);
   // As the instance does: from a disk, of which the archive is the beginning.
-  writeFileSync(join(folder, 'disk'), order);
+  writeFileSync(join(folder, 'disk'), job);
   execFileSync('sh', ['-c', 'cpio -idm --quiet <../disk'], { cwd: out });
   expect(readdirSync(out, { recursive: true }).sort()).toEqual([
     'command',
@@ -169,18 +169,18 @@ it.skipIf(!hasCpio)('an order is an archive on a disk of one of few sizes (needs
   ]);
   expect(JSON.parse(readFileSync(join(out, 'wcvmm'), 'utf8'))).toEqual({ args: ['run', 'x'], env: { A: 'b' } });
   writeFileSync(join(folder, 'work/large'), Buffer.alloc(5 << 20));
-  expect((await packOrder(folder, { ...command, args: ['true'] })).length).toBe(8 << 20);
+  expect((await packJob(folder, { ...command, args: ['true'] })).length).toBe(8 << 20);
 });
 
-it('a kept state is opened with another order and another console, and is itself left as it was', async () => {
+it('a kept state is opened with another job and another console, and is itself left as it was', async () => {
   const kept = join(folder, 'kept');
   const into = join(folder, 'session');
   mkdirSync(kept);
   writeFileSync(join(kept, 'memory.ram'), 'the memory');
   writeFileSync(join(kept, 'config'), configuration({ cpu: 'x', memory: 64, serial: { kind: 'file' } }));
-  expect(await openState(kept, into, Buffer.from('order'), { kind: 'terminal', path: '/dev/pts/9' })).toBe(true);
+  expect(await openState(kept, into, Buffer.from('job'), { kind: 'terminal', path: '/dev/pts/9' })).toBe(true);
   expect(readFileSync(join(into, 'memory.ram'), 'utf8')).toBe('the memory');
-  expect(readFileSync(join(into, 'hard_drive.1.drive0.image'), 'utf8')).toBe('order');
+  expect(readFileSync(join(into, 'hard_drive.1.drive0.image'), 'utf8')).toBe('job');
   expect(readFileSync(join(into, 'config'), 'utf8')).toContain('mode=term, dev="/dev/pts/9"');
   expect(readFileSync(join(kept, 'config'), 'utf8')).toContain('mode=file, dev="console.log"');
   expect(statSync(join(kept, 'config')).isFile()).toBe(true);

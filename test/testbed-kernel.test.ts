@@ -104,7 +104,7 @@ describe('the source', () => {
     const error = await refusal(sourceAtHand(folder));
     expect([error.code, error.message]).toEqual([
       'E_KERNEL_SOURCE',
-      expect.stringContaining('is no Linux source tree'),
+      expect.stringContaining('is not a Linux source tree'),
     ]);
   });
 

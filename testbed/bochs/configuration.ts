@@ -2,7 +2,7 @@
 export const sessionFiles = {
   cd: 'boot.iso',
   disk: 'usr.ext4',
-  order: 'order.img',
+  job: 'job.img',
   console: 'console.log',
   log: 'bochs.log',
   files: 'files.tar',
@@ -39,7 +39,7 @@ ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 ata0-master: type=cdrom, path=${sessionFiles.cd}, status=inserted
 ata0-slave: type=disk, path=${sessionFiles.disk}, mode=volatile
 ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
-ata1-master: type=disk, path=${sessionFiles.order}, mode=flat
+ata1-master: type=disk, path=${sessionFiles.job}, mode=flat
 boot: cdrom
 ${serialLine(serial)}
 port_e9_hack: enabled=1

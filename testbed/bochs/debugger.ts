@@ -21,7 +21,7 @@ export class BochsDebugger {
   }
 
   /** The next piece of what the debugger says. */
-  hear(text: string): void {
+  receive(text: string): void {
     this.#said.add(text);
     this.#end = (this.#end + text).slice(-promptLength);
     this.#wake?.();
@@ -55,7 +55,7 @@ export class BochsDebugger {
   }
 
   /** Lets the instance go on. */
-  go(): void {
+  resume(): void {
     this.#write('c\n');
   }
 

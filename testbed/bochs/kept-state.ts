@@ -15,8 +15,8 @@ const mostStates = 4;
 /** ms. A state is opened as soon as it is found, or never. */
 const openingTime = 2 * 60 * 1000;
 
-/** What Bochs calls the content of the order's disk in a state. */
-const orderImage = 'hard_drive.1.drive0.image';
+/** What Bochs calls the content of the job's disk in a state. */
+const jobImage = 'hard_drive.1.drive0.image';
 
 const states = (): string => join(cacheRoot(), 'bochs-state');
 
@@ -26,10 +26,10 @@ export function stateFolder(...of: readonly (string | Uint8Array)[]): string {
 }
 
 /**
- * Makes `into` a copy of the kept state that has another order on its disk and its console where this session wants
+ * Makes `into` a copy of the kept state with this session's job on its disk, and its console where this session has it
  * it. Returns false if there is none.
  */
-export async function openState(kept: string, into: string, order: Uint8Array, serial: SerialPort): Promise<boolean> {
+export async function openState(kept: string, into: string, job: Uint8Array, serial: SerialPort): Promise<boolean> {
   const names = await readdir(kept).catch(() => null);
   if (names === null) return false;
   // The youngest are kept, by when they were last of use.
@@ -37,7 +37,7 @@ export async function openState(kept: string, into: string, order: Uint8Array, s
   await mkdir(into);
   for (const name of names) if (name !== 'config') await symlink(join(kept, name), join(into, name));
   await writeFile(join(into, 'config'), withSerial(await readFile(join(kept, 'config'), 'utf8'), serial));
-  await writeFile(join(into, orderImage), order);
+  await writeFile(join(into, jobImage), job);
   return true;
 }
 
@@ -48,7 +48,7 @@ export async function keepState(kept: string, from: BochsDebugger): Promise<void
     await mkdir(temporary);
     const said = await from.ask(`save-state ${temporary}`);
     if (!/^state saved$/m.test(said)) throw new WcvmmError('E_TESTBED', `Bochs did not keep its state: ${said.trim()}`);
-    await rm(join(temporary, orderImage));
+    await rm(join(temporary, jobImage));
   }).catch(() => {});
   await sweepCache(states(), mostStates, openingTime).catch(() => {});
 }

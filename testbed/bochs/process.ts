@@ -51,7 +51,7 @@ export async function runBochs({ args, folder, saver, listeners, drive }: BochsR
   const frames = new FrameReader({
     text: (text) => {
       said.add(text);
-      debug.hear(text);
+      debug.receive(text);
     },
     data: (stream, bytes) => {
       if (stream === 'stdout') listeners.stdout(bytes);

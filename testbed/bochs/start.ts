@@ -12,7 +12,7 @@ import { configuration, sessionFiles, type SerialPort } from './configuration.ts
 import { askedToStop, type BochsDebugger } from './debugger.ts';
 import { readEptLeaf } from './ept.ts';
 import { dropState, keepState, openState, stateFolder } from './kept-state.ts';
-import { packOrder } from './order.ts';
+import { packJob } from './job.ts';
 import { runBochs, type BochsProcess } from './process.ts';
 
 const sources = join(projectRoot, 'testbed/bochs');
@@ -45,7 +45,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
   const cd = await ensureBootCd({ kernel: files.kernel, initramfs: files.initramfs, append: machine.append }, signal);
   await symlink(cd, join(folder, sessionFiles.cd));
   await symlink(files.disk, join(folder, sessionFiles.disk));
-  const order = await packOrder(files.share, command);
+  const job = await packJob(files.share, command);
   const serial: SerialPort = command.interactive
     ? { kind: 'terminal', path: readlinkSync('/proc/self/fd/0') }
     : { kind: 'file' };
@@ -56,7 +56,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     configuration({ ...bochsOptions, serial: { kind: 'file' } }),
     cd,
     files.disk,
-    `${order.length}`,
+    `${job.length}`,
     await readFile(saver),
   );
 
@@ -85,13 +85,13 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
 
   const goOn = async (debug: BochsDebugger): Promise<void> => {
     if ((await debug.stopped()) === null) return;
-    debug.go();
+    debug.resume();
     await keepGoing(debug, listeners.eptLeaf);
   };
 
   const fromState = async (): Promise<Ended | null> => {
-    if (!(await openState(kept, join(folder, 'state'), order, serial))) return null;
-    await emptyDisk(join(folder, sessionFiles.order), order.length);
+    if (!(await openState(kept, join(folder, 'state'), job, serial))) return null;
+    await emptyDisk(join(folder, sessionFiles.job), job.length);
     const hung = setTimeout(() => current?.kill(), restoreTime);
     const ended = await run(['-r', 'state'], goOn, () => clearTimeout(hung)).finally(() => clearTimeout(hung));
     if (ended.up || killed) return ended;
@@ -100,15 +100,15 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
   };
 
   const fromPowerOn = async (): Promise<Ended> => {
-    await writeFile(join(folder, sessionFiles.order), order);
+    await writeFile(join(folder, sessionFiles.job), job);
     await writeFile(join(folder, 'bochsrc'), configuration({ ...bochsOptions, serial }));
     return run(['-f', 'bochsrc'], async (debug) => {
       if ((await debug.stopped()) === null) return;
-      debug.go();
+      debug.resume();
       const said = await debug.stopped();
       if (said === null) return;
       if (askedToStop(said)) await keepState(kept, debug);
-      debug.go();
+      debug.resume();
       await keepGoing(debug, listeners.eptLeaf);
     });
   };
@@ -137,7 +137,7 @@ async function keepGoing(debug: BochsDebugger, onEptLeaf: Listeners['eptLeaf']):
     }
     const leaf = onEptLeaf === undefined ? null : await readEptLeaf(debug);
     if (leaf !== null) onEptLeaf?.(leaf);
-    debug.go();
+    debug.resume();
   }
 }
 

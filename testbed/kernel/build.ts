@@ -24,7 +24,7 @@ export async function buildKernel(build: Build, title: string): Promise<string> 
   await configure(build);
   progress.phase(title);
   let steps = 0;
-  await make(order(build), [`-j${availableParallelism()}`, target.target], (line) => {
+  await make(makeFor(build), [`-j${availableParallelism()}`, target.target], (line) => {
     if (!isStep(line)) return;
     steps += 1;
     progress.update(`${steps} files${steps > target.steps / 4 ? ` of about ${Math.max(steps, target.steps)}` : ''}`);
@@ -37,16 +37,16 @@ async function configure(build: Build): Promise<void> {
   const fragmentCopy = join(build.tree, '.wcvmm-fragment');
   const text = `${build.fragment}\nCONFIG_LOCALVERSION="${build.localVersion}"\n`;
   await writeFile(fragmentCopy, text);
-  await make(order(build), [`KCONFIG_ALLCONFIG=${fragmentCopy}`, 'allnoconfig']);
+  await make(makeFor(build), [`KCONFIG_ALLCONFIG=${fragmentCopy}`, 'allnoconfig']);
   const unmet = unmetOptions(text, await readFile(dotConfig, 'utf8'));
   if (unmet.length > 0)
     throw new WcvmmError(
       'E_KERNEL_BUILD',
-      `This Linux source does not give what ${build.target.config} asks for: ${unmet.join(', ')}. Name their dependencies in that file too.`,
+      `This Linux source does not enable what ${build.target.config} asks for: ${unmet.join(', ')}. Add the options that these depend on to that file.`,
     );
 }
 
-function order({ tree, target: { arch, crossCompile }, signal }: Build): Make {
+function makeFor({ tree, target: { arch, crossCompile }, signal }: Build): Make {
   // The same source gives the same image, whoever builds it and when.
   const env = {
     KBUILD_BUILD_TIMESTAMP: '@0',

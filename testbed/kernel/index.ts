@@ -64,9 +64,9 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
       };
       // One after the other, whatever was asked: each build then compiles only what its patches touch, and the
       // tree never has to go back.
-      const order = config === null ? kernelVariants(target) : [variant];
+      const variants = config === null ? kernelVariants(target) : [variant];
       let image = '';
-      for (const kind of order.slice(0, order.indexOf(variant) + 1))
+      for (const kind of variants.slice(0, variants.indexOf(variant) + 1))
         image = await make(kind, await patchesOf(kind, target));
       return image;
     },

@@ -50,7 +50,7 @@ async function givenSource(path: string): Promise<KernelSource> {
   if (!/^PATCHLEVEL = \d/m.test(makefile))
     throw new WcvmmError(
       'E_KERNEL_SOURCE',
-      `${path} is no Linux source tree: it has no Makefile with a kernel version.`,
+      `${path} is not a Linux source tree: it has no Makefile with a kernel version.`,
     );
   return { kind: 'folder', identity: await fingerprint(path), path };
 }

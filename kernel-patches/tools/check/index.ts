@@ -43,7 +43,7 @@ export interface CheckReport {
 const architectures: readonly CheckArch[] = [arm64, x86];
 
 /**
- * Does with the patch series what its reviewers will do. Takes an hour the first time; goes on where it was
+ * Checks the patch series as its reviewers will: checkpatch, sparse, kernel-doc, a compile of every patch. Takes an hour the first time; goes on where it was
  * stopped. Throws E_SETUP without sparse or perl, E_KERNEL_SOURCE for a patch that does not apply,
  * E_KERNEL_BUILD for an unpatched tree that does not compile.
  */
@@ -53,7 +53,7 @@ export async function checkSeries(linuxSource: string | undefined): Promise<Chec
     ['perl', 'perl'],
   ] as const)
     if ((await outputOf(program, ['--version']))?.exitCode !== 0)
-      throw new WcvmmError('E_SETUP', `${program} is not installed; "testbed/apt install ${debian}" gets it.`);
+      throw new WcvmmError('E_SETUP', `${program} is not installed; install it with "testbed/apt install ${debian}".`);
   const progress = progressOn(process.stderr);
   return interruptible(async (signal) => {
     try {
@@ -183,7 +183,7 @@ class Check {
     }
     return {
       what: `compile W=1, ${arch.arch}`,
-      result: `each of ${this.#series.length} patches; where they are, stock has ${known.length} warnings`,
+      result: `each of ${this.#series.length} patches; stock has ${known.length} warnings in the same files`,
       problems,
     };
   }
@@ -221,7 +221,8 @@ class Check {
       return [
         {
           what: 'sparse',
-          result: "not run: this machine's fails the kernel's scripts/checker-valid.sh, or finds no mistake",
+          result:
+            "not run: this machine's sparse fails the kernel's scripts/checker-valid.sh, or misses a known mistake",
           problems: [],
           skipped: true,
         },
@@ -234,10 +235,13 @@ class Check {
       const before = await this.#sparse(0, arch, sparse);
       const now = patched.get(arch.arch) ?? [];
       const silenced = silencedFiles(now, files);
-      const blind = silenced.length === 0 ? '' : `; after an error perhaps silent about ${silenced.join(' ')}`;
+      const blind =
+        silenced.length === 0
+          ? ''
+          : `; it stopped at an error in ${silenced.join(' ')} and may have missed the rest there`;
       lines.push({
         what: `sparse, ${arch.arch}`,
-        result: `${files.length} files; complaints: ${before.length} in stock, ${now.length} now${blind}; ${sparse.name}`,
+        result: `${files.length} files; warnings: ${before.length} in stock, ${now.length} now${blind}; ${sparse.name}`,
         problems: added(now, before),
       });
     }

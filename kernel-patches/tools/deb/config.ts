@@ -37,7 +37,7 @@ export function adaptConfig(
   if (value(target.mark) !== 'y')
     throw new WcvmmError(
       'E_USAGE',
-      `${name} is no configuration of an ${target.arch} kernel: it has no ${target.mark}=y. Give another one by --config, or its architecture by --arch.`,
+      `${name} is not the configuration of an ${target.arch} kernel: it has no ${target.mark}=y. Give another file with --config, or its architecture with --arch.`,
     );
 
   const changes = new Map<string, Change>();

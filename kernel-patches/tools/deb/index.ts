@@ -39,7 +39,7 @@ export async function buildPackages(request: PackageRequest): Promise<string[]> 
   const original = await readFile(config, 'utf8').catch((cause: unknown) => {
     throw new WcvmmError(
       'E_USAGE',
-      `The kernel configuration ${config} cannot be read; copy /boot/config-* of the instance here and give it by --config.`,
+      `The kernel configuration ${config} cannot be read; copy /boot/config-* of the instance here and give it with --config.`,
       { cause },
     );
   });
@@ -56,12 +56,12 @@ export async function buildPackages(request: PackageRequest): Promise<string[]> 
           const source = (await sourceAtHand(request.linuxSource)) ?? (await fetchSource(progress, signal));
           const tree = new KernelTree(folder, 'all');
           await tree.bringTo(source, request.patches ?? (await readSeries()), progress, signal);
-          const order = orderFor(tree.path, target, signal);
-          await configure(order, text, target);
+          const kernelMake = makeFor(tree.path, target, signal);
+          await configure(kernelMake, text, target);
           progress.done();
           request.onChanges(changes, config);
-          await compile(order, progress);
-          return handOver(dirname(tree.path), request.outputDir, signal);
+          await compile(kernelMake, progress);
+          return moveToOutput(dirname(tree.path), request.outputDir, signal);
         },
         { signal, onWait: () => progress.phase('waiting for another wcvmm that is building kernel packages') },
       );
@@ -71,7 +71,7 @@ export async function buildPackages(request: PackageRequest): Promise<string[]> 
   });
 }
 
-function orderFor(tree: string, target: PackageTarget, signal: AbortSignal): Make {
+function makeFor(tree: string, target: PackageTarget, signal: AbortSignal): Make {
   const crossCompile = compilerPrefix(target);
   // The headers package holds programs of the target's, which take the target's libraries to link.
   const profiles = crossCompile === '' ? '' : 'pkg.linux-upstream.nokernelheaders';
@@ -84,23 +84,23 @@ function orderFor(tree: string, target: PackageTarget, signal: AbortSignal): Mak
   };
 }
 
-async function configure(order: Make, text: string, target: PackageTarget): Promise<void> {
-  const dotConfig = join(order.tree, '.config');
+async function configure(kernelMake: Make, text: string, target: PackageTarget): Promise<void> {
+  const dotConfig = join(kernelMake.tree, '.config');
   await writeFile(dotConfig, text);
-  await make(order, ['olddefconfig']);
+  await make(kernelMake, ['olddefconfig']);
   const unmet = unmetNeeds(await readFile(dotConfig, 'utf8'), target);
   if (unmet.length > 0)
     throw new WcvmmError(
       'E_KERNEL_BUILD',
-      `With this configuration Linux does not let wcvmm have what it needs: ${unmet.join(', ')}. Switch on what these depend on in the file that --config names, and try again.`,
+      `Linux drops options that wcvmm needs from this configuration: ${unmet.join(', ')}. Enable what they depend on in the file that you give with --config, and try again.`,
     );
 }
 
-async function compile(order: Make, progress: Progress): Promise<void> {
-  await removePackages(dirname(order.tree));
-  progress.phase(`building the ${order.arch} kernel packages`);
+async function compile(kernelMake: Make, progress: Progress): Promise<void> {
+  await removePackages(dirname(kernelMake.tree));
+  progress.phase(`building the ${kernelMake.arch} kernel packages`);
   let steps = 0;
-  await make(order, [`-j${availableParallelism()}`, 'bindeb-pkg'], (line) => {
+  await make(kernelMake, [`-j${availableParallelism()}`, 'bindeb-pkg'], (line) => {
     if (isStep(line)) progress.update(`${(steps += 1)} files`);
   });
 }
@@ -110,7 +110,7 @@ async function removePackages(folder: string): Promise<void> {
   for (const name of await readdir(folder)) if (/\.(?:deb|changes|buildinfo)$/.test(name)) await rm(join(folder, name));
 }
 
-async function handOver(folder: string, outputDir: string, signal: AbortSignal): Promise<string[]> {
+async function moveToOutput(folder: string, outputDir: string, signal: AbortSignal): Promise<string[]> {
   // The third package, linux-libc-dev, would take the place of the instance's own headers of libc.
   const names = (await readdir(folder))
     .filter((name) => /^linux-(?:image|headers)-.*\.deb$/.test(name))
@@ -119,7 +119,7 @@ async function handOver(folder: string, outputDir: string, signal: AbortSignal):
   if (names.length === 0)
     throw new WcvmmError(
       'E_KERNEL_BUILD',
-      `The kernel's bindeb-pkg made no package in ${folder}; give a Linux source that has it, by --linux-source.`,
+      `The kernel's bindeb-pkg made no package in ${folder}; give a Linux source that has it with --linux-source.`,
     );
   await mkdir(outputDir, { recursive: true });
   const scratch = await mkdtemp(join(outputDir, '.wcvmm-'));

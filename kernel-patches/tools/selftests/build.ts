@@ -81,9 +81,9 @@ async function compile({
   const onLine = (line: string): void => {
     if (isStep(line) || line.includes('gcc ')) progress.update(`${(files += 1)} files`);
   };
-  const order = { arch, crossCompile, env: {}, signal };
+  const common = { arch, crossCompile, env: {}, signal };
   const system = await unpackLibraries(machine.userland.debianArch, scratch, signal);
-  await make({ ...order, tree }, [`O=${join(scratch, 'headers')}`, 'headers'], onLine);
+  await make({ ...common, tree }, [`O=${join(scratch, 'headers')}`, 'headers'], onLine);
   const variables = [
     `KHDR_INCLUDES=-isystem ${join(scratch, 'headers/usr/include')}`,
     // The machine's own libraries may be of another architecture.
@@ -95,7 +95,7 @@ async function compile({
     await mkdir(output);
     const targets = programs.filter((program) => program.suite === suite).map(({ path }) => join(output, path));
     await make(
-      { ...order, tree: folderIn(tree, suite) },
+      { ...common, tree: folderIn(tree, suite) },
       [`-j${availableParallelism()}`, `OUTPUT=${output}`, ...variables, ...targets],
       onLine,
     );
@@ -113,7 +113,7 @@ async function unpackLibraries(debianArch: string, scratch: string, signal: Abor
   const failure = (tail: string, cause: unknown): WcvmmError =>
     new WcvmmError(
       'E_KERNEL_BUILD',
-      `The Debian packages ${libraries.join(' and ')}, which the selftests are linked with, could not be had for ${debianArch}.\n${tail}`,
+      `The Debian packages ${libraries.join(' and ')}, which the selftests are linked with, could not be fetched for ${debianArch}.\n${tail}`,
       { cause },
     );
   await runProgram(join(projectRoot, 'testbed/apt'), ['download', 'release', debianArch, archives, ...libraries], {

@@ -10,7 +10,7 @@ import { machineOf } from '../../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { progressOn, type Progress } from '../../../common/progress.ts';
 import { ensureSelftests } from './build.ts';
-import { bedOf, nameOf, type Program, type Suite } from './programs.ts';
+import { selftestsOf, nameOf, type Program, type Suite } from './programs.ts';
 import { Transcript, type Result } from './transcript.ts';
 
 export interface SelftestRequest {
@@ -40,16 +40,17 @@ export interface KernelResults {
  */
 export async function runSelftests(request: SelftestRequest): Promise<KernelResults[]> {
   const machine = machineOf(request.arch);
-  const bed = bedOf(request.arch);
-  const programs = bed.programs.filter(
+  const available = selftestsOf(request.arch);
+  const programs = available.programs.filter(
     (program) =>
       (request.suites?.includes(program.suite) ?? true) && (request.programs?.includes(nameOf(program)) ?? true),
   );
-  const unknown = request.programs?.filter((name) => !bed.programs.some((program) => nameOf(program) === name)) ?? [];
+  const unknown =
+    request.programs?.filter((name) => !available.programs.some((program) => nameOf(program) === name)) ?? [];
   if (programs.length === 0 || unknown.length > 0)
     throw new WcvmmError(
       'E_USAGE',
-      `There is no selftest ${unknown.length > 0 ? unknown.join(', ') : 'of that suite'} for ${request.arch}; there is: ${bed.programs.map(nameOf).join(', ')}.`,
+      `There is no selftest ${unknown.length > 0 ? unknown.join(', ') : 'of that suite'} for ${request.arch}; there is: ${available.programs.map(nameOf).join(', ')}.`,
     );
   const progress = progressOn(process.stderr);
   const folder = await interruptible(async (signal) =>
@@ -66,7 +67,10 @@ export async function runSelftests(request: SelftestRequest): Promise<KernelResu
     ];
     const all: KernelResults[] = [];
     for (const kernel of request.kernels)
-      all.push({ kernel, results: await runOn(kernel, request, { programs, inputs, memory: bed.memory, progress }) });
+      all.push({
+        kernel,
+        results: await runOn(kernel, request, { programs, inputs, memory: available.memory, progress }),
+      });
     return all;
   } finally {
     await rm(scratch, { recursive: true, force: true });

@@ -20,7 +20,7 @@ export interface Program {
   readonly needs: { readonly file: string; readonly otherwise: string } | null;
 }
 
-interface Bed {
+interface Selftests {
   /** MiB; undefined = the machine's own. */
   readonly memory: number | undefined;
   readonly programs: readonly Program[];
@@ -46,7 +46,7 @@ const iommufd = ['iommufd', 'iommufd_fail_nth'].map((path): Program => ({
   needs: { file: '/sys/kernel/debug/fail_iommufd', otherwise: 'the kernel is built without CONFIG_IOMMUFD_TEST' },
 }));
 
-const ofTheSeries: Program = {
+const mmapAttributes: Program = {
   suite: 'kvm',
   path: 'vfio_mmap_attr_test',
   args: [],
@@ -92,16 +92,16 @@ const arm64: readonly Program[] = [
   kvm('arm64/mmio_sign_ext'),
 ];
 
-const beds: Readonly<Record<string, Bed>> = {
+const selftests: Readonly<Record<string, Selftests>> = {
   arm64: {
     memory: 3072,
-    programs: [...vfio, ofTheSeries, ...everywhere('16M'), ...twoProcessors(...oneMode), ...arm64, ...iommufd],
+    programs: [...vfio, mmapAttributes, ...everywhere('16M'), ...twoProcessors(...oneMode), ...arm64, ...iommufd],
   },
   'x86-amd': {
     memory: 3072,
     programs: [
       ...vfio,
-      ofTheSeries,
+      mmapAttributes,
       ...everywhere('16M'),
       ...twoProcessors(),
       ...x86,
@@ -109,17 +109,17 @@ const beds: Readonly<Record<string, Bed>> = {
       ...iommufd,
     ],
   },
-  'x86-intel': { memory: undefined, programs: [...vfio, ofTheSeries, ...everywhere('2M'), ...x86] },
+  'x86-intel': { memory: undefined, programs: [...vfio, mmapAttributes, ...everywhere('2M'), ...x86] },
 };
 
 /** What is run in the testbed of `arch`. Throws E_USAGE for an architecture that has none. */
-export function bedOf(arch: string): Bed {
-  return beds[machineOf(arch).arch] ?? { memory: undefined, programs: [] };
+export function selftestsOf(arch: string): Selftests {
+  return selftests[machineOf(arch).arch] ?? { memory: undefined, programs: [] };
 }
 
 /** What any testbed runs whose kernel is of the same architecture. */
 export function programsOf(kernel: KernelTarget): readonly Program[] {
-  const all = Object.entries(beds)
+  const all = Object.entries(selftests)
     .filter(([arch]) => machineOf(arch).kernel.arch === kernel.arch)
     .flatMap(([, { programs }]) => programs);
   return [...new Map(all.map((program) => [program.path, program])).values()];

@@ -21,7 +21,7 @@ export function outcomes(lines: readonly string[], code: number): Outcome[] {
   let planned: number | null = null;
   for (const [index, line] of lines.entries()) {
     const plan = /^1\.\.(\d{1,6})(?: # SKIP ?(.*))?$/.exec(line);
-    if (plan !== null && plan[1] === '0') return [{ test: null, status: 'skip', reason: plan[2] ?? lastWords(lines) }];
+    if (plan !== null && plan[1] === '0') return [{ test: null, status: 'skip', reason: plan[2] ?? lastLine(lines) }];
     if (plan !== null) planned = Number(plan[1]);
     const result = /^(not )?ok \d+(?: -)? ?(.*?)(?:\s+# (SKIP|XFAIL|TODO)\b ?(.*))?$/.exec(line);
     if (result === null) continue;
@@ -52,7 +52,7 @@ function wholeProgram(
     return {
       test: null,
       status: code === skipped ? 'skip' : 'fail',
-      reason: code === skipped ? lastWords(lines) : `exit code ${code}: ${firstComplaint(lines)}`,
+      reason: code === skipped ? lastLine(lines) : `exit code ${code}: ${firstComplaint(lines)}`,
     };
   }
   if (planned !== null && found.length !== planned)
@@ -85,9 +85,9 @@ function firstComplaint(lines: readonly string[]): string {
           .slice(0, 2)
           .map((line) => line.trim())
           .join(' ');
-  return said === null || said === '' ? lastWords(lines) : said;
+  return said === null || said === '' ? lastLine(lines) : said;
 }
 
-function lastWords(lines: readonly string[]): string {
+function lastLine(lines: readonly string[]): string {
   return lines.findLast((line) => line.trim() !== '')?.trim() ?? 'it said nothing';
 }

@@ -73,7 +73,7 @@ export class Transcript {
       ]);
     else if (line === '::log') run.into = 'log';
     else if (end !== null && run.into === 'log')
-      this.#end([...outcomes(run.output, Number(end[1])), ...ofTheLog(run.log)]);
+      this.#end([...outcomes(run.output, Number(end[1])), ...outcomesOfLog(run.log)]);
     else if (run[run.into].length < maximumLines) run[run.into].push(line);
   }
 
@@ -86,7 +86,7 @@ export class Transcript {
 }
 
 /** A result of its own for what the kernel complained of while a program ran; none if it was content. */
-function ofTheLog(log: readonly string[]): Outcome[] {
+function outcomesOfLog(log: readonly string[]): Outcome[] {
   const found = log.find((line) => complaint.test(line));
   return found === undefined ? [] : [{ test: "the kernel's log", status: 'fail', reason: found.trim() }];
 }

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { packCpio, type CpioEntry } from '../rootfs/cpio.ts';
 import type { Command } from '../share.ts';
 
-/** Bytes. Part of a kept state, so that there are few sizes: this one, doubled until the order fits. */
+/** Bytes. Part of a kept state, so that there are few sizes: this one, doubled until the job fits. */
 const smallestDisk = 4 << 20;
 
-/** The disk on which an instance finds what it is to do: an archive of the session's folder, read by testbed/rootfs/init-bochs. */
-export async function packOrder(share: string, command: Command): Promise<Uint8Array> {
+/** The content of the disk by which an instance gets its command and inputs: an archive of the session's folder, read by testbed/rootfs/init-bochs. */
+export async function packJob(share: string, command: Command): Promise<Uint8Array> {
   const entries: CpioEntry[] = [
     file('now', `${Math.floor(Date.now() / 1000)}\n`),
     file('seed', randomBytes(64)),
@@ -18,16 +18,16 @@ export async function packOrder(share: string, command: Command): Promise<Uint8A
   for (const name of await readdir(join(share, 'work')))
     entries.push(file(`work/${name}`, await readFile(join(share, 'work', name))));
   if (command.interactive) entries.push(file('interactive', ''));
-  const ready = orderForReady(command);
-  if (ready !== null) entries.push(file('wcvmm', ready));
+  const preloaded = jobForPreloaded(command);
+  if (preloaded !== null) entries.push(file('wcvmm', preloaded));
   const archive = Buffer.concat([...packCpio(entries)]);
   let size = smallestDisk;
   while (size < archive.length) size *= 2;
   return Buffer.concat([archive], size);
 }
 
-/** A wcvmm command line goes to the one that is loaded already (tool/cli/ready.ts); null for anything else. */
-function orderForReady({ args, env }: Command): string | null {
+/** A wcvmm command line is for the process that has loaded wcvmm already (tool/cli/preload.ts); null for anything else. */
+function jobForPreloaded({ args, env }: Command): string | null {
   const [program, ...rest] = args;
   return program === 'wcvmm' ? JSON.stringify({ args: rest, env }) : null;
 }

@@ -1,19 +1,19 @@
 /**
- * wcvmm, started and loaded before anybody knows what it is to do: Bochs takes longer for that than for most work.
- * `node ready.js ORDER READY` makes the file READY and then waits at the FIFO ORDER for {args, env}, as JSON.
+ * wcvmm, started and loaded before its command line is known: on Bochs that takes longer than most commands.
+ * `node preload.js JOB LOADED` creates the file LOADED and then waits at the FIFO JOB for {args, env}, as JSON.
  */
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startThreadAhead } from '../../vmm/kvm/vcpu-thread.ts';
 
-const itself = /^tool\/cli\/(cli|ready)\.js$/;
+const itself = /^tool\/cli\/(cli|preload)\.js$/;
 
 function modulesBelow(room: string): readonly string[] {
   const found = readdirSync(join(root, room), { recursive: true, encoding: 'utf8' }).sort();
   return found.filter((name) => name.endsWith('.js')).map((name) => join(room, name));
 }
 
-const [orderPath = '', readyPath = ''] = process.argv.slice(2);
+const [jobPath = '', loadedPath = ''] = process.argv.slice(2);
 const commandLine = join(import.meta.dirname, 'cli.js');
 const root = join(import.meta.dirname, '../..');
 
@@ -25,10 +25,10 @@ for (const name of ['common', 'memattr', 'vmm', 'tool'].flatMap(modulesBelow)) {
   if (!aside.test(name) && !itself.test(name)) await import(join(root, name)).catch(() => {});
 }
 await startThreadAhead().catch(() => {});
-writeFileSync(readyPath, '');
+writeFileSync(loadedPath, '');
 
-const order = JSON.parse(readFileSync(orderPath, 'utf8')) as { args: string[]; env: Record<string, string> };
-Object.assign(process.env, order.env);
+const job = JSON.parse(readFileSync(jobPath, 'utf8')) as { args: string[]; env: Record<string, string> };
+Object.assign(process.env, job.env);
 process.chdir('/session/work');
-process.argv = [process.argv0, commandLine, ...order.args];
+process.argv = [process.argv0, commandLine, ...job.args];
 await import(commandLine);
