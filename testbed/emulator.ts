@@ -45,9 +45,9 @@ export interface Emulator {
 }
 
 /**
- * The command line that starts `program` without a network, and so that it dies with us even when we are killed
- * with no chance to clean up. An emulator that needs no network is `best-effort` about losing it: only root, or a
- * user who may make user namespaces, can take it away.
+ * The command line that starts `program` without a network, and so that it is killed when this process ends, even if that is
+ * killed itself. To have no network takes root or a user namespace: `none` insists on it, `best-effort` is for an emulator
+ * that would not use one anyway.
  */
 export function confined(program: string, network: 'none' | 'best-effort'): [string, ...string[]] {
   const isRoot = process.getuid?.() === 0;

@@ -27,7 +27,7 @@ export interface SessionOptions {
 
 /**
  * Boots an emulated instance, runs one command in it and powers it off. Returns the command's exit code.
- * Throws E_TESTBED when the instance does not come to the end of the command, with the end of its kernel log,
+ * Throws E_TESTBED if the instance does not reach the end of the command, with the end of its kernel log,
  * and E_INTERRUPTED when `signal` aborts. The emulator and the temporary folder are gone on every path.
  */
 export async function runSession(session: SessionOptions): Promise<number> {

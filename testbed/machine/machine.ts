@@ -72,7 +72,7 @@ export interface KernelTarget {
   readonly steps: number;
 }
 
-/** Everything that the testbed must know of one kind of machine; nothing else in testbed/ asks for its name. */
+/** Everything that the testbed must know about one kind of machine; nothing else in testbed/ depends on its name. */
 export interface Machine {
   /** The name that `--arch` takes. */
   readonly arch: MachineName;

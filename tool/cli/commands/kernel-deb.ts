@@ -18,7 +18,7 @@ Examples:
   $ wcvmm kernel deb --arch arm64 --config config-of-the-instance
   $ wcvmm kernel deb --linux-source ~/linux-7.3
 
-Exit codes: 0 built, 2 could not.`;
+Exit codes: 0 built, 2 could not build.`;
 
 /** `wcvmm kernel deb`: kernel packages with the series, for a real machine. */
 export function debCommand(): Command {

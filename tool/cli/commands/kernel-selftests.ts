@@ -30,7 +30,7 @@ Examples:
   $ wcvmm kernel selftests --kernel debug-stock debug --output logs
   $ wcvmm kernel selftests --kernel cacheable --cpu neoverse-n1 --only vfio_mmap_attr_test
 
-Exit codes: 0 nothing failed, or no difference; 1 something; 2 could not run.`;
+Exit codes: 0 nothing failed, or no difference; 1 a failure or a difference; 2 could not run.`;
 
 /** `wcvmm kernel selftests`: the kernel's own tests of what the series changes, on kernels with it and without. */
 export function selftestsCommand(): Command {
@@ -45,10 +45,10 @@ export function selftestsCommand(): Command {
         .default(['stock', 'patched'], 'stock patched'),
     )
     .addOption(new Option('--suite <name...>', 'only these').choices(['vfio', 'kvm', 'iommufd']))
-    .option('--only <program...>', 'only these programs, as vfio_pci_mmap_cookie_test')
+    .option('--only <program...>', 'only these programs, for example vfio_pci_mmap_cookie_test')
     .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
-    .option('-o, --output <folder>', 'keep there all that the programs and the kernels said, as ARCH-KERNEL.log')
+    .option('-o, --output <folder>', 'write all output of the programs and all kernel logs there, as ARCH-KERNEL.log')
     .option('--json [file]', 'write every result as JSON, to standard output or a file')
     .addHelpText('after', AFTER)
     .action(async (options: SelftestOptions) => {

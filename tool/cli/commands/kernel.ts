@@ -52,14 +52,14 @@ function buildCommand(): Command {
     .addOption(
       new Option(
         '--all',
-        'those that the tests need, one path a line: stock, patched, and wrong-type (x86) or cacheable and old-zap (arm64)',
+        'build all kernels that the tests need and print a path a line: stock, patched, and wrong-type (x86) or cacheable and old-zap (arm64)',
       ).conflicts(['kernel', 'stock']),
     )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
     .option('-o, --output <folder>', 'copy the images there, as ARCH-stock.Image and so on')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --kernel wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not.',
+      '\nExamples:\n  $ wcvmm kernel build\n  $ wcvmm kernel build --all --output images\n  $ wcvmm kernel build --arch x86 --kernel wrong-type\n  $ wcvmm kernel build --linux-source ~/linux-7.3\n\nExit codes: 0 built, 2 could not build.',
     )
     .action(async (options: BuildOptions) => {
       const { buildKernels } = await import('../../../testbed/index.ts');
@@ -76,11 +76,11 @@ function buildCommand(): Command {
 
 function checkCommand(): Command {
   return new Command('check')
-    .description("Do with the patch series what a reviewer's robots do: checkpatch, sparse, every patch compiled")
+    .description('Check the patch series as kernel CI does: checkpatch, sparse, kernel-doc, and a build of every patch')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .addHelpText(
       'after',
-      '\nTakes an hour the first time; stopped, it goes on where it was.\n\nExit codes: 0 nothing to complain about, 1 something, 2 could not check.',
+      '\nTakes an hour the first time. If it is stopped, the next run continues where it was.\n\nExit codes: 0 nothing found, 1 something found, 2 could not check.',
     )
     .action(async ({ linuxSource }: { linuxSource?: string }) => {
       const { checkSeries } = await import('../../../kernel-patches/tools/check/index.ts');
