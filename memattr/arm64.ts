@@ -5,7 +5,7 @@ import { STAGE1_TYPES, decodeMair, normalTagged } from './mair.ts';
 import { nameOf } from './memory-type.ts';
 import type { MemoryType } from './memory-type.ts';
 import type { ArchitectureModel, Platform, Prediction, ProbeName, Stage1Type, TypeKind } from './model.ts';
-import { ARM64_PROBES, predictCell } from './predict.ts';
+import { ARM64_PROBES, predictArm64 } from './predict.ts';
 import { kvmStage2, linuxMapping } from './sources.ts';
 import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
 import type { KvmStage2 } from './stage2.ts';
@@ -31,11 +31,11 @@ function effective(stage1: Stage1Type, stage2: string, platform: Platform): stri
 
 function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction {
   const { faultForwarding, mte } = platform;
-  const cell = { stage1: decodeMair(stage1.encoding), stage2: kvmStage2Of(stage2), faultForwarding, mte };
-  const [first, second] = effectiveTypes(stage1, cell.stage2, platform).map((type) =>
-    predictCell(probe, { ...cell, effective: type }),
+  const combination = { stage1: decodeMair(stage1.encoding), stage2: kvmStage2Of(stage2), faultForwarding, mte };
+  const [first, second] = effectiveTypes(stage1, combination.stage2, platform).map((type) =>
+    predictArm64(probe, { ...combination, effective: type }),
   );
-  if (first === undefined) throw new RangeError('a cell without an effective type');
+  if (first === undefined) throw new RangeError('there is no effective type');
   return second === undefined ? first : either(first, second);
 }
 

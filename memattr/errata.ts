@@ -2,7 +2,7 @@
 import type { Outcome, ProbeName } from './model.ts';
 import { TRAPPED } from './trapped.ts';
 
-/** One cell, as far as an erratum may look at it. */
+/** One check, as far as an erratum may look at it. */
 export interface ErratumCheck {
   probe: ProbeName;
   stage1: string;

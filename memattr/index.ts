@@ -9,7 +9,7 @@ export { describe, nameOf } from './memory-type.ts';
 export type { Cacheability, MemoryType } from './memory-type.ts';
 export { ARCHES, ATTRIBUTES, MTRR_TYPES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES } from './model.ts';
 export type {
-  Access,
+  WindowAccess,
   Arch,
   ArchitectureModel,
   Attribute,

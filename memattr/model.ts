@@ -116,7 +116,7 @@ export interface Strictness {
 }
 
 /** How a guest reaches a window: by a memslot, or by exits. */
-export type Access = 'mapped' | 'trapped';
+export type WindowAccess = 'mapped' | 'trapped';
 
 /**
  * Of a window without a memslot. Stage 2 maps nothing there, so every access of a guest is an exit, and its VMM makes the

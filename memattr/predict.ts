@@ -5,7 +5,7 @@ import { PROBES } from './model.ts';
 import type { Outcome, Prediction, ProbeName } from './model.ts';
 import type { KvmStage2 } from './stage2.ts';
 
-export interface Cell {
+export interface Arm64Combination {
   readonly stage1: MemoryType;
   readonly stage2: KvmStage2;
   readonly effective: MemoryType;
@@ -13,7 +13,7 @@ export interface Cell {
   readonly mte: boolean;
 }
 
-type Rule = (cell: Cell) => Prediction;
+type Rule = (combination: Arm64Combination) => Prediction;
 
 /** What makes these accesses fault on Device memory: the size of the element counts, and a register's whole size is one. */
 const UNALIGNED = 'an access that is not aligned to its size';
@@ -57,13 +57,13 @@ const RULES: Readonly<Record<ProbeName, Rule | null>> = {
 
 export const ARM64_PROBES: readonly ProbeName[] = PROBES.filter((probe) => RULES[probe] !== null);
 
-export function predictCell(probe: ProbeName, cell: Cell): Prediction {
+export function predictArm64(probe: ProbeName, combination: Arm64Combination): Prediction {
   const rule = RULES[probe];
   if (rule === null) throw new RangeError(`arm64 has no probe ${probe}; expected ${ARM64_PROBES.join(', ')}.`);
-  const { stage1, effective } = cell;
+  const { stage1, effective } = combination;
   if (stage1.kind === 'reserved') return { kind: 'any', why: stage1.why };
   if (effective.kind === 'reserved') return { kind: 'any', why: effective.why };
-  return rule(cell);
+  return rule(combination);
 }
 
 function sees(outcome: Outcome, why: string): Prediction {
@@ -137,7 +137,7 @@ function isWriteBack(type: MemoryType): boolean {
  * (kvm_s2_fault_compute_prot(), -ENOEXEC). In cacheable memory stage 1 alone decides, and a fetch from Device memory that
  * is executable is CONSTRAINED UNPREDICTABLE (Arm ARM K1): a permission fault, or a fetch as from Normal-NC.
  */
-function fetch({ stage1, stage2 }: Cell): Prediction {
+function fetch({ stage1, stage2 }: Arm64Combination): Prediction {
   if (stage2 !== 'Normal-WB')
     return sees('fetch-abort', `KVM maps ${stage2} memory execute-never and aborts a fetch from it`);
   if (stage1.kind === 'device')
@@ -149,7 +149,7 @@ function fetch({ stage1, stage2 }: Cell): Prediction {
 }
 
 /** Arm ARM, "The Memory Tagging Extension": outside of Tagged memory the store of a tag is ignored and the load of one gives 0. */
-function tagRetention({ mte, effective }: Cell): Prediction {
+function tagRetention({ mte, effective }: Arm64Combination): Prediction {
   if (!mte) return sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
   if (effective.kind !== 'normal' || effective.tags === 'none')
     return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it forgets tags`);

@@ -17,7 +17,7 @@ import { kvmX86Stage2, linuxX86Mapping } from './x86/linux.ts';
 import type { AmdType } from './x86/mtrr.ts';
 import { STAGE1_TYPES, decodePat } from './x86/pat.ts';
 import type { PatType } from './x86/pat.ts';
-import { X86_PROBES, predictX86Cell } from './x86/predict.ts';
+import { X86_PROBES, predictX86 } from './x86/predict.ts';
 import { X86_STAGE2, combineX86, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
 import { TRAPPED_PROBES, hostTypes, predictTrappedX86 } from './x86/trapped.ts';
 
@@ -31,7 +31,7 @@ function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform:
   const own = decodePat(stage1.encoding);
   const nested = x86Stage2Of(stage2);
   if (own.kind === 'reserved') return { kind: 'any', why: own.why };
-  return predictX86Cell(probe, { stage2: nested, effective: combineX86(own.type, nested, platform) });
+  return predictX86(probe, { stage2: nested, effective: combineX86(own.type, nested, platform) });
 }
 
 function strictness(attribute: Attribute, source: Source, platform: Platform): Strictness {

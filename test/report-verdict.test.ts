@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Erratum, Outcome, Prediction } from '../memattr/index.ts';
 import { OUTCOME_NUMBER } from '../tool/verify/guest/abi.ts';
-import { type Evidence, judge } from '../tool/verify/judge.ts';
+import { type JudgedCheck, judge } from '../tool/verify/judge.ts';
 
 const OUTCOMES = [
   ...(Object.keys(OUTCOME_NUMBER) as (keyof typeof OUTCOME_NUMBER)[]).filter((name) => name !== 'bad-cell'),
@@ -19,7 +19,7 @@ const dczva: Erratum = {
 };
 
 /** What the guest answered in place of an outcome: null = nothing. */
-function evidence(observed: Outcome | 'bad-cell' | null, change: Partial<Evidence> = {}): Evidence {
+function evidence(observed: Outcome | 'bad-cell' | null, change: Partial<JudgedCheck> = {}): JudgedCheck {
   return {
     probe: 'unaligned-store',
     stage1: { name: 'Normal-NC', encoding: 0x44 },
@@ -108,7 +108,7 @@ describe('an erratum', () => {
     expect(judge(evidence('alignment-fault', zva), [dczva]).verdict).toBe('match');
   });
 
-  it.each<[string, Outcome, Partial<Evidence>]>([
+  it.each<[string, Outcome, Partial<JudgedCheck>]>([
     ['another wrong outcome', 'external-abort', zva],
     ['the end of the VM', 'vm-killed', zva],
     ['wrong data', 'wrong-data', zva],

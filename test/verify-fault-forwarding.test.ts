@@ -8,12 +8,12 @@ import { exitCodeOf, summarise } from '../tool/report/report.ts';
 import type { Check, Report } from '../tool/report/report.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { renderReport } from '../tool/report/text.ts';
-import { arm64Chain } from '../tool/verify/chain-arm64.ts';
+import { verifyArm64 } from '../tool/verify/arch/arm64.ts';
 import { checkOf, describeWindow } from '../tool/verify/evidence.ts';
-import type { Answer } from '../tool/verify/lives.ts';
+import type { Observation } from '../tool/verify/run-checks.ts';
 import { limitsOf } from '../tool/verify/limits.ts';
-import { livesOf, mayKill, questionsFor } from '../tool/verify/questions.ts';
-import type { Question } from '../tool/verify/questions.ts';
+import { runsOf, mayKillVm, planChecks } from '../tool/verify/plan.ts';
+import type { PlannedCheck } from '../tool/verify/plan.ts';
 import type { KvmFacts } from '../vmm/kvm/arch/arch.ts';
 import { arm64 as arm64Kvm } from '../vmm/kvm/arch/arm64.ts';
 import type { BarSource } from '../vmm/vfio/source.ts';
@@ -62,8 +62,8 @@ function factsOn({ capability }: Kernel): KvmFacts {
   return arm64Kvm.facts(port, { vm: 3 }, 4);
 }
 
-function answerOf(question: Question, { forwards, device }: Kernel): Answer {
-  const { probe, stage1, stage2, window } = question;
+function observationOf(check: PlannedCheck, { forwards, device }: Kernel): Observation {
+  const { probe, stage1, stage2, window } = check;
   const made = WINDOWS[window]?.attribute === 'device' ? (device ?? stage2) : stage2;
   const seen = arm64.predict(probe, stage1, made, { fwb: false, faultForwarding: forwards, mte: false });
   const outcome = outcomesOf(seen)?.[0] ?? 'ok';
@@ -72,21 +72,22 @@ function answerOf(question: Question, { forwards, device }: Kernel): Answer {
     : { kind: 'record', record: { cell: 0, outcome, syndrome: 0n, address: 0n, values: [0n, 0n, 0n, 0n] } };
 }
 
-function verifyOn(kernel: Kernel): { report: Report; questions: readonly Question[] } {
+function verifyOn(kernel: Kernel): { report: Report; planned: readonly PlannedCheck[] } {
   const facts = factsOn(kernel);
-  const platform = arm64Chain.windowsPlatform(stubPort({}).port, facts, SOURCE, WINDOWS);
-  const questions = questionsFor(arm64, platform, 'cookie', WINDOWS);
-  const described = {
+  const platform = verifyArm64.windowsPlatform(stubPort({}).port, facts, SOURCE, WINDOWS);
+  const planned = planChecks(arm64, platform, 'cookie', WINDOWS);
+  const known = {
     model: arm64,
     source: SOURCE,
     platform,
     stage2: UNREADABLE,
     windowExits: [],
+    pageSize: 4096,
     ticksPerSecond: null,
     emulator: null,
   };
-  const checks = questions.map((question): Check =>
-    checkOf(described, { question, answer: answerOf(question, kernel), busLocks: null }, null),
+  const checks = planned.map((check): Check =>
+    checkOf(known, { check, observation: observationOf(check, kernel), busLocks: null }, null),
   );
   const report: Report = {
     schema: 'wcvmm.report/1',
@@ -94,18 +95,18 @@ function verifyOn(kernel: Kernel): { report: Report; questions: readonly Questio
     arch: 'arm64',
     platform: { kind: 'native', emulator: null, kernel: '7.3.4', cookies: true, fwb: facts.fwb },
     device: { address: '0000:01:00.0', id: '1af4:1110', source: 'cookie' },
-    windows: WINDOWS.map((window, index) => describeWindow(described, index, window, undefined)),
+    windows: WINDOWS.map((window, index) => describeWindow(known, index, window, undefined)),
     checks,
     limits: limitsOf({
       source: 'cookie',
       stage2: UNREADABLE,
-      hostMappings: arm64Chain.readHostMappings(stubPort({}).port, []),
+      hostMappings: verifyArm64.readHostMappings(stubPort({}).port, []),
       blindness: null,
-      unknowns: arm64Chain.unknowns(platform),
+      unknowns: verifyArm64.unknowns(platform),
     }),
     summary: summarise(checks),
   };
-  return { report: parseReport(JSON.stringify(report)), questions };
+  return { report: parseReport(JSON.stringify(report)), planned };
 }
 
 const KERNELS: readonly (readonly [string, Kernel])[] = [
@@ -116,17 +117,17 @@ const KERNELS: readonly (readonly [string, Kernel])[] = [
 ];
 
 describe.each(KERNELS)('a right kernel %s, its dump unreadable', (_name, kernel) => {
-  const { report, questions } = verifyOn(kernel);
+  const { report, planned } = verifyOn(kernel);
 
   test('has no mismatch', () => {
     expect(report.checks.filter(({ verdict }) => verdict === 'mismatch')).toEqual([]);
     expect(exitCodeOf(report)).toBe(0);
   });
 
-  test('is asked in a VM of its own whatever may end one', () => {
-    const deadly = questions.filter(mayKill);
+  test('is checked in a VM of its own by whatever may end one', () => {
+    const deadly = planned.filter(mayKillVm);
     expect(deadly.length).toBe(kernel.capability === 1 ? 0 : 16);
-    expect(livesOf(questions).filter((life) => life.some(mayKill))).toEqual(deadly.map((question) => [question]));
+    expect(runsOf(planned).filter((run) => run.some(mayKillVm))).toEqual(deadly.map((check) => [check]));
   });
 
   test('is reported with what is not known', () => {

@@ -6,13 +6,13 @@ import { PROBES } from '../model.ts';
 import type { Prediction, ProbeName } from '../model.ts';
 import type { X86Stage2 } from './stage2.ts';
 
-export interface X86Cell {
+export interface X86Combination {
   readonly stage2: X86Stage2;
   /** Every type that is possible, as far as is known. */
   readonly effective: readonly string[];
 }
 
-type Rule = (cell: X86Cell) => Prediction;
+type Rule = (combination: X86Combination) => Prediction;
 
 /** SDM vol. 1 4.1.1: no memory type asks for alignment. Alignment checks (#AC) are a matter of CPL 3, and the guest is at 0. */
 const UNALIGNED = (): Prediction => works('accesses of any alignment work on every memory type');
@@ -51,10 +51,10 @@ const RULES: Readonly<Record<ProbeName, Rule | null>> = {
 
 export const X86_PROBES: readonly ProbeName[] = PROBES.filter((probe) => RULES[probe] !== null);
 
-export function predictX86Cell(probe: ProbeName, cell: X86Cell): Prediction {
+export function predictX86(probe: ProbeName, combination: X86Combination): Prediction {
   const rule = RULES[probe];
   if (rule === null) throw new RangeError(`x86 has no probe ${probe}; expected ${X86_PROBES.join(', ')}.`);
-  return rule(cell);
+  return rule(combination);
 }
 
 function works(why: string): Prediction {
@@ -65,30 +65,30 @@ function works(why: string): Prediction {
  * SDM vol. 3 13.12.4: WC does not look into the caches, so over memory that others have cached (EPT WB, IPAT off) what is
  * read or written may be stale. AMD makes it WC+ there, which does look.
  */
-function isIncoherent({ stage2, effective }: X86Cell): boolean {
+function isIncoherent({ stage2, effective }: X86Combination): boolean {
   return stage2.paging === 'ept' && stage2.type !== 'UC' && stage2.type !== 'WC' && effective.includes('WC');
 }
 
 function coherent(why: string): Rule {
-  return (cell) =>
-    isIncoherent(cell)
+  return (combination) =>
+    isIncoherent(combination)
       ? { kind: 'any', why: 'WC does not look into caches, and the host may have cached this memory' }
       : works(why);
 }
 
 /** x86_decode_insn() (arch/x86/kvm/emulate.c) knows no MOVDIR64B, and MOVNTDQA on new kernels only. */
 function mayBeEmulated(instruction: string, otherwise: Rule): Rule {
-  return (cell) =>
-    cell.stage2.paging === 'unknown'
+  return (combination) =>
+    combination.stage2.paging === 'unknown'
       ? {
           kind: 'any',
           why: `a KVM without nested paging may carry out a guest's instructions itself, and may not know ${instruction}: it ends the VM then`,
         }
-      : otherwise(cell);
+      : otherwise(combination);
 }
 
 /** SDM vol. 3 10.1.2, APM vol. 2 7.3.2. A CPU may be set to refuse a bus lock; KVM sets none so. */
-function locked({ effective }: X86Cell): Prediction {
+function locked({ effective }: X86Combination): Prediction {
   const cached = effective.every((type) => type === 'WB');
   return works(
     cached
@@ -98,21 +98,21 @@ function locked({ effective }: X86Cell): Prediction {
 }
 
 /** SDM vol. 1 10.4.6.2: the hint is void on UC and WP. */
-function nonTemporalStore(cell: X86Cell): Prediction {
-  const ignored = cell.effective.every((type) => type === 'UC' || type === 'CD' || type === 'WP');
+function nonTemporalStore(combination: X86Combination): Prediction {
+  const ignored = combination.effective.every((type) => type === 'UC' || type === 'CD' || type === 'WP');
   return coherent(
     ignored
       ? 'MOVNTI is an ordinary store here: UC and WP overrule its hint'
       : 'MOVNTI stores through the buffers that combine stores',
-  )(cell);
+  )(combination);
 }
 
 /** SDM vol. 2, MOVNTDQA. */
-function nonTemporalLoad(cell: X86Cell): Prediction {
-  const streams = cell.effective.some((type) => type.startsWith('WC'));
+function nonTemporalLoad(combination: X86Combination): Prediction {
+  const streams = combination.effective.some((type) => type.startsWith('WC'));
   return coherent(
     streams
       ? 'MOVNTDQA may read a whole line of write-combining memory ahead'
       : 'MOVNTDQA is an ordinary load of what is not write-combining',
-  )(cell);
+  )(combination);
 }

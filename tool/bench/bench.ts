@@ -1,130 +1,97 @@
 /**
- * Measures windows with the probes of the bare guest: each figure several times over, all figures in turn, so that what
- * disturbs the machine for a while disturbs no figure alone. Ordinary memory is measured beside the windows: what a loop
- * costs anyway is what it shows.
+ * What stores and loads cost in each window, by memory type: figures, and no verdict. Ordinary memory is measured beside
+ * the windows: it shows what the loop itself costs.
  */
-import type { Stage1Type } from '../../memattr/index.ts';
+import type { Platform, Stage1Type } from '../../memattr/index.ts';
+import { scoped } from '../../common/scope.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
-import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import type { OpenWindows } from '../../vmm/vfio/open-windows.ts';
 import { summarise } from '../report/report.ts';
 import type { Report, ReportWindow } from '../report/report.ts';
-import { scoped } from '../../common/scope.ts';
-import { pageSize } from '../../vmm/sys/libc.ts';
-import type { Port } from '../../vmm/sys/port.ts';
-import { BARE_MAP } from '../../vmm/machines/bare.ts';
-import { CHAINS } from '../verify/chains.ts';
+import type { HostMappingReading } from '../verify/arch/arch.ts';
 import { describeWindow } from '../verify/evidence.ts';
 import { limitsOf } from '../verify/limits.ts';
-import { kvmFacts } from '../../vmm/kvm/facts.ts';
-import { reportPlatform } from '../verify/platform.ts';
-import { expectationOf } from '../verify/questions.ts';
-import { CONTROL, barsOf } from '../verify/verify.ts';
-import type { VerifyRequest } from '../verify/verify.ts';
-import { requireHarmless } from '../verify/writes.ts';
-import { openWindows, targetOf } from '../../vmm/vfio/open-windows.ts';
+import { expectationOf } from '../verify/plan.ts';
+import { openSession, reportHead } from '../verify/session.ts';
+import type { Session, SessionRequest } from '../verify/session.ts';
 import { measure } from './measure.ts';
 import type { Measured, Measurer } from './measure.ts';
 
-export interface BenchRequest extends Omit<VerifyRequest, 'command' | 'overrides'> {
+export interface BenchRequest extends SessionRequest {
   /** Samples of each figure. */
   readonly runs: number;
 }
 
 export async function bench(port: Port, arch: KvmArchitecture, request: BenchRequest): Promise<Report> {
-  const chain = CHAINS[arch.name];
   return scoped(async (ends) => {
-    const scope = ends.inner();
-    const thread = new VcpuThread();
-    ends.defer(() => thread.close());
-    requireHarmless(targetOf(port, request.choice), request.allowWrites);
-    const { source, windows } = openWindows(port, scope, BARE_MAP, request.choice, BigInt(pageSize()));
-    requireHarmless({ pci: source.pci, bars: windows.map(({ bar }) => bar) }, request.allowWrites);
-    const control = openWindows(port, scope, BARE_MAP, CONTROL, BigInt(pageSize()));
-    const facts = kvmFacts(port, arch);
-    const doing: Measurer = { port, arch, thread, facts, stage1Types: chain.model.stage1Types, request };
-    const ofControl = await measure(doing, control.windows, 'ordinary memory');
-    const ofWindows = await measure(doing, windows, source.kind === 'memory' ? 'memory' : 'the BAR');
-    const platform = reportPlatform(port, facts, source.device);
-    const hostMappings = chain.readHostMappings(port, [{ source, windows }]);
-    const described = [
-      ...describe(chain.windowsPlatform(port, facts, source, windows), { source, windows }, ofWindows),
-      ...describe({ ...chain.controlPlatform(facts), mte: false }, control, ofControl),
+    const session = openSession(port, ends, arch, request);
+    const { verifyArch, thread, facts, opened, control } = session;
+    const { source, windows } = opened;
+    const { stage1Types } = verifyArch.model;
+    const measurer: Measurer = { port, arch, thread, facts, stage1Types, request };
+    const ofControl = await measure(measurer, control.windows, 'ordinary memory');
+    const ofWindows = await measure(measurer, windows, source.kind === 'memory' ? 'memory' : 'the BAR');
+    const hostMappings = verifyArch.readHostMappings(port, [opened]);
+    const mappings = hostMappings.kind === 'read' ? hostMappings.windows : [];
+    const platform = verifyArch.windowsPlatform(port, facts, source, windows);
+    const controlPlatform = { ...verifyArch.controlPlatform(facts), mte: false };
+    const measured = [
+      ...measuredWindows(session, platform, opened, ofWindows, mappings),
+      ...measuredWindows(session, controlPlatform, control, ofControl, []),
     ];
     const figures = [
       ...ofWindows.figures,
       ...ofControl.figures.map((figure) => Object.assign({}, figure, { window: figure.window + windows.length })),
     ];
+    const head = reportHead(session);
+    const { emulator } = head.platform;
     return {
-      schema: 'wcvmm.report/1',
+      ...head,
       command: 'bench',
-      arch: arch.name,
-      platform,
-      device: {
-        address: source.pci?.address ?? null,
-        id: source.pci?.id ?? null,
-        source: source.kind,
-        bars: barsOf(source, windows),
-      },
-      windows: described.map(({ window }) => window),
+      windows: measured.map(({ window }) => window),
       checks: [],
       limits: limitsOf({
         source: source.kind,
         stage2: ofWindows.stage2,
         hostMappings,
-        blindness: chain.blindness(platform.emulator),
-        unknowns: chain.hostLimits(port),
+        blindness: verifyArch.blindness(emulator),
+        unknowns: verifyArch.hostLimits(port),
       }),
       bench: {
-        meaningless: meaningless(platform.emulator, source.kind),
+        meaningless: meaningless(emulator, source.kind),
         runs: request.runs,
         figures: figures.map((figure) =>
-          Object.assign({}, figure, { effective: described[figure.window]?.effective(figure.stage1) ?? '' }),
+          Object.assign({}, figure, { effective: measured[figure.window]?.effective.get(figure.stage1) ?? '' }),
         ),
       },
       summary: summarise([]),
     };
-
-    function describe(
-      on: Parameters<typeof expectationOf>[1],
-      open: Pick<ReturnType<typeof openWindows>, 'source' | 'windows'>,
-      { stage2, exits }: Measured,
-    ): readonly Described[] {
-      const common = {
-        model: chain.model,
-        source: open.source,
-        platform: on,
-        stage2,
-        windowExits: exits,
-        ticksPerSecond: facts.ticksPerSecond,
-      };
-      return open.windows.map((window, index) => {
-        const host = open.source === source && hostMappings.kind === 'read' ? hostMappings.windows[index] : undefined;
-        const reported = describeWindow(common, index, window, host);
-        const expected = expectationOf(chain.model, on, open.source.kind, window);
-        const asPredicted =
-          reported.stage2.programmed === null || reported.stage2.programmed === reported.stage2.predicted;
-        return {
-          window: reported,
-          effective: (name: string) =>
-            typeOf(chain.model.stage1Types, name, asPredicted ? expected.effective : undefined),
-        };
-      });
-    }
   });
 }
 
-interface Described {
+interface MeasuredWindow {
   readonly window: ReportWindow;
-  readonly effective: (stage1: string) => string;
+  /** By stage-1 type. */
+  readonly effective: ReadonlyMap<string, string>;
 }
 
-function typeOf(
-  types: readonly Stage1Type[],
-  name: string,
-  effective: ((stage1: Stage1Type) => string) | undefined,
-): string {
-  const type = types.find((one) => one.name === name);
-  return type === undefined || effective === undefined ? 'unknown' : effective(type);
+function measuredWindows(
+  { verifyArch: { model }, pageSize }: Session,
+  platform: Platform,
+  { source, windows }: OpenWindows,
+  { stage2, exits }: Measured,
+  mappings: readonly HostMappingReading[],
+): readonly MeasuredWindow[] {
+  const facts = { model, source, platform, stage2, windowExits: exits, pageSize };
+  return windows.map((window, index) => {
+    const reported = describeWindow(facts, index, window, mappings[index]);
+    const { programmed, predicted } = reported.stage2;
+    const { effective } = expectationOf(model, platform, source.kind, window);
+    const typeOf = (stage1: Stage1Type): string =>
+      programmed === null || programmed === predicted ? effective(stage1) : 'unknown';
+    return { window: reported, effective: new Map(model.stage1Types.map((stage1) => [stage1.name, typeOf(stage1)])) };
+  });
 }
 
 function meaningless(emulator: string | null, source: string): string | null {

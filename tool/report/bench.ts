@@ -107,7 +107,7 @@ function tableOf(report: Report, title: string, columns: readonly Column[], styl
   return [paint(style, 'bold', title), paint(style, 'dim', head), ...lines];
 }
 
-export interface Row {
+export interface FigureRow {
   readonly label: string;
   readonly window: number;
   readonly stage1: string;
@@ -116,8 +116,8 @@ export interface Row {
 }
 
 /** One for each window and stage-1 type, in the order of the figures. */
-export function rowsOf(report: Report): readonly Row[] {
-  const rows = new Map<string, Row & { figures: Figure[] }>();
+export function rowsOf(report: Report): readonly FigureRow[] {
+  const rows = new Map<string, FigureRow & { figures: Figure[] }>();
   for (const figure of report.bench?.figures ?? []) {
     const { window, stage1, effective } = figure;
     const of = report.windows[window];

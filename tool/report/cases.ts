@@ -18,13 +18,13 @@ export interface Case {
   /** A stage-1 type, or that it is the window's own evidence. */
   readonly group: string;
   readonly name: string;
-  readonly result: Result;
+  readonly result: CaseResult;
   /** What was predicted, programmed, observed. */
   readonly detail: Readonly<Record<string, string | null>>;
 }
 
 /** `known`: not as predicted, by an erratum of the emulator; neither a failure nor a pass. */
-export type Result =
+export type CaseResult =
   { readonly kind: 'passed' } | { readonly kind: 'failed' | 'skipped' | 'known'; readonly why: string };
 
 export function suitesOf(reports: readonly NamedReport[]): readonly Suite[] {
@@ -61,7 +61,7 @@ function evidenceCase(name: string, evidence: Programmed): Case {
   };
 }
 
-function evidenceResult(evidence: Programmed): Result {
+function evidenceResult(evidence: Programmed): CaseResult {
   const { predicted, programmed, reserved } = evidence;
   if (isContradicted(evidence))
     return {
@@ -83,7 +83,7 @@ function checkCase(check: Check, { stage2 }: ReportWindow): Case {
   };
 }
 
-function checkResult(check: Check): Result {
+function checkResult(check: Check): CaseResult {
   const { verdict, observed, note } = check;
   const difference = `predicted ${predictedText(check)}, observed ${observed ?? 'nothing'}`;
   const why = note ?? difference;

@@ -1,6 +1,6 @@
 import { type Arch, type Attribute, MODELS, PROBES } from '../../memattr/index.ts';
 import { combinesNote, noticed } from './driver.ts';
-import { MARK, VERDICT_COLOUR } from './matrix.ts';
+import { MARK, type TextCell, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
 import { type Check, type Report, isControl } from './report.ts';
 import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
@@ -16,7 +16,7 @@ function comparedTypes(arch: Arch): readonly [strict: string, relaxed: string] {
 /** Most relaxed first: what one attribute takes away from the one before is then to its right. */
 const ORDER: readonly Attribute[] = STRICTEST_FIRST.toReversed();
 
-interface Side {
+interface AttributeChecks {
   attribute: Attribute;
   /** Of its window in the report. */
   index: number;
@@ -30,22 +30,22 @@ interface Side {
  */
 export function renderCompare(report: Report, style: Style): string {
   const types = comparedTypes(report.arch);
-  const sides = sidesOf(report);
+  const attributes = checksByAttribute(report);
   const sections = [
     header(report, style),
     windowTable(
       report,
       style,
-      sides.map(({ index }) => index),
+      attributes.map(({ index }) => index),
     ),
-    comparison(sides, types, style),
+    comparison(attributes, types, style),
     notes(
-      sides.flatMap(({ checks }) => checks.filter(({ stage1 }) => types.includes(stage1))),
+      attributes.flatMap(({ checks }) => checks.filter(({ stage1 }) => types.includes(stage1))),
       style,
     ),
     mismatchList(report, style),
     limitList(report, style),
-    noticedLines(report, sides, types[1], style),
+    noticedLines(report, attributes, types[1], style),
     summary(report, style),
   ];
   return sections
@@ -54,7 +54,7 @@ export function renderCompare(report: Report, style: Style): string {
     .join('\n');
 }
 
-function sidesOf(report: Report): readonly Side[] {
+function checksByAttribute(report: Report): readonly AttributeChecks[] {
   return ORDER.flatMap((attribute) => {
     const index = report.windows.findIndex((window) => window.attribute === attribute && !isControl(report, window));
     return index >= 0 ? [{ attribute, index, checks: report.checks.filter((check) => check.window === index) }] : [];
@@ -62,17 +62,20 @@ function sidesOf(report: Report): readonly Side[] {
 }
 
 /** One group of columns per stage-1 type, one column per attribute in it; what is alike everywhere needs no row. */
-function comparison(sides: readonly Side[], types: readonly string[], style: Style): string[] {
-  if (sides.length === 0) return ['  There is no window to compare.'];
+function comparison(attributes: readonly AttributeChecks[], types: readonly string[], style: Style): string[] {
+  if (attributes.length === 0) return ['  There is no window to compare.'];
   const columns = types.flatMap((stage1) =>
-    sides.map(({ attribute, checks }) => ({ attribute, checks: checks.filter((check) => check.stage1 === stage1) })),
+    attributes.map(({ attribute, checks }) => ({
+      attribute,
+      checks: checks.filter((check) => check.stage1 === stage1),
+    })),
   );
   const probes = PROBES.filter((probe) => columns.some(({ checks }) => checks.some((check) => check.probe === probe)));
   const rows = probes.map((probe) => ({
     probe,
     cells: columns.map(({ checks }) => cellOf(checks.find((check) => check.probe === probe))),
   }));
-  const lines: readonly Line[] = [
+  const lines: readonly ComparisonLine[] = [
     { label: '', cells: columns.map(({ attribute }) => ({ text: attribute, colour: 'bold' })) },
     // Device- goes without saying beside nGnRE, and six columns of it do not fit.
     {
@@ -88,21 +91,16 @@ function comparison(sides: readonly Side[], types: readonly string[], style: Sty
   return layOut(lines, types, style).concat(alike.length > 0 ? wrap('  alike: ', alike.join(', '), style.columns) : []);
 }
 
-interface Cell {
-  text: string;
-  colour: Colour | null;
-}
-
-interface Line {
+interface ComparisonLine {
   label: string;
-  cells: readonly Cell[];
+  cells: readonly TextCell[];
 }
 
-function isAlike({ cells }: { cells: readonly Cell[] }): boolean {
+function isAlike({ cells }: { cells: readonly TextCell[] }): boolean {
   return new Set(cells.map(({ text }) => text)).size === 1;
 }
 
-function layOut(lines: readonly Line[], types: readonly string[], style: Style): string[] {
+function layOut(lines: readonly ComparisonLine[], types: readonly string[], style: Style): string[] {
   const label = Math.max(...lines.map((line) => line.label.length)) + 4;
   const width = Math.max(...lines.flatMap(({ cells }) => cells.map(({ text }) => text.length))) + 2;
   const perGroup = (lines[0]?.cells.length ?? 0) / types.length;
@@ -119,7 +117,7 @@ function layOut(lines: readonly Line[], types: readonly string[], style: Style):
   );
 }
 
-function cellOf(check: Check | undefined): Cell {
+function cellOf(check: Check | undefined): TextCell {
   if (!check) return { text: '', colour: null };
   const seen = check.observed === null ? 'skipped' : OUTCOME_WORDS[check.observed].medium;
   return { text: check.observed === null ? seen : seen + MARK[check.verdict], colour: VERDICT_COLOUR[check.verdict] };
@@ -132,8 +130,13 @@ function notes(checks: readonly Check[], style: Style): string[] {
   });
 }
 
-function noticedLines({ platform }: Report, sides: readonly Side[], stage1: string, style: Style): string[] {
-  const lines = sides.flatMap(({ attribute, checks }) =>
+function noticedLines(
+  { platform }: Report,
+  attributes: readonly AttributeChecks[],
+  stage1: string,
+  style: Style,
+): string[] {
+  const lines = attributes.flatMap(({ attribute, checks }) =>
     painted(
       `${attribute}: `.padEnd(9),
       noticed(

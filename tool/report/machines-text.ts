@@ -3,8 +3,8 @@ import { number } from './bench.ts';
 import type { NamedReport } from './machine.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
 import { compareMachines } from './machines.ts';
-import type { Measured, Side } from './machine-side.ts';
-import type { Answer, AttributeRow, Difference } from './machines.ts';
+import type { Measured, MachineAttribute } from './machine-attribute.ts';
+import type { CheckOnMachine, AttributeRow, Difference } from './machines.ts';
 import { MARK } from './matrix.ts';
 import { VERDICTS } from './report.ts';
 import type { Summary } from './report.ts';
@@ -56,7 +56,7 @@ function heading(reports: readonly NamedReport[], letters: readonly string[], st
   );
 }
 
-interface Row {
+interface TextRow {
   readonly label: string;
   readonly cells: readonly string[];
   readonly differs?: boolean;
@@ -83,12 +83,12 @@ function blockOf(
 function attributeRows(
   { machines, differs, combinedDiffers }: AttributeRow,
   columns: readonly number[],
-): readonly Row[] {
-  const sides = columns.map((index) => machines[index] ?? null);
-  const cells = (cell: (side: Side) => string): string[] =>
-    sides.map((side) => (side === null ? 'no such window' : cell(side)));
-  const isMeasured = sides.some((side) => side !== null && side.measured !== null);
-  const combined = sides.map((side) => side?.combined ?? []);
+): readonly TextRow[] {
+  const entries = columns.map((index) => machines[index] ?? null);
+  const cells = (cell: (entry: MachineAttribute) => string): string[] =>
+    entries.map((entry) => (entry === null ? 'no such window' : cell(entry)));
+  const isMeasured = entries.some((entry) => entry !== null && entry.measured !== null);
+  const combined = entries.map((entry) => entry?.combined ?? []);
   const types = Array.from({ length: Math.max(0, ...combined.map(({ length }) => length)) }, (_, row) =>
     combined.map((pairs) => pairs[row]),
   );
@@ -120,13 +120,13 @@ export function measuredText(measured: Measured | null, what: 'stores' | 'writeT
   return `${number(figure.median)} ${figure.unit} (${measured.stage1})${measured.meaningless ? ' not hardware' : ''}`;
 }
 
-function strictText({ strictness, trapped }: Side): string {
+function strictText({ strictness, trapped }: MachineAttribute): string {
   if (strictness === null) return 'not known';
   return strictness.strict ? `yes${trapped === null ? '' : ', trapped'}` : 'no';
 }
 
 /** Device- goes without saying beside nGnRE. */
-function pairOf(pair: Side['combined'][number] | undefined): string {
+function pairOf(pair: MachineAttribute['combined'][number] | undefined): string {
   return pair === undefined ? '' : `${pair.stage1} → ${pair.effective || 'unknown'}`.replaceAll('Device-', '');
 }
 
@@ -139,7 +139,7 @@ function tally(summary: Summary | undefined): string {
 }
 
 /** A row whose cells wrap under their own heads; a row that differs is marked in front. */
-function layOut({ label, cells, differs = false }: Row, width: number): string[] {
+function layOut({ label, cells, differs = false }: TextRow, width: number): string[] {
   const wrapped = cells.map((cell) => wrap('', cell, width));
   const height = Math.max(...wrapped.map(({ length }) => length));
   return Array.from({ length: height }, (_, line) => {
@@ -155,8 +155,8 @@ function whyNotStrict(attributes: readonly AttributeRow[], letters: readonly str
   return attributes
     .filter(({ differs }) => differs.includes('strictness'))
     .flatMap(({ attribute, machines }) =>
-      machines.flatMap((side, index) => {
-        const why = side?.strictness?.strict === false ? side.strictness.why : null;
+      machines.flatMap((entry, index) => {
+        const why = entry?.strictness?.strict === false ? entry.strictness.why : null;
         return why === null
           ? []
           : wrap('≠ ', `${attribute} is not strict on ${letters[index] ?? ''}: ${why}`, style.columns).map((line) =>
@@ -199,7 +199,7 @@ function groupBy<T>(all: readonly T[], keyOf: (one: T) => string): readonly (rea
 }
 
 /** The combined type only where the machines do not agree on it. */
-function answersText(machines: readonly (Answer | null)[], letters: readonly string[]): string {
+function answersText(machines: readonly (CheckOnMachine | null)[], letters: readonly string[]): string {
   const alike = new Set(machines.flatMap((answer) => (answer === null ? [] : [answer.effective]))).size === 1;
   const texts = machines.flatMap((answer, index) => {
     if (answer === null) return [];

@@ -2,8 +2,8 @@
 import { PROBES } from '../../memattr/index.ts';
 import type { Attribute, ProbeName } from '../../memattr/index.ts';
 import type { NamedReport } from './machine.ts';
-import { sideOf, windowsOf } from './machine-side.ts';
-import type { Side } from './machine-side.ts';
+import { attributeOnMachine, windowsOf } from './machine-attribute.ts';
+import type { MachineAttribute } from './machine-attribute.ts';
 import type { Check, Evidence, Report } from './report.ts';
 import { STRICTEST_FIRST } from './words.ts';
 
@@ -21,7 +21,7 @@ export interface Comparison {
 
 export interface AttributeRow {
   attribute: Attribute;
-  machines: (Side | null)[];
+  machines: (MachineAttribute | null)[];
   /** In what those machines differ that can be compared. */
   differs: ('hostVma' | 'stage2' | 'strictness')[];
   /** Stage-1 types that machines of one architecture combine to different types. */
@@ -33,10 +33,10 @@ export interface Difference {
   attribute: Attribute;
   stage1: string;
   probe: ProbeName;
-  machines: (Answer | null)[];
+  machines: (CheckOnMachine | null)[];
 }
 
-export type Answer = Pick<Check, 'effective' | 'predicted' | 'alternatives' | 'observed' | 'verdict'>;
+export type CheckOnMachine = Pick<Check, 'effective' | 'predicted' | 'alternatives' | 'observed' | 'verdict'>;
 
 export function compareMachines(reports: readonly NamedReport[]): Comparison {
   return {
@@ -56,8 +56,8 @@ export function compareMachines(reports: readonly NamedReport[]): Comparison {
 }
 
 function attributeRow(attribute: Attribute, reports: readonly NamedReport[]): readonly AttributeRow[] {
-  const machines = reports.map(({ report }) => sideOf(report, attribute));
-  if (machines.every((side) => side === null)) return [];
+  const machines = reports.map(({ report }) => attributeOnMachine(report, attribute));
+  if (machines.every((entry) => entry === null)) return [];
   // The types of two architectures have nothing in common, and neither do EPT's and NPT's; whether a guest can relax a window does.
   const kinds = reports.map(({ report }) => report.arch);
   const paging = reports.map(({ report }) => `${report.arch} ${report.platform.nestedPaging ?? ''}`);
@@ -65,7 +65,7 @@ function attributeRow(attribute: Attribute, reports: readonly NamedReport[]): re
   if (isSplit(machines, kinds, ({ hostVma }) => made(hostVma))) differs.push('hostVma');
   if (isSplit(machines, paging, ({ stage2 }) => made(stage2))) differs.push('stage2');
   if (isSplit(machines, [], ({ strictness }) => strictness && String(strictness.strict))) differs.push('strictness');
-  const types = new Set(machines.flatMap((side) => side?.combined.map(({ stage1 }) => stage1) ?? []));
+  const types = new Set(machines.flatMap((entry) => entry?.combined.map(({ stage1 }) => stage1) ?? []));
   const combinedDiffers = [...types].filter((type) =>
     isSplit(machines, kinds, ({ combined }) => combined.find(({ stage1 }) => stage1 === type)?.effective ?? null),
   );
@@ -78,13 +78,13 @@ function made({ predicted, programmed }: Evidence): string {
 
 /** Do two machines of one group say different things? Without groups all are comparable; null says nothing. */
 function isSplit(
-  machines: readonly (Side | null)[],
+  machines: readonly (MachineAttribute | null)[],
   groups: readonly string[],
-  say: (side: Side) => string | null,
+  say: (entry: MachineAttribute) => string | null,
 ): boolean {
   const said = new Map<string, string>();
-  return machines.some((side, index) => {
-    const word = side && say(side);
+  return machines.some((entry, index) => {
+    const word = entry && say(entry);
     if (word === null) return false;
     const group = groups[index] ?? '';
     const before = said.get(group);
@@ -104,7 +104,7 @@ function differencesOf(attribute: Attribute, reports: readonly NamedReport[]): r
     );
     if (one == null || answers.size < 2) return [];
     return [
-      { attribute, stage1: one.stage1, probe: one.probe, machines: machines.map((check) => check && answerOf(check)) },
+      { attribute, stage1: one.stage1, probe: one.probe, machines: machines.map((check) => check && onMachine(check)) },
     ];
   });
 }
@@ -119,7 +119,7 @@ function checksOf(report: Report, attribute: Attribute): ReadonlyMap<string, Che
   );
 }
 
-function answerOf({ effective, predicted, alternatives, observed, verdict }: Check): Answer {
+function onMachine({ effective, predicted, alternatives, observed, verdict }: Check): CheckOnMachine {
   return { effective, predicted, ...(alternatives && { alternatives }), observed, verdict };
 }
 

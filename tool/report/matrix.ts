@@ -21,13 +21,13 @@ export const VERDICT_COLOUR: Readonly<Record<Verdict, Colour>> = {
 };
 
 /** One line of the matrix: a label, then cells; a window's title is a line with no cells. */
-interface Line {
+interface MatrixLine {
   label: string;
-  cells: readonly Cell[];
+  cells: readonly TextCell[];
   colour: Colour | null;
 }
 
-interface Cell {
+export interface TextCell {
   text: string;
   colour: Colour | null;
 }
@@ -51,8 +51,8 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
     .map((probe) => `${shortProbe(probe)} ${[...(answers.get(probe) ?? [])].join('')}`);
   if (probes.length === 0) return layOut(effectiveTypes(report), style).concat(everywhere(alike, style));
   const types = isBlind(report);
-  const head = probes.map((probe): Cell => ({ text: shortProbe(probe), colour: 'dim' }));
-  const lines: Line[] = [
+  const head = probes.map((probe): TextCell => ({ text: shortProbe(probe), colour: 'dim' }));
+  const lines: MatrixLine[] = [
     { label: '  stage 1', cells: types ? [{ text: 'gets', colour: 'dim' }, ...head] : head, colour: 'dim' },
   ];
   for (const [index, window] of report.windows.entries()) {
@@ -87,9 +87,9 @@ function everywhere(alike: readonly string[], style: Style): string[] {
 }
 
 /** Where every answer is the same, what differs is what the guest gets: windows down, stage-1 types across. */
-function effectiveTypes({ windows, checks }: Report): readonly Line[] {
+function effectiveTypes({ windows, checks }: Report): readonly MatrixLine[] {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
-  const rows = windows.map((window, index): Line => ({
+  const rows = windows.map((window, index): MatrixLine => ({
     label: `${index} ${titleOf(window)}`,
     cells: stage1Types.map((stage1) => ({
       text: checks.find((check) => check.window === index && check.stage1 === stage1)?.effective ?? '',
@@ -113,7 +113,7 @@ function isBlind({ checks }: Report): boolean {
   return checks.every(({ predicted }) => predicted === 'ok' || predicted === 'any' || predicted === 'measurement');
 }
 
-function cellOf(check: Check | undefined, numberOf: ReadonlyMap<Check, number>): Cell {
+function cellOf(check: Check | undefined, numberOf: ReadonlyMap<Check, number>): TextCell {
   if (!check) return { text: '', colour: null };
   const outcome = check.observed === null ? '' : OUTCOME_WORDS[check.observed].short;
   return {
@@ -123,7 +123,7 @@ function cellOf(check: Check | undefined, numberOf: ReadonlyMap<Check, number>):
 }
 
 /** Columns as narrow as their cells allow; those that do not fit beside the others go into a second matrix below. */
-function layOut(lines: readonly Line[], style: Style): string[] {
+function layOut(lines: readonly MatrixLine[], style: Style): string[] {
   const rows = lines.filter(({ cells }) => cells.length > 0);
   const label = Math.max(...rows.map((line) => line.label.length)) + 1;
   const widths = (rows[0]?.cells ?? []).map(
@@ -154,8 +154,8 @@ function layOut(lines: readonly Line[], style: Style): string[] {
 }
 
 function layOutLine(
-  line: Line,
-  columns: readonly { cell: Cell | undefined; width: number }[],
+  line: MatrixLine,
+  columns: readonly { cell: TextCell | undefined; width: number }[],
   label: number,
   style: Style,
 ): string {
@@ -167,7 +167,7 @@ function layOutLine(
   return cells.length === 0 ? head : head + ' '.repeat(label - line.label.length) + cells.join('');
 }
 
-function paintCell(cell: Cell | undefined, width: number, style: Style): string {
+function paintCell(cell: TextCell | undefined, width: number, style: Style): string {
   if (!cell) return ' '.repeat(width);
   return (
     (cell.colour ? paint(style, cell.colour, cell.text) : cell.text) + ' '.repeat(Math.max(0, width - cell.text.length))

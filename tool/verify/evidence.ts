@@ -6,34 +6,44 @@ import type { Stage2Dump, Stage2Reading } from './read-back/stage2.ts';
 import { reportWindow } from '../report/report.ts';
 import type { Check, ReportWindow } from '../report/report.ts';
 import { judge } from './judge.ts';
-import { pageSize } from '../../vmm/sys/libc.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
 import type { OpenWindow } from '../../vmm/vfio/open-windows.ts';
-import type { HostMappingReading } from './chain.ts';
-import type { Answer, Asked } from './lives.ts';
-import { expectationOf } from './questions.ts';
-import type { Question } from './questions.ts';
+import type { HostMappingReading } from './arch/arch.ts';
+import { expectationOf } from './plan.ts';
+import type { PlannedCheck } from './plan.ts';
+import type { Observation, ObservedCheck } from './run-checks.ts';
 
-export interface Described {
+/** What is known of all windows of a source. */
+export interface WindowFacts {
   readonly model: ArchitectureModel;
-  readonly source: BarSource;
+  readonly source: Pick<BarSource, 'kind'>;
   readonly platform: Platform;
   readonly stage2: Stage2Dump;
-  /** As in Interview. */
+  /** As in Observations. */
   readonly windowExits: readonly number[];
+  /** The host's, bytes. */
+  readonly pageSize: number;
+}
+
+/** What is known of all checks. */
+export interface CheckFacts {
+  readonly model: ArchitectureModel;
+  readonly platform: Platform;
   /** Of the guest's clock, where the guest may not know it; null where the host does not either. */
   readonly ticksPerSecond: number | null;
+  /** Such as `qemu-10.0.2`; null on real hardware. */
+  readonly emulator: string | null;
 }
 
 /** @param host how the host has the window mapped; undefined where nothing shows that */
 export function describeWindow(
-  { model, source, platform, stage2, windowExits }: Described,
+  { model, source, platform, stage2, windowExits, pageSize }: WindowFacts,
   index: number,
   window: OpenWindow,
   host: HostMappingReading | undefined,
 ): ReportWindow {
   const expected = expectationOf(model, platform, source.kind, window);
-  const read = stage2.kind === 'read' ? readRange(stage2.ranges, window.gpa, window.length, pageSize()) : null;
+  const read = stage2.kind === 'read' ? readRange(stage2.ranges, window.gpa, window.length, pageSize) : null;
   const described = reportWindow(window, {
     hostVma: {
       predicted: model.hostVma(window.attribute, source.kind),
@@ -60,16 +70,14 @@ function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access 
 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
 export function checkOf(
-  { model, platform, ticksPerSecond, emulator }: Described & { readonly emulator: string | null },
-  { question, answer, busLocks }: Asked,
+  { model, platform, ticksPerSecond, emulator }: CheckFacts,
+  { check, observation, busLocks }: ObservedCheck,
   programmed: string | null,
 ): Check {
-  const { window, stage1, probe, prediction, stage2 } = question;
+  const { window, stage1, probe, prediction, stage2 } = check;
   const effective =
-    programmed === null || programmed === stage2
-      ? question.effective
-      : effectiveOf(model, platform, question, programmed);
-  const record = answer.kind === 'record' ? answer.record : null;
+    programmed === null || programmed === stage2 ? check.effective : effectiveOf(model, platform, check, programmed);
+  const record = observation.kind === 'record' ? observation.record : null;
   const judgement = judge(
     {
       probe,
@@ -79,7 +87,7 @@ export function checkOf(
       effective,
       prediction,
       record,
-      vmKilled: answer.kind === 'vm-killed',
+      vmKilled: observation.kind === 'vm-killed',
       ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
       emulator,
     },
@@ -92,7 +100,7 @@ export function checkOf(
     effective,
     ...predictedBy(prediction),
     ...judgement,
-    ...measuredBy(question, answer, ticksPerSecond),
+    ...measuredBy(check, observation, ticksPerSecond),
     ...(busLocks !== null && { busLocks }),
   };
 }
@@ -111,14 +119,19 @@ function predictedBy(prediction: Prediction): Pick<Check, 'predicted' | 'alterna
   }
 }
 
-/** timing-class's answer: an entry of a PAT, or 0xff where the guest cannot tell. Anything else is no answer either. */
+/** timing-class's result: an entry of a PAT, or 0xff where the guest cannot tell; null for that and anything else. */
 function patTypeNamed(value: bigint): string | null {
   const entry = value < 0xffn ? decodePat(Number(value)) : null;
   return entry?.kind === 'type' ? entry.type : null;
 }
 
 /** KVM may have programmed what the model has no name for, `mixed` or `reserved`. */
-function effectiveOf(model: ArchitectureModel, platform: Platform, { stage1 }: Question, programmed: string): string {
+function effectiveOf(
+  model: ArchitectureModel,
+  platform: Platform,
+  { stage1 }: PlannedCheck,
+  programmed: string,
+): string {
   try {
     return model.effective(stage1, programmed, platform);
   } catch (error) {
@@ -127,16 +140,20 @@ function effectiveOf(model: ArchitectureModel, platform: Platform, { stage1 }: Q
   }
 }
 
-function measuredBy({ probe, prediction }: Question, answer: Answer, known: number | null): Pick<Check, 'measured'> {
-  // timing-class's values are no amount in a time: the guest has compared them itself.
+function measuredBy(
+  { probe, prediction }: PlannedCheck,
+  observation: Observation,
+  known: number | null,
+): Pick<Check, 'measured'> {
+  // timing-class's values are not an amount and a time: the guest has compared them itself.
   if (
     probe === 'timing-class' ||
     prediction.kind !== 'measurement' ||
-    answer.kind !== 'record' ||
-    answer.record.outcome !== 'ok'
+    observation.kind !== 'record' ||
+    observation.record.outcome !== 'ok'
   )
     return {};
-  const [amount, ticks, ticksPerSecond] = answer.record.values;
+  const [amount, ticks, ticksPerSecond] = observation.record.values;
   return {
     measured: {
       amount: clamp(amount),
@@ -153,7 +170,7 @@ function clamp(value: bigint): number {
   return Number(value > MAX_SAFE ? MAX_SAFE : value);
 }
 
-/** Lives answer out of order; a report lists its checks in the order of the questions. */
+/** Runs make the checks out of order; a report lists them as planned. */
 export function inOrder(checks: readonly Check[], order: readonly string[]): readonly Check[] {
   const place = new Map(order.map((key, index) => [key, index]));
   const placeOf = ({ window, stage1, probe }: Check): number =>

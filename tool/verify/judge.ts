@@ -3,8 +3,8 @@ import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../
 import { WcvmmError } from '../../common/errors.ts';
 import type { Check } from '../report/report.ts';
 
-/** All that is known about one cell. */
-export interface Evidence {
+/** All that is known about one check. */
+export interface JudgedCheck {
   probe: ProbeName;
   stage1: Stage1Type;
   /** The model's and the kernel's stage-2 type; null: this kernel does not tell. */
@@ -61,11 +61,11 @@ const OPTIONAL_FEATURE: Readonly<Record<ProbeName, string | null>> = {
  *
  * @throws WcvmmError E_GUEST_RECORDS when the guest found the cell malformed, which is a fault of the VMM
  */
-export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement {
-  const observed = observe(evidence);
-  const { prediction, probe, stage2Predicted, stage2Programmed } = evidence;
+export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement {
+  const observed = observe(check);
+  const { prediction, probe, stage2Predicted, stage2Programmed } = check;
   if (observed === null)
-    return { observed, verdict: 'skipped', note: evidence.skipReason ?? 'the guest ended before this check' };
+    return { observed, verdict: 'skipped', note: check.skipReason ?? 'the guest ended before this check' };
   if (stage2Programmed !== null && stage2Programmed !== stage2Predicted) {
     return {
       observed,
@@ -78,7 +78,7 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
     return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
   if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
   if (prediction.kind === 'measurement') {
-    if (observed === 'ok' && evidence.timingLike !== undefined) return judgeTiming(evidence, evidence.timingLike);
+    if (observed === 'ok' && check.timingLike !== undefined) return judgeTiming(check, check.timingLike);
     if (observed === 'ok') return { observed, verdict: 'unobservable', note: prediction.why };
     return {
       observed,
@@ -88,7 +88,7 @@ export function judge(evidence: Evidence, errata: readonly Erratum[]): Judgement
   }
   const outcomes = outcomesOf(prediction) ?? [];
   if (outcomes.includes(observed)) return { observed, verdict: 'match', note: null };
-  const erratum = findErratum(evidence, outcomes, observed, errata);
+  const erratum = findErratum(check, outcomes, observed, errata);
   if (erratum) return { observed, verdict: 'erratum', note: `${erratum.id}: ${erratum.text}` };
   return { observed, verdict: 'mismatch', note: prediction.why };
 }
@@ -102,7 +102,7 @@ const ALIKE: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** A type named by its timing is evidence on hardware, and only there. */
-function judgeTiming({ emulator, effective }: Evidence, like: string | null): Judgement {
+function judgeTiming({ emulator, effective }: JudgedCheck, like: string | null): Judgement {
   const observed = 'ok';
   if (emulator !== null)
     return {
@@ -121,7 +121,7 @@ function judgeTiming({ emulator, effective }: Evidence, like: string | null): Ju
   return { observed, verdict: 'mismatch', note: `by the time that its loads and stores take, the window is ${like}` };
 }
 
-function observe({ vmKilled, record }: Evidence): Outcome | null {
+function observe({ vmKilled, record }: JudgedCheck): Outcome | null {
   if (vmKilled) return 'vm-killed';
   if (record?.outcome === 'bad-cell') {
     throw new WcvmmError(
@@ -133,7 +133,7 @@ function observe({ vmKilled, record }: Evidence): Outcome | null {
 }
 
 function findErratum(
-  { probe, stage1, stage2Predicted, effective, emulator }: Evidence,
+  { probe, stage1, stage2Predicted, effective, emulator }: JudgedCheck,
   outcomes: readonly Outcome[],
   observed: Outcome,
   errata: readonly Erratum[],

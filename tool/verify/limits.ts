@@ -1,7 +1,7 @@
 /** What a verification leaves unproven, in sentences for its report. Silence would read as proof. */
 import type { Source } from '../../memattr/index.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
-import type { HostMappings } from './chain.ts';
+import type { HostMappings } from './arch/arch.ts';
 
 export interface Unproven {
   readonly source: Source;

@@ -1,4 +1,4 @@
-import type { Access } from '../../memattr/index.ts';
+import type { WindowAccess } from '../../memattr/index.ts';
 import type { HostMapping } from './mapping.ts';
 
 /** A part of a BAR as a guest gets it. */
@@ -7,5 +7,5 @@ export interface GuestWindow {
   readonly gpa: bigint;
   readonly mapping: HostMapping;
   /** `trapped`: no memslot; each of the guest's accesses is an exit, and is made on `mapping`. */
-  readonly access: Access;
+  readonly access: WindowAccess;
 }

@@ -8,7 +8,7 @@ import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import type { Report } from '../../report/report.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
-import { parseOverride } from '../../verify/predict.ts';
+import { parseOverride } from '../../verify/override.ts';
 import { verify } from '../../verify/verify.ts';
 import { windowChoice } from './options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';

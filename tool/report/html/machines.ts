@@ -1,6 +1,6 @@
 /** Machines side by side: the table of `wcvmm compare`. */
 import type { NamedReport } from '../machine.ts';
-import type { Side } from '../machine-side.ts';
+import type { MachineAttribute } from '../machine-attribute.ts';
 import { measuredText } from '../machines-text.ts';
 import { compareMachines } from '../machines.ts';
 import type { AttributeRow, Comparison } from '../machines.ts';
@@ -24,20 +24,20 @@ ${comparison.incomparable.length > 0 ? html`<p>Not compared:</p><ul>${comparison
 }
 
 function attributeBody({ attribute, machines, differs, combinedDiffers }: AttributeRow, count: number): Markup {
-  const cells = (cell: (side: Side) => Markup): readonly Markup[] =>
-    machines.map((side) =>
-      side === null ? html`<td class="small">no such window</td>` : html`<td>${cell(side)}</td>`,
+  const cells = (cell: (entry: MachineAttribute) => Markup): readonly Markup[] =>
+    machines.map((entry) =>
+      entry === null ? html`<td class="small">no such window</td>` : html`<td>${cell(entry)}</td>`,
     );
-  const types = Math.max(0, ...machines.map((side) => side?.combined.length ?? 0));
+  const types = Math.max(0, ...machines.map((entry) => entry?.combined.length ?? 0));
   const combined = Array.from({ length: types }, (_, row) => {
-    const pairs = machines.map((side) => side?.combined[row]);
+    const pairs = machines.map((entry) => entry?.combined[row]);
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
     return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(pair.effective, short(pair.effective))}`}</td>`)}</tr>`;
   });
-  const isMeasured = machines.some((side) => side !== null && side.measured !== null);
+  const isMeasured = machines.some((entry) => entry !== null && entry.measured !== null);
   const measured = isMeasured
-    ? html`<tr>${head('stores', false)}${cells((side) => html`${measuredText(side.measured, 'stores')}`)}</tr>
-<tr>${head('write to visible', false)}${cells((side) => html`${measuredText(side.measured, 'writeToVisible')}`)}</tr>`
+    ? html`<tr>${head('stores', false)}${cells((entry) => html`${measuredText(entry.measured, 'stores')}`)}</tr>
+<tr>${head('write to visible', false)}${cells((entry) => html`${measuredText(entry.measured, 'writeToVisible')}`)}</tr>`
     : null;
   return html`<tbody><tr class="window"><th colspan="${count + 1}" scope="rowgroup">${attribute}</th></tr>
 <tr>${head('host mapping', differs.includes('hostVma'))}${cells(({ hostVma }) => html`${evidenceText(hostVma)}`)}</tr>
@@ -58,7 +58,7 @@ function head(text: string | Markup, differs: boolean): Markup {
   return html`<th scope="row"${differs ? html` class="differs"` : null}>${differs ? html`<span role="img" aria-label="not alike:">≠</span> ` : null}${text}</th>`;
 }
 
-function strictness({ strictness, trapped }: Side): Markup {
+function strictness({ strictness, trapped }: MachineAttribute): Markup {
   if (strictness === null) return html`not known`;
   const word = strictness.strict ? `✓ yes${trapped === null ? '' : ', by trapping'}` : '✗ no';
   return html`<details><summary>${word}</summary>${strictness.why}</details>`;

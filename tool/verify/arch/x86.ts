@@ -1,13 +1,13 @@
-import { usualMtrr, x86 } from '../../memattr/index.ts';
-import type { MtrrType } from '../../memattr/index.ts';
-import { canReadMsrs, hostMtrr, hostPat } from './read-back/host-x86.ts';
-import { isErrno } from '../../vmm/sys/port.ts';
-import type { Port } from '../../vmm/sys/port.ts';
-import { parseHostPtdump, readHostRange } from './read-back/host-ptdump.ts';
-import { memtypesOf, parseMemtypeList } from './read-back/memtype-list.ts';
-import type { BarSource } from '../../vmm/vfio/source.ts';
-import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
-import type { Chain, HostMappings } from './chain.ts';
+import { usualMtrr, x86 } from '../../../memattr/index.ts';
+import type { MtrrType } from '../../../memattr/index.ts';
+import { canReadMsrs, hostMtrr, hostPat } from '../read-back/host-x86.ts';
+import { isErrno } from '../../../vmm/sys/port.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import { parseHostPtdump, readHostRange } from '../read-back/host-ptdump.ts';
+import { memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
+import type { BarSource } from '../../../vmm/vfio/source.ts';
+import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import type { HostMappings, VerifyArchitecture } from './arch.ts';
 
 /** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
 const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
@@ -61,7 +61,7 @@ function readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappi
   }
 }
 
-export const x86Chain: Chain = {
+export const verifyX86: VerifyArchitecture = {
   model: x86,
   stage1Types: () => x86.stage1Types,
   controlPlatform: ({ nestedPaging }) => ({

@@ -1,7 +1,7 @@
-import { arm64, normalTagged } from '../../memattr/index.ts';
-import type { Chain } from './chain.ts';
+import { arm64, normalTagged } from '../../../memattr/index.ts';
+import type { VerifyArchitecture } from './arch.ts';
 
-export const arm64Chain: Chain = {
+export const verifyArm64: VerifyArchitecture = {
   model: arm64,
   stage1Types: ({ mte }) => (mte ? [...arm64.stage1Types, normalTagged] : arm64.stage1Types),
   controlPlatform: ({ fwb, faultForwarding, mte }) => ({ fwb, faultForwarding, mte }),

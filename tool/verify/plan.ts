@@ -1,7 +1,7 @@
-/** What to ask a guest, and in how many lives: every window × stage-1 type × probe, with what memattr predicts. Pure. */
+/** Which checks to make, and in how many runs: every window × stage-1 type × probe, with what memattr predicts. Pure. */
 import { TRAPPED, outcomesOf } from '../../memattr/index.ts';
 import type {
-  Access,
+  WindowAccess,
   ArchitectureModel,
   Attribute,
   Platform,
@@ -14,7 +14,7 @@ import type {
 import { ABI } from './guest/abi.ts';
 import type { Cell } from './guest/abi.ts';
 
-export interface Question {
+export interface PlannedCheck {
   /** Index into the windows. */
   readonly window: number;
   readonly stage1: Stage1Type;
@@ -25,17 +25,17 @@ export interface Question {
   readonly prediction: Prediction;
 }
 
-export function questionsFor(
+export function planChecks(
   model: ArchitectureModel,
   platform: Platform,
   source: Source,
-  windows: readonly AskedWindow[],
+  windows: readonly PlannedWindow[],
   stage1Types: readonly Stage1Type[] = model.stage1Types,
-): readonly Question[] {
-  return windows.flatMap((asked, window) => {
-    const expected = expectationOf(model, platform, source, asked);
+): readonly PlannedCheck[] {
+  return windows.flatMap((planned, window) => {
+    const expected = expectationOf(model, platform, source, planned);
     return stage1Types.flatMap((stage1) =>
-      expected.probes.map((probe): Question => ({
+      expected.probes.map((probe): PlannedCheck => ({
         window,
         stage1,
         probe,
@@ -47,12 +47,12 @@ export function questionsFor(
   });
 }
 
-export interface AskedWindow {
+export interface PlannedWindow {
   readonly attribute: Attribute;
-  readonly access: Access;
+  readonly access: WindowAccess;
 }
 
-/** What the model says of one window, whichever way a guest reaches it. */
+/** What the model predicts for one window, mapped or trapped. */
 export interface Expectation {
   readonly probes: readonly ProbeName[];
   readonly stage2: string;
@@ -65,7 +65,7 @@ export function expectationOf(
   model: ArchitectureModel,
   platform: Platform,
   source: Source,
-  { attribute, access }: AskedWindow,
+  { attribute, access }: PlannedWindow,
 ): Expectation {
   if (access === 'trapped') {
     return {
@@ -86,37 +86,37 @@ export function expectationOf(
   };
 }
 
-/** May the VM die of this question, as is predicted? Then what it did before must not be able to change the answer. */
-export function mayKill({ prediction }: Question): boolean {
+/** May the VM die of this check, as is predicted? Then what it did before must not be able to change the outcome. */
+export function mayKillVm({ prediction }: PlannedCheck): boolean {
   return outcomesOf(prediction)?.includes('vm-killed') === true;
 }
 
-/** Questions by the VM that answers them: all harmless ones share lives, each that may kill has a VM of its own. */
-export function livesOf(questions: readonly Question[]): readonly (readonly Question[])[] {
-  const harmless = questions.filter((question) => !mayKill(question));
+/** Checks by the VM that makes them: all harmless ones share runs, each that may kill its VM has a run of its own. */
+export function runsOf(checks: readonly PlannedCheck[]): readonly (readonly PlannedCheck[])[] {
+  const harmless = checks.filter((check) => !mayKillVm(check));
   const shared = Array.from({ length: Math.ceil(harmless.length / ABI.maxCells) }, (_, index) =>
     harmless.slice(index * ABI.maxCells, (index + 1) * ABI.maxCells),
   );
-  return [...shared, ...questions.filter(mayKill).map((question) => [question])];
+  return [...shared, ...checks.filter(mayKillVm).map((check) => [check])];
 }
 
-/** Enough for a figure, short enough under emulation: how often a measuring probe goes over its 4096 bytes. */
+/** How often a measuring probe goes over its 4096 bytes: enough for a figure, and fast enough under emulation. */
 const REPETITIONS = 8n;
 
-/** Where each access is an exit, a figure says what exits cost, and once over is enough. */
-function repetitionsOf({ stage2 }: Question): bigint {
+/** Where each access is an exit, the figure is the cost of exits, and once is enough. */
+function repetitionsOf({ stage2 }: PlannedCheck): bigint {
   return stage2 === TRAPPED ? 1n : REPETITIONS;
 }
 
-/** `seed` makes each data pattern its own, so that what an earlier cell left behind cannot pass for an answer. */
-export function cellOf(question: Question, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
-  const { window, stage1, probe } = question;
+/** @param seed of the cell's own data pattern, so that data which an earlier cell left behind is not taken for its own */
+export function cellOf(check: PlannedCheck, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
+  const { window, stage1, probe } = check;
   const repeats = probe === 'store-bandwidth' || probe === 'load-latency';
   return {
     window,
     stage1: stage1Types.indexOf(stage1),
     probe,
     offset: 0n,
-    argument: repeats ? repetitionsOf(question) : seed,
+    argument: repeats ? repetitionsOf(check) : seed,
   };
 }

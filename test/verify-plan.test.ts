@@ -5,8 +5,8 @@ import { WcvmmError } from '../common/errors.ts';
 import { ABI } from '../tool/verify/guest/abi.ts';
 import type { Region } from '../vmm/memory/index.ts';
 import { defaultMaps } from '../vmm/vfio/open-windows.ts';
-import { parseOverride, replacePredictions } from '../tool/verify/predict.ts';
-import { cellOf, livesOf, mayKill, questionsFor } from '../tool/verify/questions.ts';
+import { parseOverride, replacePredictions } from '../tool/verify/override.ts';
+import { cellOf, runsOf, mayKillVm, planChecks } from '../tool/verify/plan.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
@@ -18,52 +18,52 @@ const windows = (['device', 'wc', 'default'] as const).map((attribute, index) =>
   access: 'mapped' as const,
 }));
 
-describe('questions', () => {
+describe('planned checks', () => {
   test('are every window, stage-1 type and probe, once', () => {
-    const questions = questionsFor(arm64, patched, 'cookie', windows);
-    const keys = new Set(questions.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`));
-    expect(questions).toHaveLength(3 * arm64.stage1Types.length * arm64.probes.length);
-    expect(keys.size).toBe(questions.length);
+    const checks = planChecks(arm64, patched, 'cookie', windows);
+    const keys = new Set(checks.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`));
+    expect(checks).toHaveLength(3 * arm64.stage1Types.length * arm64.probes.length);
+    expect(keys.size).toBe(checks.length);
   });
 
-  test('that cannot kill share one life', () => {
-    expect(livesOf(questionsFor(arm64, patched, 'cookie', windows))).toHaveLength(1);
+  test('that cannot end the VM share one run', () => {
+    expect(runsOf(planChecks(arm64, patched, 'cookie', windows))).toHaveLength(1);
   });
 
-  test('that may kill have a VM each, and none is lost', () => {
-    const questions = questionsFor(arm64, stock, 'sysfs', windows);
-    const lives = livesOf(questions);
-    expect(lives.flat()).toHaveLength(questions.length);
-    const deadly = lives.filter((life) => life.some(mayKill));
+  test('that may end the VM have one each, and none is lost', () => {
+    const checks = planChecks(arm64, stock, 'sysfs', windows);
+    const runs = runsOf(checks);
+    expect(runs.flat()).toHaveLength(checks.length);
+    const deadly = runs.filter((run) => run.some(mayKillVm));
     expect(deadly.length).toBeGreaterThan(0);
     expect(deadly.filter(({ length }) => length > 1)).toEqual([]);
   });
 
   test('too many for one guest go to several', () => {
-    const one = questionsFor(arm64, patched, 'cookie', windows);
+    const one = planChecks(arm64, patched, 'cookie', windows);
     const many = Array.from({ length: Math.ceil(ABI.maxCells / one.length) + 1 }, () => one).flat();
-    const lives = livesOf(many);
-    expect(lives.flat()).toHaveLength(many.length);
-    for (const life of lives) expect(life.length).toBeLessThanOrEqual(ABI.maxCells);
+    const runs = runsOf(many);
+    expect(runs.flat()).toHaveLength(many.length);
+    for (const run of runs) expect(run.length).toBeLessThanOrEqual(ABI.maxCells);
   });
 
   test('become cells with the seed for data and repetitions for the rest', () => {
-    const [question] = questionsFor(arm64, patched, 'cookie', windows);
-    if (question === undefined) throw new Error('no question');
-    expect(cellOf({ ...question, probe: 'data-read' }, arm64.stage1Types, 7n)).toMatchObject({
+    const [check] = planChecks(arm64, patched, 'cookie', windows);
+    if (check === undefined) throw new Error('no check');
+    expect(cellOf({ ...check, probe: 'data-read' }, arm64.stage1Types, 7n)).toMatchObject({
       window: 0,
       stage1: 0,
       argument: 7n,
     });
-    expect(cellOf({ ...question, probe: 'load-latency' }, arm64.stage1Types, 7n).argument).toBeGreaterThan(0n);
+    expect(cellOf({ ...check, probe: 'load-latency' }, arm64.stage1Types, 7n).argument).toBeGreaterThan(0n);
   });
 });
 
 describe('--predict', () => {
   test('replaces exactly its row', () => {
-    const questions = questionsFor(arm64, patched, 'cookie', windows);
-    const replaced = replacePredictions(questions, [parseOverride('unaligned-load@Device-nGnRnE=ok')]);
-    const changed = replaced.filter((question, index) => question !== questions[index]);
+    const checks = planChecks(arm64, patched, 'cookie', windows);
+    const replaced = replacePredictions(checks, [parseOverride('unaligned-load@Device-nGnRnE=ok')]);
+    const changed = replaced.filter((check, index) => check !== checks[index]);
     expect(changed.map(({ window, stage1, probe }) => [window, stage1.name, probe])).toEqual(
       [0, 1, 2].map((window) => [window, 'Device-nGnRnE', 'unaligned-load']),
     );

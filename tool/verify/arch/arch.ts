@@ -1,9 +1,9 @@
-/** What a verification must know of an architecture: its model, and how the kernel is read back. One object for each, listed in chains.ts. */
-import type { ArchitectureModel, Platform, Stage1Type } from '../../memattr/index.ts';
-import type { KvmFacts } from '../../vmm/kvm/arch/arch.ts';
-import type { Port } from '../../vmm/sys/port.ts';
-import type { BarSource } from '../../vmm/vfio/source.ts';
-import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
+/** All that differs between architectures in a verification: the model, and how the kernel is read back. One object for each. */
+import type { ArchitectureModel, Platform, Stage1Type } from '../../../memattr/index.ts';
+import type { KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import type { BarSource } from '../../../vmm/vfio/source.ts';
+import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
 
 /** How the host itself has a window mapped. */
 export interface HostMappingReading {
@@ -17,7 +17,7 @@ export type HostMappings =
   | { readonly kind: 'read'; readonly windows: readonly HostMappingReading[] }
   | { readonly kind: 'unavailable'; readonly why: string };
 
-export interface Chain {
+export interface VerifyArchitecture {
   readonly model: ArchitectureModel;
   stage1Types(platform: Platform): readonly Stage1Type[];
   /** Of a guest on ordinary memory. */

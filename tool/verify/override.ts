@@ -1,9 +1,9 @@
 import { OUTCOMES, PROBES } from '../../memattr/index.ts';
 import type { Outcome, ProbeName } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import type { Question } from './questions.ts';
+import type { PlannedCheck } from './plan.ts';
 
-/** One row of the model, replaced: the negative control of a whole verification. A wrong row must end in a mismatch. */
+/** A prediction of the model, replaced: the negative control of a whole verification. A wrong one must end in a mismatch. */
 export interface PredictionOverride {
   readonly probe: ProbeName;
   readonly stage1: string;
@@ -22,33 +22,30 @@ export function parseOverride(text: string): PredictionOverride {
   if (probe !== undefined && outcome !== undefined) return { probe, stage1, outcome };
   throw new WcvmmError(
     'E_USAGE',
-    `--predict ${text} is no prediction; expected PROBE@STAGE1=OUTCOME, as in unaligned-load@Device-nGnRnE=ok.`,
+    `--predict ${text} is not a prediction; expected PROBE@STAGE1=OUTCOME, as in unaligned-load@Device-nGnRnE=ok.`,
   );
 }
 
-/** Throws E_USAGE for an override that no question has: a control that changes nothing would prove nothing. */
+/** Throws E_USAGE for an override that no check has: a control that changes nothing would prove nothing. */
 export function replacePredictions(
-  questions: readonly Question[],
+  checks: readonly PlannedCheck[],
   overrides: readonly PredictionOverride[],
-): readonly Question[] {
+): readonly PlannedCheck[] {
   for (const { probe, stage1 } of overrides) {
-    if (!questions.some((question) => question.probe === probe && question.stage1.name === stage1)) {
+    if (!checks.some((check) => check.probe === probe && check.stage1.name === stage1)) {
+      const types = [...new Set(checks.map((check) => check.stage1.name))].join(', ');
       throw new WcvmmError(
         'E_USAGE',
-        `--predict ${probe}@${stage1} replaces nothing; expected one of the stage-1 types ${[...new Set(questions.map((question) => question.stage1.name))].join(', ')}.`,
+        `--predict ${probe}@${stage1} matches no check of this run; expected a probe of this architecture and one of the stage-1 types ${types}.`,
       );
     }
   }
-  return questions.map((question) => {
-    const override = overrides.find(({ probe, stage1 }) => probe === question.probe && stage1 === question.stage1.name);
-    if (override === undefined) return question;
+  return checks.map((check) => {
+    const override = overrides.find(({ probe, stage1 }) => probe === check.probe && stage1 === check.stage1.name);
+    if (override === undefined) return check;
     return {
-      ...question,
-      prediction: {
-        kind: 'outcome',
-        outcome: override.outcome,
-        why: 'this row of the model was replaced with --predict',
-      },
+      ...check,
+      prediction: { kind: 'outcome', outcome: override.outcome, why: 'this prediction was replaced with --predict' },
     };
   });
 }

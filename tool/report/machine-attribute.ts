@@ -5,7 +5,7 @@ import { isControl, summarise } from './report.ts';
 import type { Figure, Report, ReportWindow, Summary } from './report.ts';
 
 /** One attribute on one machine: its first window, and the verdicts of all. */
-export interface Side {
+export interface MachineAttribute {
   windows: number;
   hostVma: ReportWindow['hostVma'];
   stage2: ReportWindow['stage2'];
@@ -35,7 +35,7 @@ export function windowsOf(report: Report, attribute: Attribute): readonly (reado
 }
 
 /** null: the machine has no such window. */
-export function sideOf(report: Report, attribute: Attribute): Side | null {
+export function attributeOnMachine(report: Report, attribute: Attribute): MachineAttribute | null {
   const windows = windowsOf(report, attribute);
   const [first] = windows;
   if (first === undefined) return null;

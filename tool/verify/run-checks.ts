@@ -1,0 +1,146 @@
+/** Makes the checks in guests, and goes on in a new VM where a check has ended one. */
+import { randomBytes } from 'node:crypto';
+import type { Stage1Type } from '../../memattr/index.ts';
+import { WcvmmError } from '../../common/errors.ts';
+import type { ElfImage } from '../../vmm/boot/elf.ts';
+import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
+import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
+import type { VcpuExit } from '../../vmm/kvm/exits.ts';
+import type { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import type { GuestWindow } from '../../vmm/memory/guest-window.ts';
+import { ERRNO } from '../../vmm/sys/port.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import type { HostCheck } from './guest/exchange.ts';
+import { describeExit } from './guest/exit.ts';
+import { decodeLog } from './guest/records.ts';
+import type { GuestRecord } from './guest/records.ts';
+import { runGuest } from './guest/run.ts';
+import type { GuestRun } from './guest/run.ts';
+import { cellOf, runsOf } from './plan.ts';
+import type { PlannedCheck } from './plan.ts';
+import type { Stage2Dump } from './read-back/stage2.ts';
+
+/** What came of a check: the guest's record, or its VM's end. */
+export type Observation = { readonly kind: 'record'; readonly record: GuestRecord } | { readonly kind: 'vm-killed' };
+
+export interface ObservedCheck {
+  readonly check: PlannedCheck;
+  readonly observation: Observation;
+  /** Bus locks that KVM reported meanwhile; null: this KVM reports none. */
+  readonly busLocks: number | null;
+}
+
+export interface Observations {
+  readonly observed: readonly ObservedCheck[];
+  /** Of all runs together: their windows are at the same addresses, and one run alone may not have touched them all. */
+  readonly stage2: Stage2Dump;
+  /** Accesses that were exits, by window, of all runs together. */
+  readonly windowExits: readonly number[];
+}
+
+/** What every run has in common. */
+export interface GuestSetup {
+  readonly port: Port;
+  readonly arch: KvmArchitecture;
+  readonly thread: VcpuThread;
+  readonly image: ElfImage;
+  readonly windows: readonly GuestWindow[];
+  readonly mte?: boolean;
+  readonly timeoutMs: number;
+  readonly onConsole?: TakeOutput;
+  /** Called after each run. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export async function runChecks(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
+  const observed: ObservedCheck[] = [];
+  const dumps: Stage2Dump[] = [];
+  let windowExits = setup.windows.map(() => 0);
+  const waiting = [...runsOf(checks)];
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const run = await runOnce(setup, next);
+    observed.push(...run.observed);
+    dumps.push(run.stage2);
+    windowExits = windowExits.map((count, window) => count + (run.windowExits[window] ?? 0));
+    setup.onProgress?.(observed.length, checks.length);
+    if (run.observed.length < next.length) waiting.unshift(next.slice(run.observed.length));
+  }
+  return { observed, stage2: together(dumps), windowExits };
+}
+
+function together(dumps: readonly Stage2Dump[]): Stage2Dump {
+  const unavailable = dumps.find((dump) => dump.kind === 'unavailable');
+  return unavailable ?? { kind: 'read', ranges: dumps.flatMap((dump) => (dump.kind === 'read' ? dump.ranges : [])) };
+}
+
+async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
+  const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
+  const { onProgress: _ofAllRuns, ...machine } = setup;
+  const run = await runGuest(setup.port, setup.arch, setup.thread, {
+    ...machine,
+    stage1: stage1Types.map(({ encoding }) => encoding),
+    cells: checks.map((check) => cellOf(check, stage1Types, freshSeed())),
+  });
+  return { observed: observedIn(run, checks, stage1Types), stage2: run.stage2, windowExits: run.windowExits };
+}
+
+function freshSeed(): bigint {
+  return randomBytes(8).readBigUInt64LE();
+}
+
+/** A VM ends so by an access that stage 2 forbids, or that KVM cannot emulate, and that the guest sees no fault of. */
+function isKilled(exit: VcpuExit): boolean {
+  return exit.kind === 'not-emulated' || (exit.kind === 'killed' && exit.errno === ERRNO.EFAULT);
+}
+
+/** As many as the guest has made; the end of the VM is what was observed of the check that was under way. */
+function observedIn(
+  run: GuestRun,
+  checks: readonly PlannedCheck[],
+  stage1Types: readonly Stage1Type[],
+): readonly ObservedCheck[] {
+  const { exit, hostChecks, log } = run;
+  const failure = describeExit(exit);
+  const killed = isKilled(exit);
+  const busLocksIn = (index: number): number | null =>
+    run.busLocks && (run.busLocks.find(({ cell }) => cell === index)?.count ?? 0);
+  if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
+  const { records, running } = decodeLog(log, checks.length);
+  const observed = records.flatMap((record, index): ObservedCheck[] => {
+    const check = checks[index];
+    return check === undefined
+      ? []
+      : [{ check, observation: observationOf(record, hostChecks), busLocks: busLocksIn(index) }];
+  });
+  if (killed) {
+    const check = checks[records.length];
+    if (check === undefined || running !== records.length) {
+      throw new WcvmmError(
+        'E_GUEST_RECORDS',
+        `${failure} The guest's log does not say which of its ${checks.length} cells was running (${records.length} have a record; ${stage1Types.length} stage-1 types).`,
+      );
+    }
+    return [...observed, { check, observation: { kind: 'vm-killed' }, busLocks: busLocksIn(records.length) }];
+  }
+  if (records.length < checks.length) {
+    throw new WcvmmError(
+      'E_GUEST_RECORDS',
+      `the guest reported that it was done after ${records.length} of ${checks.length} cells; expected a record for each.`,
+    );
+  }
+  return observed;
+}
+
+/** Of a data-write cell the guest only says that it stored; what arrived is read from the host's mapping. */
+function observationOf(record: GuestRecord, hostChecks: readonly HostCheck[]): Observation {
+  if (record.outcome === 'bad-cell') {
+    throw new WcvmmError(
+      'E_GUEST_RECORDS',
+      `the guest refused cell ${record.cell}: it knows no such probe, window or stage-1 type. Is the guest image from another version?`,
+    );
+  }
+  const check = hostChecks.find(({ cell }) => cell === record.cell);
+  const lost = record.outcome === 'ok' && check !== undefined && check.firstBad !== null;
+  return { kind: 'record', record: lost ? { ...record, outcome: 'wrong-data' } : record };
+}

@@ -1,0 +1,91 @@
+/** What verify and bench have in common: the windows, a control beside them, and the thread that their guests' vCPU runs in. */
+import type { AsyncScope } from '../../common/scope.ts';
+import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
+import type { ElfImage } from '../../vmm/boot/elf.ts';
+import type { KvmArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
+import { kvmFacts } from '../../vmm/kvm/facts.ts';
+import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import { BARE_MAP } from '../../vmm/machines/bare.ts';
+import { pageSize } from '../../vmm/sys/libc.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import { openWindows, targetOf } from '../../vmm/vfio/open-windows.ts';
+import type { OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
+import type { Report } from '../report/report.ts';
+import type { VerifyArchitecture } from './arch/arch.ts';
+import { VERIFY_ARCHITECTURES } from './arch/index.ts';
+import { reportPlatform } from './platform.ts';
+import { requireHarmless } from './writes.ts';
+
+export interface SessionRequest {
+  readonly choice: WindowChoice;
+  readonly image: ElfImage;
+  readonly timeoutMs: number;
+  /** Without it only BARs that are known to be plain memory are written to. */
+  readonly allowWrites: boolean;
+  readonly onPhase?: (what: string) => void;
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly onConsole?: TakeOutput;
+  readonly signal?: AbortSignal;
+}
+
+export interface Session {
+  readonly port: Port;
+  readonly arch: KvmArchitecture;
+  readonly verifyArch: VerifyArchitecture;
+  readonly thread: VcpuThread;
+  readonly facts: KvmFacts;
+  /** The host's, bytes. */
+  readonly pageSize: number;
+  readonly opened: OpenWindows;
+  /** Ordinary memory, opened as a window is. */
+  readonly control: OpenWindows;
+}
+
+const CONTROL: WindowChoice = {
+  source: 'memory',
+  device: null,
+  iommu: 'auto',
+  maps: ['bar2:0-2M=default'],
+  enforce: false,
+};
+
+/** Ends with `ends`. Throws E_DEVICE_WRITES before the device is opened, and as openWindows and kvmFacts do. */
+export function openSession(
+  port: Port,
+  ends: AsyncScope,
+  arch: KvmArchitecture,
+  { choice, allowWrites }: Pick<SessionRequest, 'choice' | 'allowWrites'>,
+): Session {
+  const scope = ends.inner();
+  const thread = new VcpuThread();
+  ends.defer(() => thread.close());
+  const page = pageSize();
+  requireHarmless(targetOf(port, choice), allowWrites);
+  const opened = openWindows(port, scope, BARE_MAP, choice, BigInt(page));
+  requireHarmless({ pci: opened.source.pci, bars: opened.windows.map(({ bar }) => bar) }, allowWrites);
+  const facts = kvmFacts(port, arch);
+  const control = openWindows(port, scope, BARE_MAP, CONTROL, BigInt(page));
+  return { port, arch, verifyArch: VERIFY_ARCHITECTURES[arch.name], thread, facts, pageSize: page, opened, control };
+}
+
+/** What stands at the head of a report. */
+export function reportHead({
+  port,
+  arch,
+  facts,
+  opened: { source, windows },
+}: Session): Pick<Report, 'schema' | 'arch' | 'platform' | 'device'> {
+  return {
+    schema: 'wcvmm.report/1',
+    arch: arch.name,
+    platform: reportPlatform(port, facts, source.device),
+    device: {
+      address: source.pci?.address ?? null,
+      id: source.pci?.id ?? null,
+      source: source.kind,
+      bars: source.regions
+        .filter((region) => windows.some(({ bar }) => bar === region.bar))
+        .map(({ bar, size }) => ({ bar, size: Number(size) })),
+    },
+  };
+}
