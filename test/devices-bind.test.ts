@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { planBind, planUnbind } from '../tool/host/devices/bind.ts';
 import type { BindOptions, Plan } from '../tool/host/devices/bind.ts';
 import { readPreviousDriver } from '../tool/host/devices/previous-driver.ts';
-import { spell, takeSteps } from '../tool/host/devices/steps.ts';
+import { shellCommand, takeSteps } from '../tool/host/devices/steps.ts';
 import { WcvmmError } from '../common/errors.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import { VENDOR_DRIVERS } from './stub-port.ts';
@@ -23,8 +23,8 @@ function have(...devices: readonly FakeDevice[]): FakeMachine {
   return machine;
 }
 
-function take({ steps, settled }: Plan, signal: AbortSignal = never): Promise<void> {
-  return takeSteps(machine.port, steps, settled, signal);
+function take({ steps, requireDrivers }: Plan, signal: AbortSignal = never): Promise<void> {
+  return takeSteps(machine.port, steps, requireDrivers, signal);
 }
 
 function driverOf(address: string): string | null {
@@ -98,20 +98,20 @@ describe('bind and unbind', () => {
     ['no object', 'null'],
     ['a path for a driver', '{"driver":"../../evil","override":""}'],
     ['a driver that is gone', '{"driver":"gone","override":""}'],
-  ])('with %s on record the kernel chooses', async (_name, record) => {
+  ])('with %s recorded the kernel chooses', async (_name, record) => {
     have(NVME);
     await take(planBind(machine.port, ADDRESS, PLAIN));
     if (record === null) machine.port.removeFile(`/run/wcvmm/bound-${ADDRESS}.json`);
     else machine.file(`/run/wcvmm/bound-${ADDRESS}.json`, record);
     const plan = planUnbind(machine.port, ADDRESS, PLAIN);
-    expect(plan.notes).toEqual([`no driver that is loaded is on record for ${ADDRESS}: the kernel chooses`]);
+    expect(plan.notes).toEqual([`the previous driver of ${ADDRESS} is unknown or not loaded: the kernel chooses one`]);
     await take(plan);
     expect(driverOf(ADDRESS)).toBe('nvme');
   });
 
   test('a dry run shows the commands of a shell', () => {
     have(NVME);
-    expect(planBind(machine.port, ADDRESS, PLAIN).steps.map(({ action }) => spell(action))).toEqual([
+    expect(planBind(machine.port, ADDRESS, PLAIN).steps.map(({ action }) => shellCommand(action))).toEqual([
       `mkdir -p /run/wcvmm && echo '{"driver":"nvme","override":""}' > /run/wcvmm/bound-${ADDRESS}.json`,
       `echo ${ADDRESS} > /sys/bus/pci/drivers/nvme/unbind`,
       `echo vfio-pci > /sys/bus/pci/devices/${ADDRESS}/driver_override`,
@@ -128,7 +128,7 @@ describe('a group', () => {
   test('that another driver has a part of is told, with what to do', () => {
     have(NVME, OTHER, BRIDGE);
     expect(planBind(machine.port, ADDRESS, PLAIN).notes).toEqual([
-      `VFIO refuses ${ADDRESS} until its IOMMU group 8 has no other driver: 0000:04:00.1 has e1000e. --group binds them too`,
+      `VFIO cannot use ${ADDRESS} while other devices of its IOMMU group 8 have other drivers: 0000:04:00.1 has e1000e. --group binds them too`,
     ]);
   });
 
@@ -220,7 +220,7 @@ describe('whatever fails at whichever write, everything is as it was', () => {
         if (count - start === failing) disturb(controller);
       };
       const failure = await take(plan(), controller.signal).catch((error: unknown) => error);
-      expect(failure).toMatchObject({ code, message: expect.not.stringContaining('could not be put back') });
+      expect(failure).toMatchObject({ code, message: expect.not.stringContaining('could not be undone') });
       expect(machine.state()).toEqual(before);
     }
     return total;
@@ -235,7 +235,7 @@ describe('whatever fails at whichever write, everything is as it was', () => {
     expect(await eachWrite(prepare, () => plan(machine.port, ADDRESS, GROUP), disturb, code)).toBe(writes);
   });
 
-  test('what cannot be put back is told, to be done by hand', async () => {
+  test('steps that cannot be undone are shown, to be run by hand', async () => {
     have(NVME).onWrite = (count) => {
       if (count >= 3) refuse();
     };
@@ -243,7 +243,7 @@ describe('whatever fails at whichever write, everything is as it was', () => {
     await expect(failure).rejects.toMatchObject({
       code: 'E_BIND',
       message: expect.stringContaining(
-        `could not be put back: echo > /sys/bus/pci/devices/${ADDRESS}/driver_override; echo ${ADDRESS} > /sys/bus/pci/drivers/nvme/bind`,
+        `could not be undone: echo > /sys/bus/pci/devices/${ADDRESS}/driver_override; echo ${ADDRESS} > /sys/bus/pci/drivers/nvme/bind`,
       ),
     });
   });

@@ -117,11 +117,11 @@ test("the console's GPU, and one that is not", () => {
   expect(uses(GPU)).toEqual(['it is the GPU of the console']);
 });
 
-test('virtual functions hang on it', () => {
+test('virtual functions', () => {
   machine.file(`${machine.folderOf(NIC)}/sriov_numvfs`, '0\n');
   expect(uses(NIC)).toEqual([]);
   machine.file(`${machine.folderOf(NIC)}/sriov_numvfs`, '4\n');
-  expect(uses(NIC)).toEqual(['4 virtual functions hang on it (sriov_numvfs)']);
+  expect(uses(NIC)).toEqual(['it has 4 virtual functions (sriov_numvfs)']);
 });
 
 test.each([

@@ -68,11 +68,11 @@ describe('compare with reports', () => {
 
   it.each([
     ['one report', ['arm.json'], /E_USAGE: compare was given one report, arm\.json; expected two or more/],
-    ['standard input twice', ['-', 'arm.json', '-'], /E_USAGE: standard input holds one report/],
+    ['standard input twice', ['-', 'arm.json', '-'], /E_USAGE: standard input can hold one report only/],
     [
       'a flag of runs',
       ['arm.json', 'amd.json', '--allow-writes', '-d', '0000:01:00.0'],
-      /E_USAGE: .*--device, --allow-writes would mean nothing/,
+      /E_USAGE: .*--device, --allow-writes have no effect when report files are given; remove them or the files/,
     ],
     ['a file that is not there', ['arm.json', 'absent.json'], /E_REPORT: absent\.json cannot be read \(ENOENT/],
     ['a folder', ['arm.json', '.'], /E_REPORT: \. cannot be read \(EISDIR/],
@@ -90,7 +90,7 @@ describe('compare with reports', () => {
     [
       'an output to no folder',
       ['arm.json', 'amd.json', '--tap', 'absent/x'],
-      /E_REPORT: --tap absent\/x cannot be written: there is no folder/,
+      /E_REPORT: --tap absent\/x cannot be written: the folder absent does not exist/,
     ],
   ])('refuses %s', (_, args, message) => {
     const { code, stderr, stdout } = wcvmm(['compare', ...args]);

@@ -28,9 +28,9 @@ async function bindUntil(write: number): Promise<string> {
       if (writes === write) process.kill(process.pid, 'SIGINT');
     },
   };
-  const { steps, settled } = planBind(port, used, { force: false, group: false });
+  const { steps, requireDrivers } = planBind(port, used, { force: false, group: false });
   try {
-    await interruptible((signal) => takeSteps(port, steps, settled, signal));
+    await interruptible((signal) => takeSteps(port, steps, requireDrivers, signal));
     return 'not interrupted';
   } catch (error) {
     return error instanceof WcvmmError ? error.code : String(error);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line: runs what was asked, and tells what went wrong. */
+/** The command line: runs a command, and reports what went wrong. */
 import { CommanderError } from 'commander';
 import { buildProgram } from './commands/program.ts';
 import { EXIT, WcvmmError } from '../../common/errors.ts';
@@ -13,7 +13,7 @@ function report(error: unknown, debug: boolean): void {
   process.exitCode = EXIT.failed;
   if (error instanceof SysError) {
     process.stderr.write(
-      `wcvmm: E_SYSCALL: the kernel refused a call that wcvmm expected to work (${error.message}). --debug shows where; please report it with the kernel's log.\n`,
+      `wcvmm: E_SYSCALL: the kernel refused a call that wcvmm expected to work (${error.message}). Run it again with --debug to see where, and please report that with the kernel's log.\n`,
     );
     if (debug) process.stderr.write(`${error.stack ?? ''}\n`);
     return;

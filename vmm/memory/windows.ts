@@ -116,7 +116,7 @@ function checkMappable(request: MapRequest, wanted: Range, region: Region, pageS
       : 'choose bytes outside of them';
   throw new WcvmmError(
     'E_MAP_REGION',
-    `bytes ${holes.map(formatRange).join(', ')} of BAR ${region.bar}, in ${request.text}, cannot be mapped: the kernel keeps them to itself, ` +
+    `bytes ${holes.map(formatRange).join(', ')} of BAR ${region.bar}, in ${request.text}, cannot be mapped: the kernel keeps them, ` +
       `as it does with an MSI-X table; ${advice}`,
   );
 }

@@ -15,7 +15,7 @@ export interface MmapCookie {
   readonly attribute: Attribute;
 }
 
-/** Asks the kernel, and never concludes anything from a version or from a feature number alone. */
+/** Asks the kernel: nothing is concluded from a version. */
 export function hasMmapCookies(port: Port, device: number): boolean {
   try {
     probeMmapCookie(port, device);
@@ -30,7 +30,7 @@ export function requireMmapCookies(port: Port, device: number, wanted: readonly 
   if (hasMmapCookies(port, device)) return;
   throw new WcvmmError(
     'E_COOKIE_UNSUPPORTED',
-    `this kernel cannot map a BAR as ${[...new Set(wanted)].join(', ') || 'asked'}: its VFIO lacks the feature VFIO_DEVICE_FEATURE_MMAP_COOKIE ` +
+    `this kernel cannot map a BAR as ${[...new Set(wanted)].join(', ') || 'a chosen attribute'}: its VFIO lacks the feature VFIO_DEVICE_FEATURE_MMAP_COOKIE ` +
       `(probed). Boot a kernel with the series in kernel-patches/ (see "wcvmm kernel build"), or use --source legacy for the attribute default, or --source sysfs.`,
   );
 }

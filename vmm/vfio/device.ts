@@ -56,7 +56,7 @@ export function findDevice(port: Port, text: string): PciDevice {
   if (device === null)
     throw new WcvmmError(
       'E_DEVICE_ABSENT',
-      `there is no PCI device ${address} on this machine; "ls /sys/bus/pci/devices" shows those that there are.`,
+      `there is no PCI device ${address} on this machine; "wcvmm devices --all" lists all.`,
     );
   return device;
 }
@@ -147,7 +147,7 @@ function bindBusy<T>(pci: PciDevice, run: () => T): T {
     if (isErrno(error, 'EBUSY', 'EINVAL'))
       throw new WcvmmError(
         'E_DEVICE_DRIVER',
-        `${pci.address} is in use by another process (${error.errnoName}). End it; "wcvmm devices" names it.`,
+        `${pci.address} is in use by another process (${error.errnoName}). Stop it; "wcvmm devices" shows which.`,
         { cause: error },
       );
     throw error;

@@ -84,7 +84,7 @@ export function targetOf(port: Port, choice: WindowChoice): Target {
   return { pci, bars: wanted.filter((bar) => memory.some((one) => one.bar === bar)) };
 }
 
-/** The BAR that a person would mean who names none: the largest that can be mapped. */
+/** The BAR that is meant where none is named: the largest that can be mapped. */
 function largestBar(regions: readonly Region[]): Region {
   const usable = regions.filter(({ kind, mmappable }) => kind === 'memory' && mmappable.length > 0);
   const largest = usable.reduce<Region | null>(
@@ -146,7 +146,7 @@ export function openWindows(
   if (choice.enforce && !planned.some(({ attribute }) => attribute === 'device')) {
     throw new WcvmmError(
       'E_USAGE',
-      `--enforce traps windows of the attribute device, and ${requests.length > 0 ? 'no --map asks for one; expected one, as in --map bar2:0-64K=device' : `the source ${choice.source} gives none; expected another --source`}. Or leave out --enforce.`,
+      `--enforce traps device windows, and ${requests.length > 0 ? 'no --map asks for one; expected one, as in --map bar2:0-64K=device' : `the source ${choice.source} gives none; expected another --source`}. Or leave out --enforce.`,
     );
   }
   const placements = placeWindows(planned, {

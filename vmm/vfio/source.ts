@@ -76,7 +76,7 @@ export function mappableAreas(info: RegionInfo): Region['mmappable'] {
   const whole = [{ offset: 0n, length: info.size }];
   if ((info.flags & REGION_FLAG.caps) === 0) return whole;
   const capabilities = decodeCapabilities(info.reply, info.capabilityOffset);
-  // Announced and not there: nobody knows what may be mapped.
+  // Announced but missing: it is not known what may be mapped.
   return capabilities.length === 0 ? [] : (sparseAreas(capabilities) ?? whole);
 }
 
@@ -109,12 +109,12 @@ function openVfioSource(
   };
 }
 
-/** A source that cannot give what was asked says so; it never maps something else. */
+/** A source never maps with another attribute than the one that was asked for. */
 function refuseAttribute(source: 'legacy' | 'sysfs', attribute: Attribute, possible: boolean): void {
   if (possible) return;
   throw new WcvmmError(
     'E_SOURCE',
-    `--source ${source} cannot map a BAR as ${attribute}: ${source === 'legacy' ? "REGION_INFO's mmap offset carries no attribute, only default can be had" : 'sysfs has no resource file for it'}. ` +
+    `--source ${source} cannot map a BAR as ${attribute}: ${source === 'legacy' ? "REGION_INFO's mmap offset has no attribute and gives default only" : 'sysfs has no resource file for it'}. ` +
       'Use --source cookie on a kernel with the series in kernel-patches/ (mmap cookies).',
   );
 }

@@ -4,7 +4,7 @@ import { FORMAT_NAMES } from '../../report/formats.ts';
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf } from '../../report/report.ts';
 import { addWindowOptions } from './options.ts';
-import { checkOutputs, tell } from './outputs.ts';
+import { checkOutputs, writeOutputs } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
 import { reportAction } from './report-action.ts';
 import { addReportOptions } from './report-options.ts';
@@ -17,18 +17,13 @@ Examples:
   $ wcvmm compare graviton.json epyc.json xeon.json      reports of three machines, side by side
   $ wcvmm compare before.json after.json --html machines.html
 
-Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run. With reports: the worst of theirs; that
-machines differ is no mismatch.`;
+Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run. With reports: the highest of theirs; a
+difference between machines is not a mismatch.`;
 
 export function compareCommand(): Command {
   const command = new Command('compare')
-    .description(
-      'Put wc, default and device side by side against stage-1 Device-nGnRnE; or reports of several machines',
-    )
-    .argument(
-      '[reports...]',
-      'reports that verify, compare or bench wrote with --json; then nothing is run, only read',
-    );
+    .description('Compare wc, default and device under stage-1 Device-nGnRnE, or reports of several machines')
+    .argument('[reports...]', 'reports that verify, compare or bench wrote with --json; nothing is run then');
   return addReportOptions(addWindowOptions(command))
     .addHelpText('after', EXAMPLES)
     .action(async (paths: readonly string[], options: ReportOptions) => {
@@ -37,7 +32,7 @@ export function compareCommand(): Command {
     });
 }
 
-/** The flags that were given and choose what to run: none of them means anything where nothing is run. */
+/** The options that were given and choose what to run: they have no effect where nothing is run. */
 function runOnly(command: Command): readonly string[] {
   const outputs = new Set<string>(FORMAT_NAMES);
   return command.options
@@ -51,12 +46,12 @@ function runOnly(command: Command): readonly string[] {
 async function compareFiles(
   paths: readonly string[],
   options: OutputOptions,
-  meaningless: readonly string[],
+  ineffective: readonly string[],
 ): Promise<void> {
-  if (meaningless.length > 0)
+  if (ineffective.length > 0)
     throw new WcvmmError(
       'E_USAGE',
-      `compare reads the reports that are named and runs nothing, so ${meaningless.join(', ')} would mean nothing. Leave out the one or the other.`,
+      `${ineffective.join(', ')} ${ineffective.length > 1 ? 'have' : 'has'} no effect when report files are given; remove ${ineffective.length > 1 ? 'them' : 'it'} or the files.`,
     );
   if (paths.length < 2)
     throw new WcvmmError(
@@ -64,13 +59,16 @@ async function compareFiles(
       `compare was given one report, ${paths[0] ?? ''}; expected two or more. "wcvmm report" shows one.`,
     );
   if (paths.filter((path) => path === '-').length > 1)
-    throw new WcvmmError('E_USAGE', 'standard input holds one report; expected "-" once, and files for the others.');
+    throw new WcvmmError(
+      'E_USAGE',
+      'standard input can hold one report only; expected "-" once, and files for the others.',
+    );
   await checkOutputs(options);
   const { readReport } = await import('../../report/read.ts');
   const files: Parameters<typeof nameMachines>[0][number][] = [];
   for (const path of paths) files.push({ path, report: await readReport(path) });
   const machines = nameMachines(files);
-  await tell(options, machines, async (style) =>
+  await writeOutputs(options, machines, async (style) =>
     (await import('../../report/machines-text.ts')).renderMachines(machines, style),
   );
   process.exitCode = Math.max(...machines.map(({ report }) => exitCodeOf(report)));

@@ -15,12 +15,12 @@ Examples:
   $ wcvmm completion zsh > "\${fpath[1]}/_wcvmm"
   $ wcvmm completion fish > ~/.config/fish/completions/wcvmm.fish
 
-Exit codes: 0 written, 2 no such shell.`;
+Exit codes: 0 printed, 2 unknown shell.`;
 
 export function completionCommand(): Command {
   return new Command('completion')
-    .description("Write a shell's completion script to standard output")
-    .addArgument(new Argument('<shell>', 'whose').choices(Object.keys(SHELLS)))
+    .description('Print the completion script for a shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices(Object.keys(SHELLS)))
     .addHelpText('after', EXAMPLES)
     .action(async (shell: Shell, _options: unknown, command: Command) => {
       const { defineCommand } = await import('../help/definitions.ts');

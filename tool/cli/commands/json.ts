@@ -1,4 +1,4 @@
-/** `--json [file]` of the commands that tell what there is. True where the JSON went to standard output, instead of the text. */
+/** `--json [file]` of commands that make no report. True where the JSON went to standard output, in place of the text. */
 export async function showJson(where: string | true | undefined, value: object): Promise<boolean> {
   if (where === undefined) return false;
   const text = `${JSON.stringify(value, null, 2)}\n`;

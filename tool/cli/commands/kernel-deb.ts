@@ -9,8 +9,8 @@ interface DebOptions {
 }
 
 const AFTER = `
-The configuration is taken as it is, with what wcvmm needs switched on, without debug information and without the keys of whoever
-built that kernel; each such change is printed. An interrupted build goes on where it was.
+The configuration is used as it is, except that what wcvmm needs is switched on, and debug information and the signing keys of
+the original build are left out; each change is printed. An interrupted build continues where it stopped.
 
 Examples:
   $ wcvmm kernel deb
@@ -23,19 +23,17 @@ Exit codes: 0 built, 2 could not build.`;
 /** `wcvmm kernel deb`: kernel packages with the series, for a real machine. */
 export function debCommand(): Command {
   return new Command('deb')
-    .description(
-      "Build Debian packages of a kernel with the patches, from a machine's own configuration, and print their paths",
-    )
+    .description("Build Debian packages of a patched kernel from a machine's own configuration, and print their paths")
     .option(
       '--config <file>',
-      "the machine's kernel configuration (default: /boot/config-RELEASE of the kernel that runs here)",
+      "the machine's kernel configuration (default: /boot/config-RELEASE of the running kernel)",
     )
     .addOption(
       new Option('--arch <architecture>', "the architecture to build for (default: this machine's)").choices(
         packageArchitectures,
       ),
     )
-    .option('-o, --output <folder>', 'where the packages go', '.')
+    .option('-o, --output <folder>', 'folder for the packages', '.')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
     .addHelpText('after', AFTER)
     .action(async (options: DebOptions) => {

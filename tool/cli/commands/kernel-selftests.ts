@@ -20,9 +20,9 @@ interface SelftestOptions {
 }
 
 const AFTER = `
-The programs are those of the patched tree (tools/testing/selftests), whatever the kernel. With two kernels, a test may come out on
-the second as it does on the first, or pass where the first has nothing to test; all else is a difference. With one, nothing may fail.
-What a kernel complains of in its log counts as a failure of what ran then.
+The programs are those of the patched tree (tools/testing/selftests), on every kernel. With two kernels, each test must have the
+same result on both, or pass on the second where the first has nothing to test; anything else is a difference. With one kernel,
+nothing may fail. A warning in the kernel's log is a failure of the program that ran then.
 
 Examples:
   $ wcvmm kernel selftests
@@ -44,9 +44,9 @@ export function selftestsCommand(): Command {
         .choices(allVariants)
         .default(['stock', 'patched'], 'stock patched'),
     )
-    .addOption(new Option('--suite <name...>', 'only these').choices(['vfio', 'kvm', 'iommufd']))
+    .addOption(new Option('--suite <name...>', 'only these suites').choices(['vfio', 'kvm', 'iommufd']))
     .option('--only <program...>', 'only these programs, for example vfio_pci_mmap_cookie_test')
-    .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
+    .option('--cpu <model>', 'a CPU model of the emulator, for example neoverse-n1, which has no FWB')
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
     .option('-o, --output <folder>', 'write all output of the programs and all kernel logs there, as ARCH-KERNEL.log')
     .option('--json [file]', 'write every result as JSON, to standard output or a file')
@@ -56,7 +56,7 @@ export function selftestsCommand(): Command {
       if (first === undefined || more.length > 0)
         throw new WcvmmError(
           'E_USAGE',
-          `--kernel takes one kernel, or two to compare; it was given ${options.kernel.length}.`,
+          `--kernel takes one kernel, or two to compare; ${options.kernel.length} were given.`,
         );
       const { runSelftests } = await import('../../../kernel-patches/tools/selftests/index.ts');
       const runs = await runSelftests({

@@ -13,13 +13,13 @@ interface BuildOptions {
   output?: string;
 }
 
-/** `--kernel`, and `--stock` for the most common of its values; ask `variantOf` which one it is. */
+/** `--kernel`, and `--stock` for the most common of its values; `variantOf` says which one was chosen. */
 export function addKernelOptions(command: Command): Command {
   return command
     .addOption(
       new Option(
         '--kernel <variant>',
-        'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must find. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must find. debug, debug-stock: KASAN, lockdep and the like. 16k, 64k: arm64, pages of that size',
+        'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must detect. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must detect. debug, debug-stock: with KASAN, lockdep and others. 16k, 64k: arm64, with pages of that size',
       )
         .choices(allVariants)
         .default('patched', 'patched'),
@@ -34,7 +34,7 @@ export function variantOf(options: { stock?: true; kernel?: KernelVariant }): Ke
 /** `wcvmm kernel`: the testbed's kernels, the patches in them, and packages with them for real machines. */
 export function kernelCommand(): Command {
   return new Command('kernel')
-    .description('Build the kernels of the testbed, check and test their patches, package them')
+    .description("Build the testbed's kernels; check, test and package the patches")
     .addCommand(buildCommand())
     .addCommand(checkCommand())
     .addCommand(selftestsCommand())
@@ -43,7 +43,7 @@ export function kernelCommand(): Command {
 
 function buildCommand(): Command {
   return addKernelOptions(new Command('build'))
-    .description('Build a kernel into the cache, unless it is there, and print the path of its image')
+    .description('Build a kernel into the cache, unless it is there already, and print the path of its image')
     .addOption(
       new Option('--arch <architecture>', 'the architecture to build for')
         .choices(kernelArchitectures)
@@ -91,7 +91,7 @@ function checkCommand(): Command {
         );
         for (const problem of problems) process.stdout.write(`       ${problem.replaceAll('\n', '\n       ')}\n`);
       }
-      process.stdout.write(`${minutes(seconds.all)} in all, ${minutes(seconds.now)} of it now\n`);
+      process.stdout.write(`${minutes(seconds.all)} in total, ${minutes(seconds.now)} of it in this run\n`);
       if (lines.some(({ problems }) => problems.length > 0)) process.exitCode = 1;
     });
 }

@@ -8,13 +8,13 @@ Examples:
   $ wcvmm man testbed run | man -l -
   $ wcvmm man --output ~/.local/share/man/man1
 
-Exit codes: 0 written, 2 could not.`;
+Exit codes: 0 printed or written, 2 an error.`;
 
 export function manCommand(): Command {
   return new Command('man')
-    .description('Write the manual page of wcvmm, or of one of its commands')
+    .description('Print the manual page of wcvmm or of one of its commands')
     .argument('[command...]', 'the command; none = wcvmm itself')
-    .option('-o, --output <folder>', 'write the pages of all commands into a folder instead')
+    .option('-o, --output <folder>', 'write the pages of all commands to a folder instead')
     .addHelpText('after', EXAMPLES)
     .action(async (words: readonly string[], { output }: { output?: string }, command: Command) => {
       const [{ defineCommand, everyCommand }, { manPage, pageName }] = await Promise.all([

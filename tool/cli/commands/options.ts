@@ -1,4 +1,4 @@
-/** The flags that commands share, and their reading. */
+/** Options that commands share. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { SOURCES } from '../../../memattr/model.ts';
 import type { Source } from '../../../memattr/model.ts';
@@ -23,12 +23,12 @@ function collect(value: string, previous: readonly string[]): readonly string[] 
   return [...previous, value];
 }
 
-/** A map that cannot be read is told at once, before anything is opened or booted. */
+/** A map that cannot be read is reported at once, before anything is opened or booted. */
 function collectMap(value: string, previous: readonly string[]): readonly string[] {
   return collect(parseMap(value).text, previous);
 }
 
-/** An option that may be given more than once; help says `otherwise` of its absence. */
+/** An option that may be given more than once; `otherwise` is what help shows as its default. */
 export function repeatable(flags: string, description: string, otherwise = 'none'): Option {
   return new Option(flags, description).argParser(collect).default([], otherwise);
 }
@@ -45,7 +45,9 @@ export function addDeviceOptions(command: Command): Command {
     .option('-d, --device <address>', 'PCI address of the device, as in 0000:01:00.0')
     .addOption(new Option('-s, --source <source>', 'where mappings come from').choices(SOURCES).default('cookie'))
     .addOption(
-      new Option('--iommu <path>', 'how VFIO is reached').choices(['auto', 'iommufd', 'container']).default('auto'),
+      new Option('--iommu <path>', 'which interface of VFIO to use')
+        .choices(['auto', 'iommufd', 'container'])
+        .default('auto'),
     );
 }
 
@@ -60,17 +62,14 @@ export function addWindowOptions(command: Command): Command {
     )
     .option(
       '--enforce',
-      'make device windows strict where stage 2 cannot: no memslot, and every access of the guest is an exit to the VMM, which costs microseconds each',
+      'trap every guest access to device windows, for machines where stage 2 cannot make them strict; each access then takes microseconds',
     )
     .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
 }
 
 export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps' | 'enforce'> {
   if (source === 'memory' && device !== undefined)
-    throw new WcvmmError(
-      'E_USAGE',
-      '--source memory needs no device; expected one of the two. Leave out --device, or choose --source cookie.',
-    );
+    throw new WcvmmError('E_USAGE', '--source memory uses no device; leave out --device, or choose another --source.');
   return { source, device: device ?? null, iommu };
 }
 

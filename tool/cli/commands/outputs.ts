@@ -1,4 +1,4 @@
-/** --json, --junit, --tap and --html: where what a command found is written, beside the text for a person. */
+/** --json, --junit, --tap and --html: files that a report is written to. */
 import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -14,8 +14,9 @@ export type OutputOptions = { readonly [format in Format]?: string };
 
 export function addOutputOptions(command: Command): Command {
   return FORMAT_NAMES.reduce((to, format) => {
-    const onOutput = format === 'json' ? ' ("-" = standard output, and no text; so with the others)' : '';
-    return to.option(`--${format} <file>`, `also write it as ${FORMATS[format].what}${onOutput}`);
+    const others = FORMAT_NAMES.filter((name) => name !== 'json').map((name) => `--${name}`);
+    const dash = format === 'json' ? `; "-" means stdout and suppresses the text (same for ${others.join(', ')})` : '';
+    return to.option(`--${format} <file>`, `write the report to a file as ${FORMATS[format].what}${dash}`);
   }, command);
 }
 
@@ -34,7 +35,7 @@ function outputsOf(options: OutputOptions): readonly Output[] {
 /**
  * Before the work, which may be long: can all of it be written at the end?
  *
- * @throws WcvmmError E_USAGE for two outputs to one place, E_REPORT for a folder that is not there
+ * @throws WcvmmError E_USAGE for two outputs to one place, E_REPORT for a folder that does not exist
  */
 export async function checkOutputs(options: OutputOptions): Promise<void> {
   const taken = new Map<string, Format>();
@@ -52,13 +53,13 @@ export async function checkOutputs(options: OutputOptions): Promise<void> {
     if (folder?.isDirectory() !== true)
       throw new WcvmmError(
         'E_REPORT',
-        `--${format} ${path} cannot be written: there is no folder ${dirname(place)}. Make it, or name another.`,
+        `--${format} ${path} cannot be written: the folder ${dirname(place)} does not exist. Create it, or name another.`,
       );
   }
 }
 
-/** Writes every output asked for, and the text unless standard output is taken by one of them. */
-export async function tell(
+/** Writes every output that was asked for, and the text unless one of them goes to standard output. */
+export async function writeOutputs(
   options: OutputOptions,
   reports: readonly NamedReport[],
   text: (style: Style) => Promise<string>,

@@ -18,8 +18,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   man: async () => (await import('./man.ts')).manCommand(),
 };
 
-/** These tell of all the others. */
-const WANT_ALL = new Set(['completion', 'man']);
+/** These describe all the others. */
+const NEED_ALL = new Set(['completion', 'man']);
 
 const EXAMPLES = `
 Examples:
@@ -27,14 +27,14 @@ Examples:
   $ wcvmm verify --testbed arm64                         an emulated instance, nothing special needed
   $ wcvmm verify -d 0000:01:00.0 --json report.json      this machine's device
   $ wcvmm compare --testbed arm64                        wc, default and device side by side
-  $ wcvmm bench -d 0000:01:00.0                          what stores and loads cost in each window
+  $ wcvmm bench -d 0000:01:00.0                          how fast stores and loads are
   $ wcvmm compare here.json there.json                   reports of two machines
-  $ wcvmm report report.json --html report.html          a report in another form
+  $ wcvmm report report.json --html report.html          a report in another format
   $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf
 
-Exit codes: 0 every check matched, 1 a mismatch, 2 could not run.`;
+Exit codes: 0 every check matched, 1 a mismatch, 2 an error.`;
 
-/** With the one command that `argv` names, since the others' imports would double the start of `run`; or with all of them. */
+/** Only the command that `argv` names is loaded, since loading the others would double the time that `run` takes to start. */
 export async function buildProgram(argv: readonly string[]): Promise<Command> {
   const program = new Command('wcvmm')
     .description("Choose the memory type of a passthrough device's BAR, range by range, and prove what the guest got")
@@ -44,7 +44,7 @@ export async function buildProgram(argv: readonly string[]): Promise<Command> {
     .showSuggestionAfterError()
     .enablePositionalOptions();
   const named = argv.find((word) => !word.startsWith('-')) ?? '';
-  const load = WANT_ALL.has(named) || !Object.hasOwn(COMMANDS, named) ? undefined : COMMANDS[named];
+  const load = NEED_ALL.has(named) || !Object.hasOwn(COMMANDS, named) ? undefined : COMMANDS[named];
   for (const make of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await make());
   exitWithCode2(program);
   return program;

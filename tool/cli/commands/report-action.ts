@@ -1,7 +1,7 @@
 /** What verify, compare and bench do: run guests here or in a testbed, then write the report. */
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf } from '../../report/report.ts';
-import { checkOutputs, tell } from './outputs.ts';
+import { checkOutputs, writeOutputs } from './outputs.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 import { renderAs } from './report-text.ts';
 
@@ -18,7 +18,7 @@ export function reportAction(command: ReportCommand): (options: ReportOptions) =
       return;
     }
     const { report } = done;
-    await tell(options, nameMachines([{ path: command, report }]), (style) => renderAs(command, report, style));
+    await writeOutputs(options, nameMachines([{ path: command, report }]), (style) => renderAs(command, report, style));
     process.exitCode = exitCodeOf(report);
   };
 }

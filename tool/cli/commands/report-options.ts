@@ -27,17 +27,17 @@ export function addReportOptions(command: Command): Command {
   return addGuestOptions(command).addOption(
     repeatable(
       '--predict <row>',
-      'replace a row of the model, PROBE@STAGE1=OUTCOME, to see that a wrong one is caught',
+      'replace a row of the model, PROBE@STAGE1=OUTCOME, to check that a wrong one is caught',
     ),
   );
 }
 
 export function addGuestOptions(command: Command): Command {
   return addOutputOptions(command)
-    .option('--guest <image>', 'ask this guest instead of the built one')
-    .option('--allow-writes', 'the probes may store to BARs that wcvmm does not know as plain memory')
+    .option('--guest <image>', 'run this guest image instead of the built one')
+    .option('--allow-writes', 'let the probes store to BARs that are not known to be plain memory')
     .option('--guest-console', 'show what the guest prints')
-    .addOption(new Option('--testbed <machine>', 'do it all inside an emulated instance').choices(MACHINES))
+    .addOption(new Option('--testbed <machine>', 'run inside an emulated instance').choices(MACHINES))
     .option('--stock', "with --testbed: a kernel without the project's patches")
-    .option('--cpu <model>', "with --testbed: the emulator's name of a CPU model");
+    .option('--cpu <model>', 'with --testbed: a CPU model of the emulator');
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf } from '../../report/report.ts';
-import { addOutputOptions, checkOutputs, tell } from './outputs.ts';
+import { addOutputOptions, checkOutputs, writeOutputs } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
 import { renderAs } from './report-text.ts';
 
@@ -11,13 +11,13 @@ Examples:
   $ wcvmm report report.json --html report.html --junit report.xml
   $ wcvmm verify --testbed arm64 --json - | wcvmm report - --tap -
 
-Exit code: what the report's own run ended with: 0 when every check matched, 1 on a mismatch; 2 when it cannot be read.`;
+Exit code: that of the run that wrote the report: 0 when every check matched, 1 on a mismatch. 2 when it cannot be read.`;
 
-/** `wcvmm report`: what verify, compare or bench has found, shown again or written in another form. */
+/** `wcvmm report`: a report of verify, compare or bench, shown again or converted. */
 export function reportCommand(): Command {
   return addOutputOptions(
     new Command('report')
-      .description('Show a report that was written with --json, or write it in another form')
+      .description('Show a report that was written with --json, or convert it to another format')
       .argument('<file>', 'a report ("-" = standard input)'),
   )
     .addHelpText('after', EXAMPLES)
@@ -25,7 +25,7 @@ export function reportCommand(): Command {
       await checkOutputs(options);
       const { readReport } = await import('../../report/read.ts');
       const report = await readReport(path);
-      await tell(options, nameMachines([{ path, report }]), (style) => renderAs(report.command, report, style));
+      await writeOutputs(options, nameMachines([{ path, report }]), (style) => renderAs(report.command, report, style));
       process.exitCode = exitCodeOf(report);
     });
 }

@@ -38,17 +38,17 @@ Examples:
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device --enforce guest.elf
   $ wcvmm run -d 0000:01:00.0 --source sysfs --timeout 5 guest.elf
 
-The guest's console goes to standard output, what KVM made of the windows to standard error.
+The guest's console goes to standard output, and what KVM programmed for the windows to standard error.
 Exit code: 0 when the guest ended with status 0, 2 otherwise.`;
 
 export function runCommand(): Command {
-  return addWindowOptions(new Command('run').description('Run a bare guest with windows of a BAR'))
+  return addWindowOptions(new Command('run').description('Run a bare-metal guest with windows of a BAR'))
     .argument('<image>', 'an ELF executable, linked as tool/verify/guest/abi.h says')
     .option('--memory <size>', 'guest RAM', '4M')
     .addOption(
       repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM; may be given more than once'),
     )
-    .option('--json <file>', 'also write what happened to a file ("-" = standard output)')
+    .option('--json <file>', 'also write the result as JSON to a file ("-" = standard output)')
     .addHelpText('after', EXAMPLES)
     .action(async (path: string, options: RunOptions) => {
       process.exitCode = await interruptible((signal) => run(libcPort, path, options, signal));
@@ -130,7 +130,7 @@ async function tell(
   }
   if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
   const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
-  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}, as KVM tells\n`);
+  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}\n`);
   if (json !== undefined) {
     const { writeWhole } = await import('../../report/json.ts');
     const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;

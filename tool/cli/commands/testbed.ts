@@ -4,7 +4,7 @@ import { MACHINES } from '../../../testbed/machine/names.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { addKernelOptions, variantOf } from './kernel.ts';
 
-/** `wcvmm testbed`: anything, run inside an emulated instance with the project's kernel. */
+/** `wcvmm testbed`: any command, run inside an emulated instance with the project's kernel. */
 export function testbedCommand(): Command {
   return new Command('testbed')
     .enablePositionalOptions()
@@ -70,8 +70,11 @@ function batchCommand(name: string, description: string, args: string): Command 
     .addOption(
       new Option('-i, --input <file...>', "copy a file into the command's working directory").default([], 'none'),
     )
-    .option('-o, --output <folder>', 'copy the files that it writes there to this folder (default: they are dropped)')
-    .option('-t, --timeout <seconds>', 'stop the instance after so long (default: 120; x86-intel: 300)', positive)
+    .option(
+      '-o, --output <folder>',
+      'copy the files that the command writes to this folder (default: they are dropped)',
+    )
+    .option('-t, --timeout <seconds>', 'stop the instance after this time (default: 120; x86-intel: 300)', positive)
     .passThroughOptions();
 }
 
@@ -81,18 +84,18 @@ function machineOptions(command: Command): Command {
       new Option('--arch <architecture>', 'the architecture of the instance').choices(MACHINES).default(MACHINES[0]),
     )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's")
-    .option('--cpu <model>', "the emulator's name of a CPU model, for example neoverse-n1, which has no FWB")
+    .option('--cpu <model>', 'a CPU model of the emulator, for example neoverse-n1, which has no FWB')
     .option('--no-iommu', 'an instance without an IOMMU')
     .option('--memory <MiB>', 'memory of the instance', positive)
     .option(
       '--emulator-options <words>',
-      "more for the emulator's command line, separated by spaces: further devices, a trace",
+      'more options for the emulator, separated by spaces: further devices, a trace',
     );
 }
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value <= 0) throw new InvalidArgumentError('It must be a whole number above 0.');
+  if (!Number.isSafeInteger(value) || value <= 0) throw new InvalidArgumentError('Expected a whole number above 0.');
   return value;
 }
 
@@ -113,13 +116,13 @@ function batch(run: TestbedRequest['run'], options: BatchOptions): TestbedReques
   return { ...request(options), run, inputs, outputDir, timeout, onDropped: sayDropped };
 }
 
-/** Whoever asked for a report inside and forgot --output must not look for it in vain. */
+/** Says where a report went that was written without --output. */
 function sayDropped(names: readonly string[]): void {
   if (names.length === 0) return;
   const shown = names.slice(0, 5).join(', ');
   const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
   process.stderr.write(
-    `wcvmm: the command wrote ${shown}${more}, dropped with the instance; --output FOLDER copies files here\n`,
+    `wcvmm: the command wrote ${shown}${more}, dropped with the instance; --output FOLDER copies such files out\n`,
   );
 }
 
@@ -129,5 +132,5 @@ async function start(what: TestbedRequest): Promise<void> {
 }
 
 function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n\nThe exit code is the command's own; 2 also when the instance could not run it.`;
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n\nThe exit code is that of the command, or 2 if the instance could not run it.`;
 }

@@ -16,7 +16,7 @@ Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run.
 export function verifyCommand(): Command {
   return addReportOptions(
     addWindowOptions(
-      new Command('verify').description('Let bare guests find out what memory type each window of a BAR really has'),
+      new Command('verify').description('Check with bare-metal test guests which memory type each window of a BAR has'),
     ),
   )
     .addHelpText('after', EXAMPLES)

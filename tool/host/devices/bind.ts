@@ -1,4 +1,4 @@
-/** Hands a device to vfio-pci by driver_override, and gives it back. */
+/** Binds a device to vfio-pci by driver_override, and gives it back to its previous driver. */
 import { WcvmmError } from '../../../common/errors.ts';
 import { findDevice } from '../../../vmm/vfio/device.ts';
 import { PCI_DRIVERS, PCI_PROBE, isBridge, pciFolder, readPciDevice } from '../../../vmm/sys/pci.ts';
@@ -25,16 +25,16 @@ function readOverride(port: Port, address: string): string {
 export interface BindOptions {
   /** Even a device that something uses. */
   readonly force: boolean;
-  /** Every device of its IOMMU group too, but bridges. */
+  /** Every device of its IOMMU group too, except bridges. */
   readonly group: boolean;
 }
 
 export interface Plan {
   readonly steps: readonly Step[];
-  /** What is worth saying before or after. */
+  /** For the user, one sentence each. */
   readonly notes: readonly string[];
   /** Throws E_BIND if the drivers are not what the plan is for. */
-  settled(): void;
+  requireDrivers(): void;
 }
 
 function requireUnused(port: Port, device: PciDevice, force: boolean): void {
@@ -42,7 +42,7 @@ function requireUnused(port: Port, device: PciDevice, force: boolean): void {
   if (uses.length === 0) return;
   throw new WcvmmError(
     'E_DEVICE_IN_USE',
-    `${device.address} is in use: ${uses.join('; ')}. Stop that first; --force takes the device away all the same.`,
+    `${device.address} is in use: ${uses.join('; ')}. Stop that first, or use --force.`,
   );
 }
 
@@ -51,7 +51,7 @@ function expectDriver(port: Port, address: string, driver: string | null): void 
   if (now !== driver)
     throw new WcvmmError(
       'E_BIND',
-      `${address} has the driver ${now ?? 'none'} after all; expected ${driver ?? 'none'}. Everything was put back; dmesg may say why.`,
+      `${address} ended up with ${now === null ? 'no driver' : `the driver ${now}`}; expected ${driver ?? 'none'}. Everything was restored; dmesg may say why.`,
     );
 }
 
@@ -89,7 +89,7 @@ export function planBind(port: Port, text: string, { force, group }: BindOptions
   if (isBridge(device))
     throw new WcvmmError(
       'E_USAGE',
-      `${device.address} is a bridge: it carries other devices and cannot be passed through. "wcvmm devices" shows what can.`,
+      `${device.address} is a bridge: it connects other devices and cannot be passed through. "wcvmm devices" lists those that can.`,
     );
   if (device.iommuGroup === null && !noIommuIsAllowed(port))
     throw new WcvmmError(
@@ -104,20 +104,20 @@ export function planBind(port: Port, text: string, { force, group }: BindOptions
   if (wanted.length > 0 && !port.exists(`${PCI_DRIVERS}/${VFIO_PCI}`))
     throw new WcvmmError('E_SETUP', 'the driver vfio-pci is not loaded. Load it: modprobe vfio-pci.');
   for (const one of wanted) requireUnused(port, one, force);
-  const hint = `VFIO refuses ${device.address} until its IOMMU group ${device.iommuGroup} has no other driver: ${inTheWay.map(({ address, driver }) => `${address} has ${driver}`).join(', ')}. --group binds them too`;
+  const hint = `VFIO cannot use ${device.address} while other devices of its IOMMU group ${device.iommuGroup} have other drivers: ${inTheWay.map(({ address, driver }) => `${address} has ${driver}`).join(', ')}. --group binds them too`;
   return {
     steps: wanted.flatMap((one) => bindSteps(port, one)),
     notes: [
       ...(wanted.length === 0 ? [`${device.address} is bound to ${device.driver} already`] : []),
       ...(inTheWay.length > 0 && !group ? [hint] : []),
     ],
-    settled: () => {
+    requireDrivers: () => {
       for (const { address } of wanted) expectDriver(port, address, VFIO_PCI);
     },
   };
 }
 
-/** `previous` null: nobody knows which driver it had, and the kernel chooses. */
+/** `previous` null: it is not known which driver the device had, and the kernel chooses one. */
 function unbindSteps(port: Port, { address, driver }: Bound, previous: PreviousDriver | null): readonly Step[] {
   const override = previous?.override ?? '';
   const giveBack: Step[] =
@@ -187,10 +187,10 @@ export function planUnbind(port: Port, text: string, { force, group }: BindOptio
     notes: [
       ...(wanted.length === 0 ? [`${device.address} is not bound to vfio-pci`] : []),
       ...(unknown.length > 0
-        ? [`no driver that is loaded is on record for ${unknown.join(', ')}: the kernel chooses`]
+        ? [`the previous driver of ${unknown.join(', ')} is unknown or not loaded: the kernel chooses one`]
         : []),
     ],
-    settled: () => {
+    requireDrivers: () => {
       for (const { address, previous } of records) if (previous !== null) expectDriver(port, address, previous.driver);
     },
   };

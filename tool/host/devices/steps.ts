@@ -57,8 +57,8 @@ function ensureFolder(port: Port, path: string): void {
   }
 }
 
-/** As a shell would do it. */
-export function spell(action: Action): string {
+/** The same as a shell command. */
+export function shellCommand(action: Action): string {
   switch (action.kind) {
     case 'write':
       return `${['echo', action.text].join(' ').trim()} > ${action.path}`;
@@ -74,19 +74,19 @@ export function spell(action: Action): string {
 }
 
 /**
- * Takes the steps in order and then asks `settled`, which throws if what came out is not what was wanted. Whatever fails,
+ * Takes the steps in order and then calls `requireDrivers`, which throws if the drivers are not those that were wanted. Whatever fails,
  * and when `signal` aborts between two steps, the steps so far are taken back in reverse.
  */
 export async function takeSteps(
   port: Port,
   steps: readonly Step[],
-  settled: () => void,
+  requireDrivers: () => void,
   signal: AbortSignal,
 ): Promise<void> {
   const undo: Action[] = [];
   try {
     for (const { action, undo: back } of steps) {
-      // Lets a Ctrl-C that came meanwhile be seen.
+      // Lets a Ctrl-C that came meanwhile be handled.
       await setImmediate();
       signal.throwIfAborted();
       // A step that failed may have been taken in part, and one that was not taken must be no harm to undo.
@@ -95,14 +95,14 @@ export async function takeSteps(
     }
     await setImmediate();
     signal.throwIfAborted();
-    settled();
+    requireDrivers();
   } catch (error) {
     const stuck = undo.toReversed().flatMap((action) => takeBack(port, action));
     const what: unknown = error instanceof SysError ? refused(error) : error;
     if (stuck.length === 0) throw what;
     throw new WcvmmError(
       'E_BIND',
-      `${what instanceof Error ? what.message : String(what)} And this could not be put back: ${stuck.join('; ')}. Do it by hand.`,
+      `${what instanceof Error ? what.message : String(what)} These steps could not be undone: ${stuck.join('; ')}. Run them by hand.`,
       { cause: error },
     );
   }
@@ -113,7 +113,7 @@ function takeBack(port: Port, action: Action): readonly string[] {
     perform(port, action);
     return [];
   } catch {
-    return [spell(action)];
+    return [shellCommand(action)];
   }
 }
 
@@ -127,7 +127,7 @@ function refused(error: SysError): WcvmmError {
     );
   return new WcvmmError(
     'E_BIND',
-    `the kernel refused to change the device's driver (${message}). Everything is as it was; dmesg may say why.`,
+    `the kernel refused to change the device's driver (${message}). Everything was restored; dmesg may say why.`,
     { cause: error },
   );
 }

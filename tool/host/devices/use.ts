@@ -1,4 +1,4 @@
-/** Who would miss a device: what the running system does with it, from sysfs and procfs. Nothing is opened for writing. */
+/** What the running system uses a device for, from sysfs and procfs. Nothing is opened for writing. */
 import { attempt, readOr } from '../../../vmm/sys/attempt.ts';
 import { O_EXCL, O_RDONLY } from '../../../vmm/sys/libc.ts';
 import { groupMembers, pciFolder } from '../../../vmm/sys/pci.ts';
@@ -96,7 +96,7 @@ function blockUses(port: Port, address: string): readonly string[] {
         .map((name) => `${name} is in use by the kernel (it cannot be opened exclusively)`);
 }
 
-/** A mount in another namespace, ZFS and the like show nowhere above, but they claim the disk. */
+/** A mount in another namespace or a ZFS pool shows nowhere above, but it claims the disk. */
 function isClaimed(port: Port, name: string): boolean {
   try {
     port.close(port.open(`/dev/${name}`, O_RDONLY | O_EXCL));
@@ -121,12 +121,12 @@ function displayUses(port: Port, { address, classCode }: PciDevice): readonly st
 
 function virtualFunctions(port: Port, address: string): readonly string[] {
   const count = Number(readOr(port, `${pciFolder(address)}/sriov_numvfs`, ''));
-  return count > 0 ? [`${count} virtual functions hang on it (sriov_numvfs)`] : [];
+  return count > 0 ? [`it has ${count} virtual functions (sriov_numvfs)`] : [];
 }
 
 /** Processes that have the device or its group open through VFIO: unbinding would wait for them. */
 function vfioUses(port: Port, { hasVfioDriver, vfioCdev, iommuGroup }: PciDevice): readonly string[] {
-  // All processes' files are looked through: only for a device that can be among them.
+  // This looks at the files of all processes: only for a device that can be among them.
   if (!hasVfioDriver) return [];
   const nodes = new Set([
     ...(vfioCdev === null ? [] : [`/dev/vfio/devices/${vfioCdev}`]),
