@@ -1,7 +1,7 @@
 /**
  * The one error type of wcvmm. `code` never changes once published; `message` is one sentence that says
  * what happened, what was expected and what to do. The system's own error, where there is one, is `cause`.
- * docs/errors.md tells each code at length.
+ * docs/errors.md explains each code.
  */
 export const ERROR_CODES = [
   'E_USAGE',

@@ -72,7 +72,7 @@ export function mmapAttributes(capabilities: readonly Capability[]): number | nu
 
 const TYPE1_CAP_IOVA_RANGE = 1;
 
-/** VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE; null where the container does not tell. */
+/** VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE; null where the container does not say. */
 export function containerIovaRanges(reply: Uint8Array): readonly IovaRange[] | null {
   const { capabilityOffset } = readContainerInfo(reply);
   if (capabilityOffset === null) return null;

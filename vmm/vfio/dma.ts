@@ -31,7 +31,7 @@ export function newIoas(port: Port, iommufd: number): DmaSpace & { kind: 'ioas' 
   return { kind: 'ioas', iommufd, ioas: ioasAlloc(port, iommufd) };
 }
 
-/** Null where the kernel does not tell (a container without the capability): then any IOVA may be tried. */
+/** Null where the kernel does not say (a container without the capability): then any IOVA may be tried. */
 export function allowedRanges(port: Port, space: DmaSpace): readonly IovaRange[] | null {
   return space.kind === 'ioas'
     ? ioasIovaRanges(port, space.iommufd, space.ioas)

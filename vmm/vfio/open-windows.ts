@@ -67,7 +67,7 @@ export interface Target {
 
 /**
  * What `choice` is about, from sysfs alone: nothing is opened, for opening a device resets it. Without --map it is the
- * largest BAR, as far as sysfs can tell. Throws as `openWindows` where it is known already that a window cannot be had.
+ * largest BAR, as far as sysfs shows. Throws as `openWindows` where it is known already that no window can be mapped.
  */
 export function targetOf(port: Port, choice: WindowChoice): Target {
   const requests = choice.maps.map(parseMap);

@@ -14,8 +14,8 @@ Examples:
   $ wcvmm devices --open                                 with what VFIO can map
   $ wcvmm devices --all --json devices.json
 
-The list comes from sysfs; no device is opened. What VFIO can map only an open device can tell: --open opens each one
-that is bound to vfio-pci and not in use, and closes it again. The kernel resets a device when it is opened.
+The list comes from sysfs, and no device is opened. VFIO says what it can map only of an open device: --open opens each
+one that is bound to vfio-pci and not in use, and closes it again. The kernel resets a device when it is opened.
 
 Exit codes: 0 the list is complete, 2 an error.`;
 

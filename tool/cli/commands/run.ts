@@ -73,7 +73,7 @@ async function run(port: Port, path: string, options: RunOptions, signal: AbortS
         for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
       },
     });
-    return tell(ran, open.windows, options);
+    return printResult(ran, open.windows, options);
   });
 }
 
@@ -104,7 +104,7 @@ function start(
   });
 }
 
-async function tell(
+async function printResult(
   { exit, stage2, windowExits, busLocks }: GuestRun,
   windows: readonly OpenWindow[],
   { json }: RunOptions,

@@ -45,11 +45,11 @@ function attributesOf(bits: number | null): readonly Attribute[] | null {
 export interface ListOptions {
   /** Bridges too, and devices without a memory BAR. */
   readonly all: boolean;
-  /** Open the devices that VFIO holds and nobody uses: the kernel resets them, and tells what can be mapped. */
+  /** Open the devices that VFIO holds and that are not in use, to ask what can be mapped. The kernel resets them then. */
   readonly open: boolean;
 }
 
-/** Only an open device tells what VFIO lets be mapped; its memory stays off. */
+/** What VFIO can map is known of an open device only; its memory stays off. */
 function askVfio(port: Port, pci: PciDevice, uses: readonly string[], open: boolean): VfioAnswer {
   if (!pci.hasVfioDriver) return { kind: 'not-asked', why: 'not bound to vfio-pci' };
   if (uses.length > 0) return { kind: 'not-asked', why: 'in use' };

@@ -8,8 +8,8 @@ import type { PciBar } from '../../../vmm/sys/pci.ts';
 import type { ListedDevice } from './inventory.ts';
 import { className } from './names.ts';
 
-/** How a BAR can be mapped: by VFIO, and by sysfs. */
-function ways(bar: PciBar, { vfio, sysfs }: ListedDevice): string {
+/** How VFIO and sysfs can map a BAR. */
+function mappingsOf(bar: PciBar, { vfio, sysfs }: ListedDevice): string {
   if (bar.kind !== 'memory') return '';
   const region = vfio.kind === 'asked' ? vfio.regions[bar.bar] : undefined;
   const bySysfs = sysfs[bar.bar] ?? [];
@@ -25,7 +25,7 @@ function ways(bar: PciBar, { vfio, sysfs }: ListedDevice): string {
 function barRow(bar: PciBar, device: ListedDevice): readonly string[] {
   const kind =
     bar.kind === 'io' ? 'I/O ports' : `${bar.is64Bit ? '64-bit' : '32-bit'}${bar.prefetchable ? ' prefetchable' : ''}`;
-  return [`bar${bar.bar}`, formatSize(bar.size).padStart(7), kind, ways(bar, device)];
+  return [`bar${bar.bar}`, formatSize(bar.size).padStart(7), kind, mappingsOf(bar, device)];
 }
 
 function span({ offset, length }: Area): string {
