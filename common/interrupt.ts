@@ -15,7 +15,7 @@ export async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>
       restore();
       process.kill(process.pid, name);
     }
-    // Stays a listener meanwhile: execa ends the process by itself when it finds that nobody else listens.
+    // Stays a listener meanwhile: execa ends the process itself if it finds no other listener.
     controller.abort(new WcvmmError('E_INTERRUPTED', `Stopped by ${name}; nothing half-done was kept.`));
   };
   const restore = (): void => {
@@ -25,7 +25,7 @@ export async function interruptible<T>(body: (signal: AbortSignal) => Promise<T>
   try {
     return await body(controller.signal);
   } catch (error) {
-    // A program that was waited for synchronously has died of the signal before the event loop could tell us of ours.
+    // A program that was waited for synchronously ended by the signal before the event loop could deliver ours.
     await setImmediate();
     await setImmediate();
     // What the interruption broke on its way fails in its own words; the reason is what the user must read.

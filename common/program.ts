@@ -11,7 +11,7 @@ export interface ProgramOptions {
   failure: (tail: string, cause: unknown) => WcvmmError;
 }
 
-/** What a program said and ended with; `exitCode` is null if a signal ended it. */
+/** A program's output and how it ended; `exitCode` is null if a signal ended it. */
 export interface Output {
   exitCode: number | null;
   stdout: string;

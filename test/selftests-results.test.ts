@@ -38,7 +38,7 @@ ok 4 a.works`;
       '* skip: No driver found for device 0000:01:00.0',
     ]);
     expect(brief('1..0 # SKIP - Requirement not met: cap', 4)).toEqual(['* skip: - Requirement not met: cap']);
-    expect(brief('', 255)).toEqual(['* fail: exit code 255: it said nothing']);
+    expect(brief('', 255)).toEqual(['* fail: exit code 255: it printed nothing']);
   });
 
   it("is KVM's assertion where one failed", () => {

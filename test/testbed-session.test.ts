@@ -159,7 +159,7 @@ describe('what goes wrong inside', () => {
   it('an emulator that refuses', async () => {
     await expect(inTestbed({ kernel: 'stock', cpu: 'no-such-model', run: program('true') })).rejects.toMatchObject({
       code: 'E_TESTBED',
-      message: expect.stringMatching(/The emulator said: [^]*no-such-model/),
+      message: expect.stringMatching(/The emulator printed: [^]*no-such-model/),
     });
   });
 });

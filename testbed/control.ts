@@ -2,7 +2,7 @@
 const longestLine = 64;
 
 /**
- * Reads what an instance's first process says on the control channel: "up" when it is about to run the command, then "exit CODE",
+ * Reads what an instance's first process sends on the control channel: "up" when it is about to run the command, then "exit CODE",
  * a line each. Keeps nothing else of it, however much comes.
  */
 export class ControlChannel {
@@ -19,7 +19,7 @@ export class ControlChannel {
     return this.#up;
   }
 
-  /** Of the command; null until the instance has said it. */
+  /** Of the command; null until the instance has sent it. */
   get exitCode(): number | null {
     return this.#exitCode;
   }

@@ -23,7 +23,7 @@ export interface TestbedRequest {
   inputs?: readonly string[] | undefined;
   /** Where files that the command writes to its working directory go, over what is there; without it they are dropped. */
   outputDir?: string | undefined;
-  /** Told at the end which files are dropped for want of an `outputDir`. */
+  /** Without an `outputDir`: called at the end with the files that are dropped. */
   onDropped?: ((names: readonly string[]) => void) | undefined;
   /** Seconds from power-on to power-off; null = no limit; default: the machine's own. */
   timeout?: number | null | undefined;

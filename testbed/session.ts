@@ -14,7 +14,7 @@ export interface SessionOptions {
   command: Command;
   /** Files of the host that are copied into the command's working directory. */
   inputs: readonly string[];
-  /** Where files that the command wrote to its working directory go, or who is told which files are dropped. */
+  /** Where files that the command wrote to its working directory go, or what is called with the files that are dropped. */
   output: { kind: 'folder'; path: string } | { kind: 'dropped'; onFiles: (names: readonly string[]) => void };
   /** Seconds for the whole session, from power-on to power-off; null = no limit. */
   timeout: number | null;
@@ -86,11 +86,11 @@ function cause({ up, console }: Ended): string {
   return `The instance ended ${up ? 'while the command was running' : 'before it could run the command'}.`;
 }
 
-/** What happened, with everything at hand that may say why. */
+/** What happened, with all that may say why. */
 async function failure(what: string, ended: Ended): Promise<WcvmmError> {
   const parts = [what];
-  const said = ended.complaints.trim();
-  if (said !== '') parts.push(`The emulator said: ${said}`);
+  const complaints = ended.complaints.trim();
+  if (complaints !== '') parts.push(`The emulator printed: ${complaints}`);
   if (ended.console !== '')
     parts.push(
       `The end of its kernel log:\n${consoleTail(ended.console)}`,

@@ -23,8 +23,8 @@ export type SerialPort = { kind: 'file' } | { kind: 'terminal'; path: string };
 const instructionsPerSecond = 100_000_000;
 
 /**
- * Bochs' configuration. The display is a VNC server, the one display without a window that Debian's package has: nobody
- * can reach it, because Bochs runs without a network. slot1 is the device to pass through.
+ * Bochs' configuration. The display is a VNC server, the one display without a window that Debian's package has. It cannot be
+ * reached, because Bochs runs without a network. slot1 is the device to pass through.
  */
 export function configuration({ cpu, memory, serial }: BochsOptions): string {
   return `config_interface: textconfig

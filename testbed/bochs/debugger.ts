@@ -1,7 +1,7 @@
 import { TextTail } from '../text-tail.ts';
 
-/** Characters of what was said since the last prompt that are kept. Only what an instance writes to the port without a frame comes near. */
-const saidLimit = 1 << 20;
+/** Characters that are kept of the output since the last prompt. Only an instance that writes to the port without frames comes near. */
+const outputLimit = 1 << 20;
 
 /** Longer than any prompt. */
 const promptLength = 32;
@@ -9,8 +9,8 @@ const promptLength = 32;
 /** Bochs' debugger, which reads commands from its standard input and ends each answer with a prompt. */
 export class BochsDebugger {
   readonly #write: (line: string) => void;
-  #said = new TextTail(saidLimit);
-  /** The end of what was said. */
+  #output = new TextTail(outputLimit);
+  /** The last characters of it. */
   #end = '';
   #ended = false;
   #wake: (() => void) | null = null;
@@ -20,28 +20,28 @@ export class BochsDebugger {
     this.#write = write;
   }
 
-  /** The next piece of what the debugger says. */
+  /** The next piece of the debugger's output. */
   receive(text: string): void {
-    this.#said.add(text);
+    this.#output.add(text);
     this.#end = (this.#end + text).slice(-promptLength);
     this.#wake?.();
   }
 
-  /** The emulator is gone: nobody will be asked again. */
+  /** The emulator has ended: no command will be answered any more. */
   end(): void {
     this.#ended = true;
     this.#wake?.();
   }
 
-  /** Waits until the instance stops. Returns what was said on the way there; null if the emulator ended instead. */
+  /** Waits until the instance stops. Returns the output up to there; null if the emulator ended instead. */
   async stopped(): Promise<string | null> {
     for (;;) {
       const prompt = /<bochs:\d+> $/.exec(this.#end)?.[0];
       if (prompt !== undefined) {
-        const said = this.#said.toString().slice(0, -prompt.length);
-        this.#said = new TextTail(saidLimit);
+        const output = this.#output.toString().slice(0, -prompt.length);
+        this.#output = new TextTail(outputLimit);
         this.#end = '';
-        return said;
+        return output;
       }
       if (this.#ended) return null;
       await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -65,6 +65,6 @@ export class BochsDebugger {
 }
 
 /** True if the instance stopped because it asked to (`xchg %bx, %bx`), and not for an error or Ctrl-C. */
-export function askedToStop(said: string): boolean {
-  return /magic breakpoint/i.test(said);
+export function askedToStop(output: string): boolean {
+  return /magic breakpoint/i.test(output);
 }

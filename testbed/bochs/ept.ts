@@ -7,7 +7,7 @@ import type { BochsDebugger } from './debugger.ts';
 
 /** The entry of the extended page tables that maps a page of the guest. */
 export interface EptLeaf {
-  /** Guest-physical, as the guest said it. */
+  /** Guest-physical, as the guest gives it. */
   readonly gpa: bigint;
   readonly entry: bigint;
   /** 1, 2, 3: it maps 4 KiB, 2 MiB, 1 GiB. */

@@ -46,8 +46,9 @@ export async function keepState(kept: string, from: BochsDebugger): Promise<void
   if (await exists(kept)) return;
   await publish(kept, async (temporary) => {
     await mkdir(temporary);
-    const said = await from.ask(`save-state ${temporary}`);
-    if (!/^state saved$/m.test(said)) throw new WcvmmError('E_TESTBED', `Bochs did not keep its state: ${said.trim()}`);
+    const output = await from.ask(`save-state ${temporary}`);
+    if (!/^state saved$/m.test(output))
+      throw new WcvmmError('E_TESTBED', `Bochs did not keep its state: ${output.trim()}`);
     await rm(join(temporary, jobImage));
   }).catch(() => {});
   await sweepCache(states(), mostStates, openingTime).catch(() => {});

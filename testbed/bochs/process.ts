@@ -44,13 +44,13 @@ export async function runBochs({ args, folder, saver, listeners, drive }: BochsR
     stdin: 'ignore',
     env: { LD_PRELOAD: saver },
   });
-  const said = new TextTail(complaintsLimit);
+  const output = new TextTail(complaintsLimit);
   const complaints = new TextTail(complaintsLimit);
   const control = new ControlChannel(listeners.up);
   const debug = new BochsDebugger((line) => writeSync(input, line));
   const frames = new FrameReader({
     text: (text) => {
-      said.add(text);
+      output.add(text);
       debug.receive(text);
     },
     data: (stream, bytes) => {
@@ -74,7 +74,7 @@ export async function runBochs({ args, folder, saver, listeners, drive }: BochsR
     await driven;
     const { up, exitCode } = control;
     const serial = await consoleOf(join(folder, sessionFiles.console));
-    return { up, exitCode, console: serial, complaints: complaintsIn(`${said}\n${complaints}`) };
+    return { up, exitCode, console: serial, complaints: complaintsIn(`${output}\n${complaints}`) };
   };
   const kill = (): void => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -103,7 +103,7 @@ async function consoleOf(path: string): Promise<string> {
 
 /**
  * Bochs' standard input, a FIFO that both sides open for reading and writing, so that neither waits for the other. No socket, which is what Node calls a pipe: Bochs' display mistakes one for
- * somebody who looks at it, sends it pictures, and hangs when nobody takes them.
+ * a viewer, sends it pictures, and hangs when they are not read.
  */
 async function makeInput(folder: string): Promise<string> {
   const path = join(folder, `input-${process.hrtime.bigint()}`);

@@ -17,7 +17,7 @@ import { runBochs, type BochsProcess } from './process.ts';
 
 const sources = join(projectRoot, 'testbed/bochs');
 
-/** A state that has not come to life after so long never will, ms. */
+/** ms. A state that has not started to run after so long never will. */
 const restoreTime = 60_000;
 
 export interface BochsMachine {
@@ -105,9 +105,9 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     return run(['-f', 'bochsrc'], async (debug) => {
       if ((await debug.stopped()) === null) return;
       debug.resume();
-      const said = await debug.stopped();
-      if (said === null) return;
-      if (askedToStop(said)) await keepState(kept, debug);
+      const output = await debug.stopped();
+      if (output === null) return;
+      if (askedToStop(output)) await keepState(kept, debug);
       debug.resume();
       await keepGoing(debug, listeners.eptLeaf);
     });
@@ -128,10 +128,10 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
   };
 }
 
-/** To the end of the instance; a stop that nobody waits for must not hold it up. */
+/** To the end of the instance; an instance that stops goes on, also if there is no listener. */
 async function keepGoing(debug: BochsDebugger, onEptLeaf: Listeners['eptLeaf']): Promise<void> {
-  for (let said = await debug.stopped(); said !== null; said = await debug.stopped()) {
-    if (!askedToStop(said)) {
+  for (let output = await debug.stopped(); output !== null; output = await debug.stopped()) {
+    if (!askedToStop(output)) {
       debug.quit();
       continue;
     }

@@ -26,7 +26,7 @@ export type Extent = 'all' | 'testbed';
 
 const folder = (): string => join(cacheRoot(), 'linux-source');
 
-/** The source that is at hand: the one given, or what an earlier run fetched; null when it must be fetched. */
+/** The source that needs no download: the one given, or what an earlier run fetched; null if there is none. */
 export async function sourceAtHand(given: string | undefined): Promise<KernelSource | null> {
   if (given !== undefined) return givenSource(resolve(given));
   const names = await readdir(folder()).catch(() => []);

@@ -10,7 +10,7 @@ import { unpack, type Extent, type KernelSource } from './source.ts';
 
 const stateSchema = v.object({
   identity: v.string(),
-  /** The patches that the tree has now; null while they are being changed: then nobody knows what it has. */
+  /** The patches that the tree has now; null while they are being changed, when its state is unknown. */
   applied: v.nullable(v.array(v.object({ name: v.string(), text: v.string() }))),
 });
 
@@ -58,7 +58,7 @@ export class KernelTree {
         has.push(patch);
       }
     }).finally(async () => {
-      // A patch that does not apply has changed nothing. Only an interruption leaves a tree that nobody knows.
+      // A patch that does not apply has changed nothing. Only an interruption leaves a tree in an unknown state.
       if (!signal.aborted) await this.#record(source, has);
     });
   }

@@ -12,7 +12,7 @@ const emulator: EmulatorProgram = {
 
 /**
  * An x86 instance with Intel's nested paging (VMX, EPT), emulated by Bochs: QEMU's TCG has no VMX. Bochs has neither an
- * IOMMU nor virtio. VFIO passes its display adapter through without an IOMMU, which the kernel wants to be told is unsafe.
+ * IOMMU nor virtio. VFIO passes its display adapter through without an IOMMU, which takes a kernel parameter that says it is unsafe.
  * A later CPU model has AVX-512, which Bochs 2.7 gets wrong.
  */
 export const x86Intel: Machine = {
@@ -32,7 +32,7 @@ export const x86Intel: Machine = {
         // A triple fault is the one way to restart that ends Bochs.
         append: `console=ttyS0 loglevel=5 panic=-1 reboot=t vfio.enable_unsafe_noiommu_mode=1 ${emulatorParameter(boot.emulator)}`,
         version: await emulatorVersion(emulator),
-        // Bochs 2.7 starts in its debugger always, and later ones when they are told to.
+        // Bochs 2.7 always starts in its debugger, later versions with this option.
         args: /^ +-debugger /m.test(await askVersion(emulator)) ? ['-debugger'] : [],
       },
       boot,

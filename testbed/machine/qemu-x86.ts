@@ -4,7 +4,7 @@ import { x86Kernel, x86Userland } from './x86.ts';
 
 /**
  * An x86 instance with AMD's nested paging (SVM, NPT), emulated by QEMU's TCG. Its IOMMU is Intel's model all
- * the same: it remaps interrupts, without which VFIO would ask for an unsafe option. That wants a split irqchip.
+ * the same: it remaps interrupts, without which VFIO would need an unsafe option. Interrupt remapping needs a split irqchip.
  */
 export const x86Amd: Machine = {
   arch: 'x86-amd',

@@ -69,7 +69,7 @@ async function build(machine: Machine, scratch: string, into: string, signal: Ab
     await copyFile(await findFile(system, name), join(usr, 'lib', name));
   await mkdir(into);
   await copyFile(await findFile(system, 'bin/busybox'), join(into, 'busybox'));
-  // -d fills the file system from a folder, so that nothing needs to be mounted and nobody needs to be root.
+  // -d fills the file system from a folder, which takes neither a mount nor root.
   await runProgram(
     '/sbin/mke2fs',
     ['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', usr, join(into, 'usr.ext4'), diskSize],

@@ -110,7 +110,7 @@ class Check {
     const stockI386 = await this.#compile(0, i386);
     for (const arch of architectures) {
       stock.set(arch.arch, await this.#compile(0, arch));
-      // Its object files are at hand. Otherwise it comes last: to take the patches out costs a compile.
+      // The tree has its object files. Otherwise it comes last: taking the patches out costs a compile.
       if (sparse !== null && (await this.#tree.has(this.#source, []))) await this.#sparse(0, arch, sparse);
     }
     for (let count = 1; count <= all; count += 1)

@@ -11,7 +11,7 @@ export interface Sparse {
   readonly name: string;
 }
 
-/** For a sparse that does not know the operator, as 0.6.4: qualifiers stay, which it seldom complains of. */
+/** For a sparse that does not know the operator, as 0.6.4: qualifiers stay, about which it seldom warns. */
 const typeofUnqual = '-D__typeof_unqual__=__typeof__';
 
 /**
@@ -61,8 +61,8 @@ async function findsMistake(program: string, args: readonly string[]): Promise<b
     const file = join(folder, 'control.c');
     await writeFile(file, control);
     const output = await outputOf(program, [...args, file]);
-    const said = `${output?.stdout}${output?.stderr}`;
-    return said.includes('dereference of noderef expression') && !said.includes(': error: ');
+    const printed = `${output?.stdout}${output?.stderr}`;
+    return printed.includes('dereference of noderef expression') && !printed.includes(': error: ');
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -105,7 +105,7 @@ async function compile(kernelMake: Make, progress: Progress): Promise<void> {
   });
 }
 
-/** bindeb-pkg writes beside its tree: the packages, and files for an archive that nobody uploads them to. */
+/** bindeb-pkg writes beside its tree: the packages, and files for an upload to an archive, which is not made here. */
 async function removePackages(folder: string): Promise<void> {
   for (const name of await readdir(folder)) if (/\.(?:deb|changes|buildinfo)$/.test(name)) await rm(join(folder, name));
 }

@@ -15,7 +15,7 @@ export interface PackageTarget {
   /** An option that only this architecture's configurations set. */
   readonly mark: string;
   readonly needs: Readonly<Record<string, Need>>;
-  /** Of each group one is enough, and the instance's own configuration knows which; where it has none, all are switched on. */
+  /** Of each group one is enough. If the instance's own configuration has one, that stays; if it has none, all are enabled. */
   readonly oneOf: readonly Readonly<Record<string, Need>>[];
 }
 
@@ -50,7 +50,7 @@ const x86: PackageTarget = {
   crossCompile: 'x86_64-linux-gnu-',
   crossPackage: 'gcc-x86-64-linux-gnu',
   mark: 'CONFIG_X86_64',
-  // What KVM programmed is told by its tracepoints, what the PAT and the MTRRs hold by the MSRs.
+  // KVM's tracepoints show what it programmed; MSRs hold the PAT and the MTRRs.
   needs: {
     ...everywhere,
     CONFIG_X86_PAT: 'y',

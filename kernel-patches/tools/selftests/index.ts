@@ -25,7 +25,7 @@ export interface SelftestRequest {
   cpu?: string | undefined;
   /** A Linux source tree or tarball instead of Debian's. */
   linuxSource?: string | undefined;
-  /** Where all that the programs and the kernels said goes, one file for each kernel: ARCH-VARIANT.log. */
+  /** Where all output of the programs and all kernel logs go, one file for each kernel: ARCH-VARIANT.log. */
   outputDir?: string | undefined;
 }
 

@@ -70,7 +70,7 @@ const everywhere = (memory: string): Program[] => [
   kvm('guest_memfd_test'),
   kvm('coalesced_io_test'),
 ];
-/** They want two processors. */
+/** They need two processors. */
 const twoProcessors = (...more: readonly string[]): Program[] => [
   kvm('set_memory_region_test'),
   kvm('dirty_log_test', '-i', '3', ...more),

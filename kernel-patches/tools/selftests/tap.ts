@@ -39,7 +39,7 @@ export function outcomes(lines: readonly string[], code: number): Outcome[] {
   return whole === null ? found : [...found, whole];
 }
 
-/** What is to say of the program beside its tests: all there is if it has none, and an end that they do not explain. */
+/** The program's own outcome beside its tests: the only one if it has no tests, and an end that they do not explain. */
 function wholeProgram(
   found: readonly Outcome[],
   planned: number | null,
@@ -89,5 +89,5 @@ function firstComplaint(lines: readonly string[]): string {
 }
 
 function lastLine(lines: readonly string[]): string {
-  return lines.findLast((line) => line.trim() !== '')?.trim() ?? 'it said nothing';
+  return lines.findLast((line) => line.trim() !== '')?.trim() ?? 'it printed nothing';
 }

@@ -37,7 +37,7 @@ export class Transcript {
   #runs = 0;
   #run: Run | null = null;
 
-  /** `reasons`: by program, what it means that the instance found it unfit. `onRun` is told of every program that begins. */
+  /** `reasons`: by program, what it means that the instance found it unfit. `onRun` is called for every program that begins. */
   constructor(reasons: ReadonlyMap<string, string>, onRun: (program: string, device: string | null) => void) {
     this.#reasons = reasons;
     this.#onRun = onRun;
