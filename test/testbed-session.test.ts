@@ -194,6 +194,16 @@ describe('the command line', () => {
     expect(await errors).toContain(message);
   });
 
+  it('leaves the folder that it is called in alone, and says which files it drops', async () => {
+    writeFileSync(join(folder, 'mine'), 'my own');
+    const child = start('exec', '--stock', '--', 'sh', '-c', 'echo theirs >mine; mkdir sub; echo >sub/new');
+    const errors = text(child.stderr);
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(readdirSync(folder)).toEqual(['mine']);
+    expect(readFileSync(join(folder, 'mine'), 'utf8')).toBe('my own');
+    expect(await errors).toContain('the command wrote mine, sub/new, dropped with the instance; --output FOLDER');
+  });
+
   it('runs wcvmm inside: its options are its own, its output and exit code come back', async () => {
     const child = start('run', '--stock', '--', '--version');
     const output = text(child.stdout);
