@@ -27,6 +27,7 @@ export const ERROR_CODES = [
   'E_PERMISSION',
   'E_SYSCALL',
   'E_IOVA',
+  'E_PASSTHROUGH',
   'E_GUEST_RAM',
   'E_MEMSLOT',
   'E_GUEST_IMAGE',

@@ -3,6 +3,14 @@ import type { Port } from '../../vmm/sys/port.ts';
 
 const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
 const KVM_CREATE_DEVICE = 0xc00caee0;
+const KVM_IRQFD = 0x4020ae76;
+const VFIO_DEVICE_SET_IRQS = 0x3b6e;
+
+/** Taking back an irqfd, and switching a device's interrupts off. */
+function isGivingBack(request: number, view: DataView): boolean {
+  if (request === KVM_IRQFD) return view.getUint32(8, true) === 1;
+  return request === VFIO_DEVICE_SET_IRQS && view.getUint32(16, true) === 0;
+}
 
 /** What is still held: everything that a caller got and has not given back. */
 export interface Holdings {
@@ -73,7 +81,8 @@ export class FaultyPort {
     const isSlot = request === KVM_SET_USER_MEMORY_REGION && typeof argument !== 'number';
     const view = typeof argument === 'number' ? null : new DataView(argument.buffer, argument.byteOffset);
     const deletes = isSlot && view?.getBigUint64(16, true) === 0n;
-    if (!deletes) step(`ioctl 0x${request.toString(16)}`);
+    const givesBack = deletes || (view !== null && isGivingBack(request, view));
+    if (!givesBack) step(`ioctl 0x${request.toString(16)}`);
     const result = real.ioctl(fd, request, argument);
     if (isSlot && view !== null) {
       const key = `${fd}:${view.getUint32(0, true)}`;

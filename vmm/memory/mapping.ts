@@ -121,3 +121,22 @@ export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Pla
   scope.defer(() => mapping.close());
   return mapping;
 }
+
+/**
+ * Address space for [0, length) of a BAR, aligned to `alignment`, a power of two: all parts of the BAR that are mapped into it
+ * can then be blocks of stage 2. Nothing is mapped there yet. It is given back when `scope` closes.
+ */
+export function reserveAligned(port: Port, scope: Scope, length: bigint, alignment: bigint): bigint {
+  const placement = { gpa: 0n, length, alignment, phase: 0n };
+  const size = reservationSize(placement);
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const reserved = port.mmap({ length: size, protection: PROT_NONE, flags, fd: -1, offset: 0n });
+  scope.defer(() => port.munmap(reserved, size));
+  return addressIn(reserved, placement);
+}
+
+/** Maps `slice` shared, readable and writable, into address space that reserveAligned has given. Throws SysError. */
+export function mapInto(port: Port, address: bigint, { fd, offset, length }: Slice): void {
+  const protection = PROT_READ | PROT_WRITE;
+  port.mmap({ address, length, protection, flags: MAP_SHARED | MAP_FIXED, fd, offset });
+}

@@ -32,6 +32,11 @@ export class Memslots {
     this.#vm = vm;
   }
 
+  /** KVM's number for a memslot that somebody else sets and removes, as a vCPU's thread does; it is given to no other. */
+  reserve(): number {
+    return this.#free.pop() ?? this.#next++;
+  }
+
   /**
    * Host memory for the guest-physical bytes [gpa, gpa + length). It goes with the scope of the VM at the latest, before
    * the mapping if that was made first.
@@ -39,7 +44,7 @@ export class Memslots {
    * Throws E_MEMSLOT where KVM refuses: it overlaps another, is beyond what the guest can address, or is no whole pages.
    */
   add(gpa: bigint, { address, length }: HostMapping): Memslot {
-    const slot = this.#free.pop() ?? this.#next++;
+    const slot = this.reserve();
     try {
       this.#set(slot, gpa, length, address);
     } catch (error) {

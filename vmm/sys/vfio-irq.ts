@@ -65,7 +65,7 @@ function setIrqs(
   port: Port,
   device: number,
   { index, start, flags, data }: { index: number; start: number; flags: number; data: readonly number[] },
-): void {
+): number {
   const bytes = new Uint8Array(SET_HEADER + data.length * 4);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.byteLength, true);
@@ -74,21 +74,24 @@ function setIrqs(
   view.setUint32(12, start, true);
   view.setUint32(16, data.length, true);
   for (const [at, eventfd] of data.entries()) view.setInt32(SET_HEADER + at * 4, eventfd, true);
-  port.ioctl(device, VFIO_DEVICE_SET_IRQS, bytes);
+  return port.ioctl(device, VFIO_DEVICE_SET_IRQS, bytes);
 }
 
 /** No eventfd, for the vector that it stands for. */
 export const NO_EVENTFD = -1;
 
-/** From vector `start` on, one eventfd a vector. The first call for an index also switches that kind of interrupt on. */
+/**
+ * From vector `start` on, one eventfd a vector. The first call for an index also switches that kind of interrupt on.
+ * Returns 0; or, where the host has fewer vectors and nothing was done, how many it has.
+ */
 export function setIrqEventfds(
   port: Port,
   device: number,
   index: number,
   start: number,
   eventfds: readonly number[],
-): void {
-  setIrqs(port, device, { index, start, flags: IRQ_SET.dataEventfd, data: eventfds });
+): number {
+  return setIrqs(port, device, { index, start, flags: IRQ_SET.dataEventfd, data: eventfds });
 }
 
 /** Switches a kind of interrupt off; no eventfd is signalled afterwards. */

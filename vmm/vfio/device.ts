@@ -41,6 +41,8 @@ export type IommuPath = 'iommufd' | 'container';
 export interface VfioDevice {
   readonly pci: PciDevice;
   readonly fd: number;
+  /** The file by which KVM knows it: the device's own, or its group's. */
+  readonly kvmFile: number;
   readonly dma: Dma;
 }
 
@@ -96,10 +98,10 @@ function openCdev(port: Port, scope: Scope, pci: PciDevice, sharedIommufd: numbe
       new WcvmmError('E_NO_IOMMU', '/dev/iommu is missing: this kernel has no iommufd. Use --iommu container.'),
     );
   bindBusy(pci, () => bindIommufd(port, fd, iommufd));
-  if (noIommu) return { pci, fd, dma: { kind: 'none' } };
+  if (noIommu) return { pci, fd, kvmFile: fd, dma: { kind: 'none' } };
   const dma = newIoas(port, iommufd);
   attachPageTable(port, fd, dma.ioas);
-  return { pci, fd, dma };
+  return { pci, fd, kvmFile: fd, dma };
 }
 
 function openGroup(port: Port, scope: Scope, pci: PciDevice): VfioDevice {
@@ -136,7 +138,7 @@ function openGroup(port: Port, scope: Scope, pci: PciDevice): VfioDevice {
   setIommu(port, container, noIommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1V2_IOMMU);
   const fd = groupDeviceFd(port, group, pci.address);
   scope.defer(() => port.close(fd));
-  return { pci, fd, dma: noIommu ? { kind: 'none' } : { kind: 'container', container } };
+  return { pci, fd, kvmFile: group, dma: noIommu ? { kind: 'none' } : { kind: 'container', container } };
 }
 
 function bindBusy<T>(pci: PciDevice, run: () => T): T {

@@ -8,8 +8,13 @@ import type { BarSource } from './source.ts';
 
 /** Maps a planned window, and says what the kernel's refusal means. Throws E_MAP_CONFLICT, or as the source does. */
 export function mapWindow(source: BarSource, window: Window, placement: Placement): Mapping {
+  return explainRefusal(source, window, () => source.map(window, placement));
+}
+
+/** Runs what maps a window of `source`. Throws as mapWindow does. */
+export function explainRefusal<T>(source: BarSource, window: Window, map: () => T): T {
   try {
-    return source.map(window, placement);
+    return map();
   } catch (error) {
     throw refusedMapping(error, source, window);
   }

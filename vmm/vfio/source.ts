@@ -20,7 +20,7 @@ import { requestCookie, requireMmapCookies } from './cookie.ts';
 import { openVfioDevice, requireVfioDriver } from './device.ts';
 import type { IommuPath, VfioDevice } from './device.ts';
 import { mapPlaced } from '../memory/mapping.ts';
-import type { Mapping } from '../memory/mapping.ts';
+import type { Mapping, Slice } from '../memory/mapping.ts';
 
 export interface BarSource {
   readonly kind: Source;
@@ -30,7 +30,9 @@ export interface BarSource {
   readonly regions: readonly Region[];
   /** The opened VFIO device, for DMA and reset; null where VFIO has no part. */
   readonly device: VfioDevice | null;
-  /** Maps a planned window; the mapping ends with the scope that the source was opened in. */
+  /** What has to be mapped for a planned window; its file is open until the scope closes that the source was opened in. */
+  slice(window: Window): Slice;
+  /** Maps a planned window; the mapping ends with that scope too. */
   map(window: Window, placement: Placement): Mapping;
 }
 
@@ -39,6 +41,8 @@ export type SourceRequest =
       readonly kind: 'cookie' | 'legacy';
       readonly pci: PciDevice;
       readonly iommu?: IommuPath | 'auto';
+      /** As in OpenOptions. */
+      readonly shared?: number;
       readonly attributes: readonly Attribute[];
     }
   | { readonly kind: 'sysfs'; readonly pci: PciDevice }
@@ -83,9 +87,9 @@ export function mappableAreas(info: RegionInfo): Region['mmappable'] {
 function openVfioSource(
   port: Port,
   scope: Scope,
-  { kind, pci, iommu = 'auto', attributes }: SourceRequest & { kind: 'cookie' | 'legacy' },
+  { kind, pci, iommu = 'auto', shared, attributes }: SourceRequest & { kind: 'cookie' | 'legacy' },
 ): BarSource {
-  const device = openVfioDevice(port, scope, pci, { iommu });
+  const device = openVfioDevice(port, scope, pci, { iommu, ...(shared !== undefined && { shared }) });
   if (kind === 'cookie') requireMmapCookies(port, device.fd, attributes);
   const infos = Array.from({ length: VFIO_PCI.barCount }, (_, bar) => getRegionInfo(port, device.fd, bar));
   const regions = infos.map((info, bar): Region => {
@@ -97,16 +101,13 @@ function openVfioSource(
     refuseAttribute('legacy', attribute, attribute === 'default');
     return infos[bar]?.offset ?? 0n;
   };
-  return {
-    kind,
-    pci,
-    regions,
-    device,
-    map: (window, placement) => {
-      const slice = { fd: device.fd, offset: offsetOf(window) + window.offset, length: window.length };
-      return mapPlaced(port, scope, slice, placement);
-    },
-  };
+  const slice = (window: Window): Slice => ({
+    fd: device.fd,
+    offset: offsetOf(window) + window.offset,
+    length: window.length,
+  });
+  const map: BarSource['map'] = (window, placement) => mapPlaced(port, scope, slice(window), placement);
+  return { kind, pci, regions, device, slice, map };
 }
 
 /** A source never maps with another attribute than the one that was asked for. */
@@ -129,23 +130,14 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
     const whole = kind === 'memory' && exists(bar) ? [{ offset: 0n, length: size }] : [];
     return { bar, kind, size, mmappable: whole };
   });
-  return {
-    kind: 'sysfs',
-    pci,
-    regions,
-    device,
-    map: ({ bar, attribute, offset, length }, placement) => {
-      const path = resourcePath(pci.address, bar, SYSFS_COMBINES[attribute]);
-      refuseAttribute('sysfs', attribute, port.exists(path));
-      const fd = openNode(
-        port,
-        scope,
-        path,
-        new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`),
-      );
-      return mapPlaced(port, scope, { fd, offset, length }, placement);
-    },
+  const slice = ({ bar, attribute, offset, length }: Window): Slice => {
+    const path = resourcePath(pci.address, bar, SYSFS_COMBINES[attribute]);
+    refuseAttribute('sysfs', attribute, port.exists(path));
+    const absent = new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`);
+    return { fd: openNode(port, scope, path, absent), offset, length };
   };
+  const map: BarSource['map'] = (window, placement) => mapPlaced(port, scope, slice(window), placement);
+  return { kind: 'sysfs', pci, regions, device, slice, map };
 }
 
 /**
@@ -172,11 +164,13 @@ function requireUnusedBars({ address, driver, hasVfioDriver }: PciDevice): void 
 function openMemorySource(port: Port, scope: Scope, size: bigint): BarSource {
   const fd = port.memfd('wcvmm-bar', size);
   scope.defer(() => port.close(fd));
+  const slice = ({ offset, length }: Window): Slice => ({ fd, offset, length });
   return {
     kind: 'memory',
     pci: null,
     regions: [{ bar: 2, kind: 'memory', size, mmappable: [{ offset: 0n, length: size }] }],
     device: null,
-    map: ({ offset, length }, placement) => mapPlaced(port, scope, { fd, offset, length }, placement),
+    slice,
+    map: (window, placement) => mapPlaced(port, scope, slice(window), placement),
   };
 }
