@@ -1,4 +1,4 @@
-/** The arm64 model: Linux's choices (sources.ts), the architecture's sums (combine.ts) and what follows (predict.ts). */
+/** The arm64 model: Linux's choices (sources.ts), how the stages combine (combine.ts), and what follows (predict.ts). */
 import { combine } from './combine.ts';
 import { kindOfNames } from './kinds.ts';
 import { STAGE1_TYPES, decodeMair, normalTagged } from './mair.ts';
@@ -15,7 +15,7 @@ import { trappedStrictness } from './trapped.ts';
 import { TRAPPED_ARM64_PROBES, predictTrappedArm64 } from './trapped-arm64.ts';
 
 /**
- * Each answer that is possible on the platform: two where it is not known whether FWB is on. They only differ for stage-2
+ * Each type that is possible on the platform: two where it is not known whether FWB is on. They only differ for stage-2
  * Write-Back, that is for ordinary memory.
  */
 function effectiveTypes(stage1: Stage1Type, stage2: KvmStage2, { fwb }: Platform): readonly MemoryType[] {

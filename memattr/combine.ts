@@ -1,6 +1,6 @@
 /**
- * What both stages make together. Arm ARM D8.6.5 without FWB (rules TNHFM, GQFSF, MCQKW), D8.6.6 with it (VRJSW, RHWZM,
- * THYXB, TBQKG), and pseudocode S2CombineS1MemAttrs and AArch64.S2ApplyFWBMemAttrs. KVM does the same sum for nested
+ * What both stages combine to. Arm ARM D8.6.5 without FWB (rules TNHFM, GQFSF, MCQKW), D8.6.6 with it (VRJSW, RHWZM,
+ * THYXB, TBQKG), and pseudocode S2CombineS1MemAttrs and AArch64.S2ApplyFWBMemAttrs. KVM combines alike for nested
  * guests in compute_par_s12() (arch/arm64/kvm/at.c).
  */
 import {

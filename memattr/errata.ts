@@ -1,4 +1,4 @@
-/** Where an emulator is known to differ from the architecture. Each was seen, and each excuses no more than what was seen. */
+/** Where an emulator is known to differ from the architecture. Each was observed, and excuses exactly what was observed. */
 import type { Outcome, ProbeName } from './model.ts';
 import { TRAPPED } from './trapped.ts';
 
@@ -24,7 +24,7 @@ export interface Erratum {
 /** Seen on 10.0.2; 10.0 is the first with alignment faults by memory type that stage 2 can cause. */
 const QEMU_10 = /^qemu-10\./;
 
-/** The architecture faults by the memory type, whoever ends up with the fault; the emulator carries the access out. */
+/** The memory type requires a fault, whoever gets it; the emulator performs the access. */
 function faultNotRaised(probe: ProbeName): Erratum['matches'] {
   return (check) =>
     check.probe === probe &&
@@ -36,19 +36,19 @@ export const errata: readonly Erratum[] = [
   {
     id: 'qemu-dc-zva-device',
     emulator: QEMU_10,
-    text: 'QEMU carries out DC ZVA on Device memory, where the architecture has it fault.',
+    text: 'QEMU executes DC ZVA on Device memory; the architecture requires a fault.',
     matches: faultNotRaised('zero-block'),
   },
   {
     id: 'qemu-simd-half-aligned',
     emulator: QEMU_10,
-    text: 'QEMU checks a 128-bit SIMD access to Device memory for an alignment of 8 bytes, where the architecture asks for 16.',
+    text: 'QEMU requires 8-byte alignment of a 128-bit SIMD access to Device memory; the architecture requires 16.',
     matches: faultNotRaised('simd-half-aligned'),
   },
   {
     id: 'qemu-device-alignment-trapped',
     emulator: QEMU_10,
-    text: 'QEMU lets DC ZVA, and a 128-bit access that is aligned to 8 bytes, on Device memory get as far as stage 2, where the architecture has stage 1 fault; where accesses are trapped KVM then ends the VM.',
+    text: 'On Device memory QEMU lets DC ZVA, and a 128-bit access aligned to 8 bytes, reach stage 2; the architecture requires a stage-1 fault. Where accesses are trapped, KVM then ends the VM.',
     matches: ({ probe, stage2, predicted, observed }) =>
       stage2 === TRAPPED &&
       (probe === 'zero-block' || probe === 'simd-half-aligned') &&

@@ -1,5 +1,5 @@
 /**
- * An arm64 memory type, as one stage's attributes or both stages together make it, and how it is called.
+ * An arm64 memory type, of one stage or of both combined, and its names.
  * Arm ARM (DDI 0487) B2, "Memory types and attributes"; the shape follows MemoryAttributes of the shared pseudocode.
  */
 
@@ -19,7 +19,7 @@ export interface Cacheability {
   readonly transient: boolean;
 }
 
-/** `no-access`: there are allocation tags, and stage 2 forbids to touch them (FEAT_MTE_PERM). */
+/** `no-access`: there are allocation tags, and stage 2 forbids access to them (FEAT_MTE_PERM). */
 export type Tags = 'none' | 'allocation' | 'no-access';
 
 export interface DeviceType {

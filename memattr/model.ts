@@ -1,6 +1,6 @@
-/** The vocabulary of the model, and what every architecture's model can answer. */
+/** The vocabulary of the model, and the interface of every architecture's model. */
 
-/** What user space asks a window's mapping to be; a `memory type` is what hardware ends up with. */
+/** What user space chooses for a window's mapping; a `memory type` is what hardware ends up with. */
 export const ATTRIBUTES = ['default', 'device', 'wc'] as const;
 
 export type Attribute = (typeof ATTRIBUTES)[number];
@@ -119,11 +119,11 @@ export interface Strictness {
 export type WindowAccess = 'mapped' | 'trapped';
 
 /**
- * Of a window without a memslot. Stage 2 maps nothing there, so every access of a guest is an exit, and its VMM makes the
- * access on its own mapping: the guest's stage 1 has no say in the memory type, on any platform.
+ * Of a window without a memslot. Stage 2 maps nothing there, so every access of a guest is an exit, and its VMM performs
+ * the access on its own mapping: the guest's stage 1 does not affect the memory type, on any platform.
  */
 export interface TrappedModel {
-  /** Those that are worth asking. */
+  /** Those that are worth running. */
   readonly probes: readonly ProbeName[];
   /** The type of the VMM's accesses. Throws RangeError for an attribute that the source cannot give. */
   effective(attribute: Attribute, source: Source, platform: Platform): string;
@@ -134,7 +134,7 @@ export interface TrappedModel {
 
 export interface ArchitectureModel {
   readonly arch: Arch;
-  /** What a guest is asked about, the strictest first. */
+  /** Those that checks cover, the strictest first. */
   readonly stage1Types: readonly Stage1Type[];
   /** The type that a driver asks for to have its stores combined. */
   readonly combiningType: string;
@@ -145,7 +145,7 @@ export interface ArchitectureModel {
   hostVma(attribute: Attribute, source: Source): string;
   /** What KVM programs in stage 2. Throws RangeError for an attribute that the source cannot give. */
   stage2(attribute: Attribute, source: Source, platform: Platform): string;
-  /** The type that both stages make together. Throws RangeError for a stage-2 name that KVM does not use. */
+  /** The type that both stages combine to. Throws RangeError for a stage-2 name that KVM does not use. */
   effective(stage1: Stage1Type, stage2: string, platform: Platform): string;
   /** What the guest must see. Throws RangeError as `effective` does, and for a probe that is not one of `probes`. */
   predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction;

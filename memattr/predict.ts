@@ -1,4 +1,4 @@
-/** What each probe must see, from the types of stage 1, of stage 2 and of both together. */
+/** What each probe must see, from the types of stage 1, of stage 2 and of both combined. */
 import type { MemoryType } from './memory-type.ts';
 import { nameOf } from './memory-type.ts';
 import { PROBES } from './model.ts';
@@ -15,7 +15,7 @@ export interface Arm64Combination {
 
 type Rule = (combination: Arm64Combination) => Prediction;
 
-/** What makes these accesses fault on Device memory: the size of the element counts, and a register's whole size is one. */
+/** What faults on Device memory: the size of an element counts, and a whole register is one element. */
 const UNALIGNED = 'an access that is not aligned to its size';
 const PAIR = 'a pair whose elements are not aligned to their size';
 const SIMD_HALF = 'a 128-bit access that is aligned to 8 bytes only';
@@ -40,11 +40,11 @@ const RULES: Readonly<Record<ProbeName, Rule | null>> = {
   'tag-retention': tagRetention,
   'store-bandwidth': () => ({
     kind: 'measurement',
-    why: 'how fast stores go is no architectural property; it is only worth reading on hardware',
+    why: 'store bandwidth is not an architectural property; the figure means something on hardware only',
   }),
   'load-latency': () => ({
     kind: 'measurement',
-    why: 'how long a load takes is no architectural property; it is only worth reading on hardware',
+    why: 'load latency is not an architectural property; the figure means something on hardware only',
   }),
   'nt-store': null,
   'nt-load': null,
@@ -73,8 +73,8 @@ function sees(outcome: Outcome, why: string): Prediction {
 /**
  * Arm ARM B2.8.2 "Alignment of data accesses", and DC ZVA's own description. (A location that supports unaligned accesses
  * may be exempt, IMPLEMENTATION DEFINED; no implementation is known to make use of that.) Stage 1 is checked first, so a
- * fault of the guest's own Device type is always the guest's. One that only stage 2 causes is a stage-2 abort, and it is
- * for kvm_handle_guest_abort() to do something about it.
+ * fault of the guest's own Device type is always the guest's. One that only stage 2 causes is a stage-2 abort, which
+ * kvm_handle_guest_abort() must handle.
  */
 function faultsOnDevice(what: string): Rule {
   return ({ stage1, stage2, effective, faultForwarding }) => {
@@ -86,7 +86,7 @@ function faultsOnDevice(what: string): Rule {
     }
     if (stage1.kind === 'device') return overruled(stage1, `whether ${what} faults`);
     if (effective.kind !== 'device')
-      return sees('ok', `${nameOf(effective)} is Normal memory, which has no alignment to keep`);
+      return sees('ok', `${nameOf(effective)} is Normal memory, which needs no alignment`);
     const faults = `stage 2 is ${stage2}, where ${what} faults`;
     switch (faultForwarding) {
       case true:
@@ -94,7 +94,7 @@ function faultsOnDevice(what: string): Rule {
       case false:
         return sees(
           'vm-killed',
-          `${faults}; this KVM does not know stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`,
+          `${faults}; this KVM does not handle stage 2's alignment fault (DFSC 0x21), and KVM_RUN fails with EFAULT`,
         );
       case null:
         return {
@@ -110,7 +110,7 @@ function faultsOnDevice(what: string): Rule {
 function overruled(stage1: MemoryType, what: string): Prediction {
   return {
     kind: 'any',
-    why: `stage 2 forces Write-Back on stage 1's ${nameOf(stage1)}, and the architecture leaves open ${what} there`,
+    why: `stage 2 forces Write-Back over stage 1's ${nameOf(stage1)}, and the architecture does not say ${what} there`,
   };
 }
 
@@ -120,7 +120,7 @@ function onlyOnWriteBack(what: string): Rule {
     if (!isWriteBack(effective)) {
       return {
         kind: 'any',
-        why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35) or be aborted by the system`,
+        why: `whether ${what} work on ${nameOf(effective)} is IMPLEMENTATION DEFINED: they may work, fault (DFSC 0x35), or be aborted by the system`,
       };
     }
     if (stage1.kind === 'device') return overruled(stage1, `whether ${what} work`);
@@ -152,11 +152,11 @@ function fetch({ stage1, stage2 }: Arm64Combination): Prediction {
 function tagRetention({ mte, effective }: Arm64Combination): Prediction {
   if (!mte) return sees('not-present', 'this VM has no MTE, and KVM hides it from the guest');
   if (effective.kind !== 'normal' || effective.tags === 'none')
-    return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it forgets tags`);
+    return sees('wrong-data', `${nameOf(effective)} is not Tagged memory: it keeps no tags`);
   if (effective.tags === 'no-access')
     return {
       kind: 'any',
-      why: 'stage 2 forbids access to tags (NoTagAccess): a stage-2 fault that KVM does not expect',
+      why: 'stage 2 forbids access to tags (NoTagAccess): a stage-2 fault that KVM does not handle',
     };
   return sees('ok', `${nameOf(effective)} keeps allocation tags`);
 }

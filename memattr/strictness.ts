@@ -1,10 +1,10 @@
-/** What a choice of the guest's can still make of a window. */
+/** How far a guest's own choice of a type can relax a window. */
 import type { Strictness } from './model.ts';
 
 export interface Choice {
   /** What the guest's own tables say. */
   readonly stage1: string;
-  /** What it gets; `A or B` where nobody could tell which. */
+  /** What it gets; `A or B` where it is not known which. */
   readonly effective: string;
 }
 

@@ -1,25 +1,25 @@
-/** What each probe must see on arm64 where KVM hands every access to the VMM: io_mem_abort() (arch/arm64/kvm/mmio.c). */
+/** What each probe must see on arm64 where KVM passes every access to the VMM: io_mem_abort() (arch/arm64/kvm/mmio.c). */
 import { decodeMair } from './mair.ts';
 import { nameOf } from './memory-type.ts';
 import type { MemoryType } from './memory-type.ts';
 import { PROBES } from './model.ts';
 import type { Outcome, Platform, Prediction, ProbeName, Stage1Type } from './model.ts';
 
-const EXIT = 'each access is an exit, and the VMM makes it';
+const EXIT = 'each access exits to the VMM, which performs it';
 
 /**
- * KVM can hand over what the syndrome describes (ESR_EL2.ISS.ISV, Arm ARM "ISS encoding for an exception from a Data
+ * KVM can pass on what the syndrome describes (ESR_EL2.ISS.ISV, Arm ARM "ISS encoding for an exception from a Data
  * Abort"): loads and stores of one general register, without writeback and not exclusive. DC ZVA is no cache
- * maintenance there. Cache maintenance proper KVM passes over.
+ * maintenance there. Cache maintenance itself KVM ignores.
  */
-const NOT_DESCRIBED = 'has no valid syndrome (ISV = 0): KVM cannot hand it over, and the VM ends';
+const NOT_DESCRIBED = 'has no valid syndrome (ISV = 0): KVM cannot pass it to the VMM, and the VM ends';
 
 type Rule = (own: MemoryType, platform: Platform) => Prediction;
 
 const ALIGNED: Rule = () => sees('ok', EXIT);
-const UNALIGNED = unlessStage1Faults('ok', `${EXIT}, in aligned parts where it is not aligned`);
+const UNALIGNED = unlessStage1Faults('ok', `${EXIT}; an unaligned one in aligned parts`);
 const WIDE = unlessStage1Faults('vm-killed', `an access of more than one general register ${NOT_DESCRIBED}`);
-const TIMING: Rule = () => ({ kind: 'measurement', why: `${EXIT}: it is exits that are timed` });
+const TIMING: Rule = () => ({ kind: 'measurement', why: `${EXIT}: the figure is the cost of exits` });
 
 /** null: the arm64 guest has no such probe. */
 const RULES: Readonly<Record<ProbeName, Rule | null>> = {

@@ -1,4 +1,4 @@
-/** What every architecture's model says alike of a window without a memslot (TrappedModel). */
+/** What is alike in every architecture's TrappedModel. */
 import type { Strictness } from './model.ts';
 
 /** Stands for stage 2's type where stage 2 maps nothing. */
@@ -9,6 +9,6 @@ export function trappedStrictness(effective: string, isStrict: (type: string) =>
   const strict = effective.split(' or ').every(isStrict);
   return {
     strict,
-    why: `every access of a guest is an exit, and the VMM makes it on its own mapping, which is ${effective}`,
+    why: `every access of a guest exits to the VMM, which performs it on its own mapping: ${effective}`,
   };
 }

@@ -1,4 +1,4 @@
-/** The x86 model, of both vendors: what tells them apart is whose nested paging KVM uses, and that is the platform's to say. */
+/** The x86 model, of both vendors: they differ by the nested paging that KVM uses, which the platform names. */
 import type {
   ArchitectureModel,
   Attribute,
@@ -39,7 +39,7 @@ function strictness(attribute: Attribute, source: Source, platform: Platform): S
   if (stage2.paging === 'unknown')
     return {
       strict: false,
-      why: 'nobody can tell what KVM makes of it: it uses neither EPT nor NPT, or does not say so',
+      why: 'not known: KVM uses neither EPT nor NPT, or does not say which',
     };
   const name = nameOfX86Stage2(stage2);
   const found = strictnessOf(
@@ -49,7 +49,7 @@ function strictness(attribute: Attribute, source: Source, platform: Platform): S
   if (found.strict || stage2.paging !== 'npt' || stage2.type !== 'UC') return found;
   return {
     ...found,
-    why: `${found.why}: AMD's nested paging has no means to ignore a guest's PAT (APM vol. 2, table 15-19)`,
+    why: `${found.why}: AMD's nested paging cannot ignore a guest's PAT (APM vol. 2, table 15-19)`,
   };
 }
 

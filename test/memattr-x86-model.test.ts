@@ -224,7 +224,7 @@ describe('probes', () => {
 
   test('say what comes with the type', () => {
     expect(why('locked-access', 'WB', 'EPT WB IPAT', intel)).toMatch(/cache line/);
-    expect(why('locked-access', 'WB', 'EPT UC', intel)).toMatch(/bus lock/);
+    expect(why('locked-access', 'WB', 'EPT UC', intel)).toMatch(/locks the bus/);
     expect(why('nt-store', 'WC', 'EPT UC', intel)).toMatch(/buffers/);
     expect(why('nt-store', 'UC-', 'EPT UC', intel)).toMatch(/ordinary store/);
     expect(why('nt-store', 'UC', 'NPT WB', { ...amd, mtrr: 'WB' })).toMatch(/ordinary store/);

@@ -12,7 +12,7 @@ const text = renderBench(report, plain);
 
 describe('renderBench', () => {
   it('has a row for each window and stage-1 type, in three tables', () => {
-    expect(text).toMatch(/^ {2}window, asked → got +64 +256 +1024 +4096 +spread$/m);
+    expect(text).toMatch(/^ {2}window, stage 1 → effective type +64 +256 +1024 +4096 +spread$/m);
     expect(text).toMatch(/^ {2}1 wc Normal-NC → Normal-NC +3200 +6400 +12800 +25600 +±8%$/m);
     expect(text).toMatch(/^ {2}0 device Normal-NC → nGnRE +80 +160 +320 +640 +±8%$/m);
     expect(text).toMatch(/^ {2}0 device nGnRnE → nGnRnE +900 +1201 +±8%$/m);

@@ -88,7 +88,7 @@ function skeleton(text: string): string[] {
 
 describe('what the page says', () => {
   it('of a run that holds, and one that does not', () => {
-    expect(pageOf(sample)).toContain('Everything that could be told is as the model predicts.');
+    expect(pageOf(sample)).toContain('Everything observed is as the model predicts.');
     const page = pageOf(broken);
     expect(page).toContain('5 checks are not as predicted.');
     expect(page).toContain('href="#m0-mismatches"');
@@ -132,14 +132,14 @@ describe('what the page says', () => {
     expect(page).toContain('Not a hardware figure');
   });
 
-  it('of what nobody could tell, and of what is not as predicted', () => {
+  it('of what was not read back, and of what is not as predicted', () => {
     const unread = sampleReport({
       windows: sample.windows.map((window) => ({
         ...window,
         stage2: { ...window.stage2, programmed: null, blockSize: null },
       })),
     });
-    expect(pageOf(unread)).toContain('not told');
+    expect(pageOf(unread)).toContain('not read back');
     const [, ...rest] = sample.windows;
     const wrong = sampleReport({
       windows: [
@@ -150,12 +150,12 @@ describe('what the page says', () => {
         ...rest,
       ],
     });
-    expect(pageOf(wrong)).toContain('1 window was not made as predicted.');
+    expect(pageOf(wrong)).toContain('1 window was not programmed as predicted.');
     expect(pageOf(wrong)).toContain('✗ not Device-nGnRE');
     const trapped = sampleReport({
       windows: [{ ...sampleWindow('device', 0, 0x1_0000), trapped: { exits: 12 } }, ...rest],
     });
-    expect(pageOf(trapped)).toContain('each of 12 accesses was an exit');
+    expect(pageOf(trapped)).toContain('each of 12 accesses exited to the VMM');
   });
 
   it('is text, whatever it is made of', () => {

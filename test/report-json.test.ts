@@ -186,7 +186,7 @@ describe('parseReport', () => {
     ['an unknown verdict', (report) => void (at(report, 'checks')['verdict'] = 'pass'), 'checks.1.verdict'],
     ['a negative offset', (report) => void (at(report, 'windows')['offset'] = -1), 'windows.1.offset'],
     ['an offset that is not exact', (report) => void (at(report, 'windows')['offset'] = 2 ** 53), 'windows.1.offset'],
-    ['a check of no window', (report) => void (at(report, 'checks')['window'] = 3), 'its check 1 is about window 3'],
+    ['a check of no window', (report) => void (at(report, 'checks')['window'] = 3), 'its check 1 refers to window 3'],
     [
       'a figure of no window',
       (report) =>
@@ -194,7 +194,7 @@ describe('parseReport', () => {
           ...benchReport().bench,
           figures: [{ ...benchReport().bench?.figures[0], window: 9 }],
         }),
-      'its figure 0 is about window 9',
+      'its figure 0 refers to window 9',
     ],
     [
       'a figure that is no number',

@@ -97,7 +97,7 @@ describe('compareMachines', () => {
     const windows = arm.windows.slice(0, 1);
     const checks = arm.checks.filter(({ window, probe }) => window === 0 && probe !== 'fetch');
     const { incomparable, attributes } = compareMachines(named(arm, sampleReport({ windows, checks })));
-    expect(incomparable).toEqual(['fetch: not asked on arm64 b', 'windows of default, wc: arm64 b has none']);
+    expect(incomparable).toEqual(['fetch: not run on arm64 b', 'windows of default, wc: arm64 b has none']);
     expect(attributes[1]?.machines[1]).toBeNull();
   });
 
@@ -142,7 +142,7 @@ describe('renderMachines', () => {
 
   it('tells the combined types, and where they are not alike', () => {
     expect(text).toMatch(/^≠ +GRE → nGnRE +WC → WC +WC → UC$/m);
-    expect(text).toMatch(/^ {2}asked → got +nGnRnE → nGnRnE +UC → UC +UC → UC$/m);
+    expect(text).toMatch(/^ {2}effective type +nGnRnE → nGnRnE +UC → UC +UC → UC$/m);
   });
 
   it('tells checks with the same answers once', () => {
@@ -176,7 +176,7 @@ describe('renderMachines', () => {
     expect(measured).toMatch(/^ {2}stores +640 MB\/s \(Normal-NC\) +640 MB\/s \(Normal-NC\) not hardware$/m);
     expect(measured).toMatch(/^ {2}stores +25600 MB\/s \(Normal-NC\) /m);
     expect(measured).toMatch(/^ {2}write to visible +1240 ns/m);
-    expect(measured).toMatch(/asked → got +nGnRnE → nGnRnE/);
+    expect(measured).toMatch(/effective type +nGnRnE → nGnRnE/);
     expect(renderMachines(named(arm, benchReport()), plain)).toContain('not measured');
     expect(text).not.toContain('stores');
   });

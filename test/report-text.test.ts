@@ -188,7 +188,7 @@ describe('renderReport', () => {
         sampleReport({ checks: [], command: 'run', device: { address: null, id: null, source: 'memory' } }),
         plain,
       ),
-    ).toContain('no device: memory stands in for a BAR');
+    ).toContain('no device: memory instead of a BAR');
   });
 });
 
@@ -204,7 +204,7 @@ describe('renderCompare', () => {
   it('puts the attributes side by side, most relaxed first', () => {
     expect(text).toMatch(/^ +wc +default +device +wc +default +device$/m);
     expect(text).toMatch(/^ {2}unaligned-store +fault +fault +fault +ok +ok +fault$/m);
-    expect(text).toMatch(/^ {2}combined type +nGnRnE +nGnRnE +nGnRnE +Normal-NC +Normal-NC +nGnRE$/m);
+    expect(text).toMatch(/^ {2}effective type +nGnRnE +nGnRnE +nGnRnE +Normal-NC +Normal-NC +nGnRE$/m);
   });
 
   it('says in one line what a driver would notice', () => {

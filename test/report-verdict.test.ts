@@ -76,7 +76,7 @@ describe('a stage 2 that is not the predicted one', () => {
   it('is a mismatch even if the guest saw what was predicted', () => {
     const { verdict, note } = judge(evidence('alignment-fault', { stage2Programmed: 'Normal-NC' }), []);
     expect(verdict).toBe('mismatch');
-    expect(note).toContain('KVM made stage 2 Normal-NC, the model Device-nGnRE');
+    expect(note).toContain('KVM programmed stage 2 as Normal-NC, the model predicts Device-nGnRE');
   });
 
   it('is not excused by an erratum, and not hidden by a measurement', () => {

@@ -25,7 +25,7 @@ describe('under the table of windows', () => {
 
   test('stands what a trapped window costs, and by which mapping it is reached', () => {
     expect(notesOf(withFirst({ trapped: { exits: 1234 }, hostVma: { predicted: 'UC', programmed: 'UC' } }))).toEqual([
-      '  0  trapped by --enforce: no memslot; each of 1234 accesses was an exit, and the VMM made it on its own mapping (UC)',
+      '  0  trapped by --enforce: no memslot; each of 1234 accesses exited to the VMM, which performed it on its own mapping (UC)',
     ]);
   });
 
@@ -54,13 +54,13 @@ describe('bus locks', () => {
   test('are told by probe, and that there were none', () => {
     const told = changeChecks(sampleReport(), ({ probe, window }) => ({ busLocks: probe === 'atomic' ? window : 0 }));
     const perWindow = told.checks.filter(({ probe, window }) => probe === 'atomic' && window === 0).length;
-    expect(busLockLines(told, style)).toEqual([`  bus locks  as KVM told: ${3 * perWindow} in atomic`]);
+    expect(busLockLines(told, style)).toEqual([`  bus locks  reported by KVM: ${3 * perWindow} in atomic`]);
     expect(
       busLockLines(
         changeChecks(sampleReport(), () => ({ busLocks: 0 })),
         style,
       ),
-    ).toEqual(['  bus locks  KVM told of none']);
-    expect(renderReport(told, style)).toContain('as KVM told');
+    ).toEqual(['  bus locks  KVM reported none']);
+    expect(renderReport(told, style)).toContain('reported by KVM');
   });
 });

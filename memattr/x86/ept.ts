@@ -6,7 +6,7 @@ import type { PatType } from './pat.ts';
 
 export interface EptType {
   readonly type: MtrrType;
-  /** IPAT: the guest's PAT has no say. */
+  /** IPAT: the guest's PAT is ignored. */
   readonly ignorePat: boolean;
 }
 

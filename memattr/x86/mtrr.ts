@@ -1,4 +1,4 @@
-/** PAT and MTRR together: the type of an access that no nested paging has a part in, such as one of the host's own. */
+/** PAT and MTRR combined: the type of an access without nested paging, such as one of the host's own. */
 import type { MtrrType } from '../model.ts';
 import type { PatType } from './pat.ts';
 
@@ -6,8 +6,8 @@ type Row = Readonly<Record<PatType, MtrrType>>;
 
 /**
  * Intel SDM vol. 3 table 13-7. What it marks as undefined in old editions is decided for every CPU that has both a PAT
- * and MTRRs (its note 3). Where UC is the page tables' doing the CPU still looks into its caches (note 2), which changes
- * no name.
+ * and MTRRs (its note 3). Where the page tables make a page UC, the CPU still snoops its caches (note 2), which changes no
+ * name.
  */
 const INTEL: Readonly<Record<MtrrType, Row>> = {
   UC: { UC: 'UC', 'UC-': 'UC', WC: 'WC', WP: 'UC', WT: 'UC', WB: 'UC' },
@@ -23,8 +23,8 @@ export function combineIntel(pat: PatType, mtrr: MtrrType): MtrrType {
 }
 
 /**
- * AMD: CD is uncached memory whose accesses look into the caches, what comes of types that contradict each other or of
- * CR0.CD; WC+ is WC that looks into the caches, and only nested paging makes it (APM vol. 2, 7.4 and 15.25.8).
+ * AMD: CD is uncached memory whose accesses snoop the caches, the result of conflicting types or of CR0.CD; WC+ is WC
+ * that snoops the caches, and only nested paging makes it (APM vol. 2, 7.4 and 15.25.8).
  */
 export type AmdType = MtrrType | 'CD' | 'WC+';
 

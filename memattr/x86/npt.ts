@@ -4,7 +4,7 @@ import { combineAmd, withCachesDisabled } from './mtrr.ts';
 import type { AmdType } from './mtrr.ts';
 import type { PatType } from './pat.ts';
 
-/** APM vol. 2 table 15-19, by the guest's type, then by the host's. Nothing there gives the host the last word over WC. */
+/** APM vol. 2 table 15-19, by the guest's type, then by the host's. Nothing there lets the host override a guest's WC. */
 const COMBINED: Readonly<Record<PatType, Readonly<Record<PatType, PatType | 'WC+'>>>> = {
   UC: { UC: 'UC', 'UC-': 'UC', WC: 'UC', WP: 'UC', WT: 'UC', WB: 'UC' },
   'UC-': { UC: 'UC', 'UC-': 'UC-', WC: 'WC', WP: 'UC', WT: 'UC', WB: 'UC' },
@@ -20,7 +20,7 @@ export function combinePats(guest: PatType, host: PatType): PatType | 'WC+' {
 }
 
 /**
- * The type of a guest's access: both PATs together, then the host's MTRR of the system-physical address.
+ * The type of a guest's access: both PATs combined, then the host's MTRR of the system-physical address.
  *
  * @param cacheDisable CR0.CD of the guest or of the host: either is enough
  */

@@ -1,7 +1,7 @@
 /** Stage 1: the page attribute table. Intel SDM vol. 3 13.12, AMD APM vol. 2 7.8 (the encodings are the same). */
 import type { MtrrType, Stage1Type } from '../model.ts';
 
-/** UC-: uncached, but a WC of whoever else has a say wins. No MTRR and no EPT entry can say it. */
+/** UC-: uncached, unless an MTRR or the other stage says WC. No MTRR and no EPT entry has it. */
 export type PatType = MtrrType | 'UC-';
 
 const ENCODING: Readonly<Record<PatType, number>> = { UC: 0, WC: 1, WT: 4, WP: 5, WB: 6, 'UC-': 7 };
@@ -9,7 +9,7 @@ const ENCODING: Readonly<Record<PatType, number>> = { UC: 0, WC: 1, WT: 4, WP: 5
 /** From the strictest to the most relaxed, as far as they can be compared. */
 export const PAT_TYPES: readonly PatType[] = ['UC', 'UC-', 'WC', 'WP', 'WT', 'WB'];
 
-/** What guests are asked about: all there is. */
+/** What checks cover: all of them. */
 export const STAGE1_TYPES: readonly Stage1Type[] = PAT_TYPES.map((name) => ({ name, encoding: ENCODING[name] }));
 
 /** An entry of the table, or a value that no table can hold: writing it to the MSR raises #GP. */

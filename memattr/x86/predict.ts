@@ -14,9 +14,9 @@ export interface X86Combination {
 
 type Rule = (combination: X86Combination) => Prediction;
 
-/** SDM vol. 1 4.1.1: no memory type asks for alignment. Alignment checks (#AC) are a matter of CPL 3, and the guest is at 0. */
-const UNALIGNED = (): Prediction => works('accesses of any alignment work on every memory type');
-const TIMING = 'how long an access takes is no architectural property; it is only worth reading on hardware';
+/** SDM vol. 1 4.1.1: no memory type requires alignment. Alignment checks (#AC) are for CPL 3, and the guest is at 0. */
+const UNALIGNED = (): Prediction => works('unaligned accesses work on every memory type');
+const TIMING = 'access time is not an architectural property; the figure means something on hardware only';
 
 /** null: the x86 guest has no such probe. */
 const RULES: Readonly<Record<ProbeName, Rule | null>> = {
@@ -40,12 +40,12 @@ const RULES: Readonly<Record<ProbeName, Rule | null>> = {
   'nt-store': nonTemporalStore,
   'nt-load': mayBeEmulated('MOVNTDQA', nonTemporalLoad),
   'direct-store': mayBeEmulated('MOVDIR64B', coherent('MOVDIR64B writes 64 bytes at once on every memory type')),
-  'cache-flush': coherent('CLFLUSH works on every memory type, and loses nothing'),
-  'fence-visibility': coherent('SFENCE empties the buffers that combine stores, and caches are coherent'),
+  'cache-flush': coherent('CLFLUSH works on every memory type and loses no data'),
+  'fence-visibility': coherent('SFENCE drains the write-combining buffers, and caches are coherent'),
   'locked-access': locked,
   'timing-class': () => ({
     kind: 'measurement',
-    why: 'the guest names a type only if its own write-back and uncached memory differ in timing, which they do on hardware',
+    why: 'the probe reports a type only where cached and uncached RAM differ measurably, which takes hardware',
   }),
 };
 
@@ -62,8 +62,8 @@ function works(why: string): Prediction {
 }
 
 /**
- * SDM vol. 3 13.12.4: WC does not look into the caches, so over memory that others have cached (EPT WB, IPAT off) what is
- * read or written may be stale. AMD makes it WC+ there, which does look.
+ * SDM vol. 3 13.12.4: WC does not snoop the caches, so over memory that others have cached (EPT WB, IPAT off) what is read
+ * or written may be stale. AMD makes it WC+ there, which does snoop.
  */
 function isIncoherent({ stage2, effective }: X86Combination): boolean {
   return stage2.paging === 'ept' && stage2.type !== 'UC' && stage2.type !== 'WC' && effective.includes('WC');
@@ -72,7 +72,7 @@ function isIncoherent({ stage2, effective }: X86Combination): boolean {
 function coherent(why: string): Rule {
   return (combination) =>
     isIncoherent(combination)
-      ? { kind: 'any', why: 'WC does not look into caches, and the host may have cached this memory' }
+      ? { kind: 'any', why: 'WC accesses do not snoop caches, and the host may have cached this memory' }
       : works(why);
 }
 
@@ -82,7 +82,7 @@ function mayBeEmulated(instruction: string, otherwise: Rule): Rule {
     combination.stage2.paging === 'unknown'
       ? {
           kind: 'any',
-          why: `a KVM without nested paging may carry out a guest's instructions itself, and may not know ${instruction}: it ends the VM then`,
+          why: `without nested paging KVM may emulate the instruction, and ends the VM if it does not know ${instruction}`,
         }
       : otherwise(combination);
 }
@@ -93,7 +93,7 @@ function locked({ effective }: X86Combination): Prediction {
   return works(
     cached
       ? 'a locked access to write-back memory locks a cache line'
-      : 'a locked access works on every memory type; what is not write-back costs a bus lock',
+      : 'a locked access works on every memory type; on any but write-back it locks the bus',
   );
 }
 
@@ -102,8 +102,8 @@ function nonTemporalStore(combination: X86Combination): Prediction {
   const ignored = combination.effective.every((type) => type === 'UC' || type === 'CD' || type === 'WP');
   return coherent(
     ignored
-      ? 'MOVNTI is an ordinary store here: UC and WP overrule its hint'
-      : 'MOVNTI stores through the buffers that combine stores',
+      ? 'MOVNTI is an ordinary store here: UC and WP override its hint'
+      : 'MOVNTI stores through the write-combining buffers',
   )(combination);
 }
 
@@ -112,7 +112,7 @@ function nonTemporalLoad(combination: X86Combination): Prediction {
   const streams = combination.effective.some((type) => type.startsWith('WC'));
   return coherent(
     streams
-      ? 'MOVNTDQA may read a whole line of write-combining memory ahead'
-      : 'MOVNTDQA is an ordinary load of what is not write-combining',
+      ? 'MOVNTDQA may read ahead a whole line of write-combining memory'
+      : 'MOVNTDQA is an ordinary load on any but write-combining memory',
   )(combination);
 }

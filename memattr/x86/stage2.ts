@@ -1,6 +1,6 @@
 /**
- * Stage 2 on x86 and how it is called: `EPT UC`, and `EPT UC IPAT` where the guest's PAT is ignored; `NPT WC`, by the entry
- * of the host's PAT that the leaf chooses; `unknown` where KVM uses neither or nobody could tell.
+ * Stage 2 on x86 and its names: `EPT UC`, and `EPT UC IPAT` where the guest's PAT is ignored; `NPT WC`, by the entry
+ * of the host's PAT that the leaf chooses; `unknown` where KVM uses neither or it is not known.
  */
 import { MTRR_TYPES } from '../model.ts';
 import type { NestedPaging, Platform } from '../model.ts';
@@ -26,7 +26,7 @@ export function nameOfX86Stage2(stage2: X86Stage2): string {
   }
 }
 
-/** All that hardware can be told. */
+/** All that an entry can say. */
 export const X86_STAGE2: readonly X86Stage2[] = [
   ...MTRR_TYPES.flatMap((type): X86Stage2[] => [false, true].map((ignorePat) => ({ paging: 'ept', type, ignorePat }))),
   ...PAT_TYPES.map((type): X86Stage2 => ({ paging: 'npt', type })),
@@ -60,7 +60,7 @@ export function nameOfLeaf(paging: NestedPaging, leaf: bigint, large: boolean, h
   return entry.kind === 'reserved' ? 'reserved' : nameOfX86Stage2({ paging, type: entry.type });
 }
 
-/** What a guest's type and stage 2 make together: every answer that is possible where nobody knows the MTRR, or `unknown`. */
+/** What a guest's type and stage 2 combine to: every possible type where the MTRR is not known, or `unknown`. */
 export function combineX86(guest: PatType, stage2: X86Stage2, { mtrr }: Pick<Platform, 'mtrr'>): readonly string[] {
   switch (stage2.paging) {
     case 'ept':

@@ -1,20 +1,20 @@
-/** x86 where KVM carries the guest's instruction out (arch/x86/kvm/emulate.c) and hands its accesses to the VMM. */
+/** x86 where KVM emulates the guest's instruction (arch/x86/kvm/emulate.c) and passes its accesses to the VMM. */
 import { MTRR_TYPES, PROBES } from '../model.ts';
 import type { MtrrType, Platform, Prediction, ProbeName } from '../model.ts';
 import type { PatType } from './pat.ts';
 import { combineAmd, combineIntel } from './mtrr.ts';
 
-/** The type of the VMM's own accesses: every answer that is possible where nobody knows the MTRR. */
+/** The type of the VMM's own accesses; every possible one where the MTRR is not known. */
 export function hostTypes(hostVma: PatType, { nestedPaging, mtrr }: Platform): readonly string[] {
   const combine = nestedPaging === 'npt' ? combineAmd : combineIntel;
   const types: readonly MtrrType[] = mtrr ? [mtrr] : MTRR_TYPES;
   return [...new Set(types.map((type) => combine(hostVma, type)))];
 }
 
-const EXIT = 'KVM carries the instruction out, and the VMM makes its accesses';
+const EXIT = 'KVM emulates the instruction, and the VMM performs its accesses';
 const PLAIN = works(EXIT);
-const TWO_ACCESSES = works(`${EXIT}: a load and a store, which are one to this guest and two to the device`);
-const TIMING: Prediction = { kind: 'measurement', why: 'each access is an exit: it is exits that are timed' };
+const TWO_ACCESSES = works(`${EXIT}: a load and a store, atomic to this guest and two accesses to the device`);
+const TIMING: Prediction = { kind: 'measurement', why: 'each access is an exit: the figure is the cost of exits' };
 
 /** null: the x86 guest has no such probe, or it is not worth asking here. */
 const PREDICTIONS: Readonly<Record<ProbeName, Prediction | null>> = {
@@ -38,10 +38,10 @@ const PREDICTIONS: Readonly<Record<ProbeName, Prediction | null>> = {
   'nt-store': PLAIN,
   'nt-load': mayBeUnknown('MOVNTDQA'),
   'direct-store': mayBeUnknown('MOVDIR64B'),
-  'cache-flush': works('KVM makes a load of one byte of CLFLUSH, and flushes nothing: there is nothing to be flushed'),
+  'cache-flush': works('KVM turns CLFLUSH into a load of one byte: there is nothing to flush'),
   'fence-visibility': PLAIN,
   'locked-access': TWO_ACCESSES,
-  // It would time exits, and thousands of them.
+  // It would time exits, thousands of them.
   'timing-class': null,
 };
 
@@ -62,5 +62,5 @@ function works(why: string): Prediction {
 
 /** New kernels know MOVNTDQA, and none MOVDIR64B. */
 function mayBeUnknown(instruction: string): Prediction {
-  return { kind: 'any', why: `KVM's emulator may not know ${instruction}: it ends the VM then` };
+  return { kind: 'any', why: `KVM's emulator may not know ${instruction}, and then ends the VM` };
 }

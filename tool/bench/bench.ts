@@ -96,8 +96,8 @@ function measuredWindows(
 
 function meaningless(emulator: string | null, source: string): string | null {
   if (emulator !== null)
-    return `measured in ${emulator}, which has no caches, buffers or buses: the figures show that the bench works, and nothing of any hardware`;
+    return `measured in ${emulator}, which models no caches, write buffers or buses: the figures show that the bench works, and nothing about hardware`;
   return source === 'memory'
-    ? 'measured on ordinary memory in the place of a BAR: the figures say nothing of a device'
+    ? 'measured on ordinary memory instead of a BAR: the figures say nothing about a device'
     : null;
 }

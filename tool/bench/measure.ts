@@ -1,4 +1,4 @@
-/** Asks guests for figures: calibrates first, then takes every sample of all figures in turn. */
+/** Measures in guests: calibrates first, then takes every sample of all figures in turn. */
 import type { Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { ABI } from '../verify/guest/abi.ts';
@@ -51,8 +51,8 @@ export async function measure(doing: Measurer, windows: readonly OpenWindow[], w
   );
   request.onPhase?.(`calibrating on ${what}`);
   let exits = windows.map(() => 0);
-  const ask = async (repetitions: readonly number[]): Promise<Answers> => {
-    const found = await answers(
+  const sample = async (repetitions: readonly number[]): Promise<CellRecords> => {
+    const found = await runCells(
       doing,
       windows,
       each.map(({ window, stage1, point }, index) => cellOfPoint(point, repetitions[index] ?? 1, window, stage1)),
@@ -61,15 +61,15 @@ export async function measure(doing: Measurer, windows: readonly OpenWindow[], w
     return found;
   };
   let repetitions: readonly number[] = each.map(() => 1);
-  let last = await ask(repetitions);
+  let last = await sample(repetitions);
   const rate = last.ticksPerSecond || (facts.ticksPerSecond ?? 0);
   repetitions = last.records.map(({ values }, index) => calibrate(repetitions[index] ?? 1, Number(values[1]), rate));
-  last = await ask(repetitions);
+  last = await sample(repetitions);
   const fitted = last.records.map(({ values }, index) => calibrate(repetitions[index] ?? 1, Number(values[1]), rate));
   request.onPhase?.(`measuring on ${what}`);
   const samples: GuestRecord[][] = each.map(() => []);
   for (let run = 0; run < request.runs; run += 1) {
-    last = await ask(fitted);
+    last = await sample(fitted);
     for (const [index, record] of last.records.entries()) samples[index]?.push(record);
     request.onProgress?.(run + 1, request.runs);
   }
@@ -82,20 +82,20 @@ export async function measure(doing: Measurer, windows: readonly OpenWindow[], w
   };
 }
 
-interface Answers {
+interface CellRecords {
   readonly records: readonly GuestRecord[];
-  /** As the guest says; 0 where it does not know. */
+  /** By the guest; 0 where it does not know. */
   readonly ticksPerSecond: number;
   readonly stage2: Stage2Dump;
   readonly exits: readonly number[];
 }
 
-/** In as many lives as it takes; what a guest says of itself is checked as any record is. */
-async function answers(
+/** In as many VMs as it takes. Throws E_GUEST_EXIT, E_GUEST_RECORDS. */
+async function runCells(
   { port, arch, thread, stage1Types, request }: Measurer,
   windows: readonly OpenWindow[],
   cells: readonly Cell[],
-): Promise<Answers> {
+): Promise<CellRecords> {
   const { image, timeoutMs, onConsole, signal } = request;
   const records: GuestRecord[] = [];
   let stage2: Stage2Dump = { kind: 'unavailable', why: 'no guest ran' };
@@ -104,7 +104,7 @@ async function answers(
   const room = ABI.maxCells - warm.length;
   for (let at = 0; at < cells.length; at += room) {
     const some = warm.concat(cells.slice(at, at + room));
-    const life = await runGuest(port, arch, thread, {
+    const run = await runGuest(port, arch, thread, {
       image,
       windows,
       stage1: stage1Types.map(({ encoding }) => encoding),
@@ -113,9 +113,9 @@ async function answers(
       ...(onConsole && { onConsole }),
       ...(signal && { signal }),
     });
-    const failure = describeExit(life.exit);
+    const failure = describeExit(run.exit);
     if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
-    const log = decodeLog(life.log, some.length);
+    const log = decodeLog(run.log, some.length);
     const bad = log.records.find(({ outcome }) => outcome !== 'ok');
     if (bad !== undefined || log.records.length < some.length) {
       throw new WcvmmError(
@@ -124,13 +124,13 @@ async function answers(
       );
     }
     records.push(...log.records.slice(warm.length));
-    stage2 = life.stage2;
-    exits = exits.map((count, window) => count + (life.windowExits[window] ?? 0));
+    stage2 = run.stage2;
+    exits = exits.map((count, window) => count + (run.windowExits[window] ?? 0));
   }
   return { records, ticksPerSecond: Number(records[0]?.values[2] ?? 0n), stage2, exits };
 }
 
-/** Every life begins cold: stage 2 is made at the first touch, and code that never ran is slower. These answers are not looked at. */
+/** Every VM begins cold: stage 2 is made at the first touch, and code that never ran is slower. These records are ignored. */
 function warmUp(windows: readonly OpenWindow[]): readonly Cell[] {
   return windows.flatMap((_, window) => POINTS.map((point) => cellOfPoint(point, 1, window, 0)));
 }

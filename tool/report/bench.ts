@@ -73,7 +73,7 @@ export function seriesOf(figures: readonly Figure[]): readonly Series[] {
       })),
     },
     {
-      title: `load latency; a store's way to where it can be read back; ${time}`,
+      title: `load latency; time from a store until it can be read back; ${time}`,
       columns: latencies.map((quantity) => ({ head: quantity, has: (figure) => figure.quantity === quantity })),
     },
   ];
@@ -96,7 +96,7 @@ function tableOf(report: Report, title: string, columns: readonly Column[], styl
       spread(found.filter((figure) => figure !== undefined)),
     );
   });
-  const heads = ['window, asked → got', ...columns.map(({ head }) => head), 'spread'];
+  const heads = ['window, stage 1 → effective type', ...columns.map(({ head }) => head), 'spread'];
   const widths = heads.map((head, column) =>
     rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), head.length),
   );
@@ -149,6 +149,6 @@ function spread(figures: readonly Figure[]): string {
 }
 
 function notes({ runs }: Bench, style: Style): string[] {
-  const text = `medians of ${runs} runs; spread: half of the distance between the quartiles, the row's worst. A burst ends with a barrier: its stores have arrived. Control: ordinary memory, which shows what the loop itself costs`;
+  const text = `medians of ${runs} runs; spread: half the distance between the quartiles, the worst of the row. Each burst ends with a barrier, so its stores have arrived. The control is ordinary memory: it shows what the loop itself costs`;
   return wrap('  ', text, style.columns).map((line) => paint(style, 'dim', line));
 }

@@ -69,7 +69,7 @@ function evidenceResult(evidence: Programmed): CaseResult {
       why: `programmed ${programmed ?? 'unknown'}${reserved ? ` (on record: ${reserved.join(', ')})` : ''}, predicted ${predicted}`,
     };
   return programmed === null
-    ? { kind: 'skipped', why: 'this kernel does not tell what it programmed' }
+    ? { kind: 'skipped', why: 'what the kernel programmed was not read back' }
     : { kind: 'passed' };
 }
 

@@ -79,7 +79,7 @@ function comparison(attributes: readonly AttributeChecks[], types: readonly stri
     { label: '', cells: columns.map(({ attribute }) => ({ text: attribute, colour: 'bold' })) },
     // Device- goes without saying beside nGnRE, and six columns of it do not fit.
     {
-      label: 'combined type',
+      label: 'effective type',
       cells: columns.map(({ checks }) => ({
         text: (checks[0]?.effective ?? '').replace('Device-', ''),
         colour: 'dim',
@@ -88,7 +88,9 @@ function comparison(attributes: readonly AttributeChecks[], types: readonly stri
     ...rows.filter((row) => !isAlike(row)).map(({ probe, cells }) => ({ label: probe, cells })),
   ];
   const alike = rows.filter(isAlike).map(({ probe, cells }) => `${probe} ${cells[0]?.text ?? ''}`);
-  return layOut(lines, types, style).concat(alike.length > 0 ? wrap('  alike: ', alike.join(', '), style.columns) : []);
+  return layOut(lines, types, style).concat(
+    alike.length > 0 ? wrap('  the same: ', alike.join(', '), style.columns) : [],
+  );
 }
 
 interface ComparisonLine {

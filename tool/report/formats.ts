@@ -1,4 +1,4 @@
-/** What reports can be written as. Each writer is loaded when it is asked for: a run that only prints pays for none. */
+/** What reports can be written as. Each writer is loaded on first use, so a run that only prints loads none. */
 import type { NamedReport } from './machine.ts';
 
 export type Format = 'json' | 'junit' | 'tap' | 'html';
@@ -23,7 +23,7 @@ export const FORMATS: Readonly<Record<Format, Writer>> = {
   junit: { what: 'JUnit XML', write: async (reports) => (await import('./junit.ts')).formatJunit(reports) },
   tap: { what: 'TAP 14', write: async (reports) => (await import('./tap.ts')).formatTap(reports) },
   html: {
-    what: 'one HTML page, complete in itself',
+    what: 'one self-contained HTML page',
     write: async (reports) => (await import('./html/page.ts')).formatHtml(reports),
   },
 };

@@ -65,6 +65,6 @@ export function machineFacts({ arch, platform }: Pick<Report, 'arch' | 'platform
 /** `device 0000:01:00.0 (1af4:1110), mapped by cookie`. */
 export function deviceFacts({ device }: Pick<Report, 'device'>): string {
   return device.address === null
-    ? 'no device: memory stands in for a BAR'
+    ? 'no device: memory instead of a BAR'
     : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
 }

@@ -101,7 +101,7 @@ function attributeRows(
     { label: 'stage 2', cells: cells(({ stage2 }) => evidenceText(stage2)), differs: differs.includes('stage2') },
     { label: 'strict', cells: cells(strictText), differs: differs.includes('strictness') },
     ...types.map((pairs, row) => ({
-      label: row === 0 ? 'asked → got' : '',
+      label: row === 0 ? 'effective type' : '',
       cells: pairs.map(pairOf),
       differs: pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1)),
     })),
@@ -113,7 +113,7 @@ function attributeRows(
   ];
 }
 
-/** Where it is none of hardware, that stands beside the figure itself. */
+/** A figure that is not of hardware says so itself. */
 export function measuredText(measured: Measured | null, what: 'stores' | 'writeToVisible'): string {
   const figure = measured?.[what];
   if (measured === null || figure === undefined || figure === null) return 'not measured';
@@ -166,7 +166,7 @@ function whyNotStrict(attributes: readonly AttributeRow[], letters: readonly str
     );
 }
 
-/** Checks with the same answers are told together: stage-1 types of one probe, then probes with the same types, then attributes. */
+/** Checks with the same results share a line: stage-1 types of one probe, then probes with the same types, then attributes. */
 function differences(all: readonly Difference[], letters: readonly string[], style: Style): string[] {
   const byProbe = groupBy(all, ({ attribute, probe, machines }) =>
     JSON.stringify([attribute, probe, answersText(machines, letters)]),
@@ -198,13 +198,13 @@ function groupBy<T>(all: readonly T[], keyOf: (one: T) => string): readonly (rea
   return [...groups.values()];
 }
 
-/** The combined type only where the machines do not agree on it. */
+/** The effective type only where the machines do not agree on it. */
 function answersText(machines: readonly (CheckOnMachine | null)[], letters: readonly string[]): string {
   const alike = new Set(machines.flatMap((answer) => (answer === null ? [] : [answer.effective]))).size === 1;
   const texts = machines.flatMap((answer, index) => {
     if (answer === null) return [];
     const { observed, verdict, effective } = answer;
-    const seen = observed === null ? 'no answer' : OUTCOME_WORDS[observed].meaning;
+    const seen = observed === null ? 'no result' : OUTCOME_WORDS[observed].meaning;
     return [
       `${letters[index] ?? ''}: ${seen} (${VERDICT_WORDS[verdict]}${alike ? '' : `, ${effective || 'type unknown'}`})`,
     ];
@@ -225,6 +225,6 @@ function limits(reports: readonly NamedReport[], letters: readonly string[], sty
 
 function legend(style: Style): string[] {
   const marks = VERDICTS.map((verdict) => `${MARK[verdict] || '✓'} ${VERDICT_WORDS[verdict]}`);
-  const text = `${marks.join(', ')}; ≠ comparable, and not alike; asked → got: the guest's own type, and what it makes together with stage 2`;
+  const text = `${marks.join(', ')}; ≠ comparable and different; effective type: the guest's stage 1 → what it combines to with stage 2`;
   return wrap('  ', text, style.columns).map((line) => paint(style, 'dim', line));
 }

@@ -28,7 +28,7 @@ export interface AttributeRow {
   combinedDiffers: string[];
 }
 
-/** A check that machines of one architecture answer differently. */
+/** A check with different results on machines of one architecture. */
 export interface Difference {
   attribute: Attribute;
   stage1: string;
@@ -76,7 +76,7 @@ function made({ predicted, programmed }: Evidence): string {
   return programmed ?? predicted;
 }
 
-/** Do two machines of one group say different things? Without groups all are comparable; null says nothing. */
+/** Do two machines of one group differ? Without groups all are comparable; null is not known. */
 function isSplit(
   machines: readonly (MachineAttribute | null)[],
   groups: readonly string[],
@@ -130,19 +130,19 @@ function incomparable(reports: readonly NamedReport[]): string[] {
   const apart =
     groups.length > 1
       ? [
-          `checks of ${[...byArch.keys()].join(' and ')}: their guests have no stage-1 type in common, so that no two of their checks ask the same`,
+          `checks of ${[...byArch.keys()].join(' and ')}: their guests have no stage-1 type in common, so no two of their checks can be compared`,
         ]
       : [];
   return apart.concat(groups.flatMap(missingProbes), missingAttributes(reports));
 }
 
-/** Of machines of one architecture: probes that some were not asked. */
+/** Of machines of one architecture: probes that were not run on some. */
 function missingProbes(group: readonly NamedReport[]): readonly string[] {
   const asked = group.map(({ name, report }) => ({ name, probes: new Set(report.checks.map(({ probe }) => probe)) }));
   const some = PROBES.filter((probe) => asked.some(({ probes }) => probes.has(probe)));
   return asked.flatMap(({ name, probes }) => {
     const lacking = some.filter((probe) => !probes.has(probe));
-    return lacking.length > 0 ? [`${lacking.join(', ')}: not asked on ${name}`] : [];
+    return lacking.length > 0 ? [`${lacking.join(', ')}: not run on ${name}`] : [];
   });
 }
 

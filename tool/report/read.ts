@@ -41,7 +41,7 @@ async function textOf(stream: Readable, path: string): Promise<string> {
     if (size > MAX_SIZE)
       throw new WcvmmError(
         'E_REPORT',
-        `${path} is larger than ${MAX_SIZE >> 20} MiB; expected a report of wcvmm, which never is.`,
+        `${path} is larger than ${MAX_SIZE >> 20} MiB; no report of wcvmm is that large.`,
       );
     chunks.push(chunk);
   }

@@ -6,7 +6,7 @@ import { EXIT } from '../../common/errors.ts';
  * Offsets and lengths are bytes and JSON numbers, exact below 2^53 (8 PiB), which no BAR reaches.
  *
  * Three kinds of evidence stand side by side and are never mixed: *predicted* by the model, *programmed* as read
- * back from the kernel (null: this kernel does not tell), *observed* by the guest (null: it never got there).
+ * back from the kernel (null: not read back), *observed* by the guest (null: the check was not reached).
  */
 export interface Report {
   schema: typeof SCHEMA;
@@ -30,9 +30,9 @@ export const COMMANDS = ['run', 'verify', 'compare', 'bench'] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /**
- * match: observed as predicted. mismatch: not. unobservable: seen, but this platform or the architecture lets it say
- * nothing about the memory type. erratum: not as predicted, and a known deviation of this emulator; never a pass.
- * skipped: not asked, or not answered. All but match have a note that says why.
+ * match: observed as predicted. mismatch: not. unobservable: the probe ran, but on this platform or by the architecture its
+ * result says nothing about the memory type. erratum: not as predicted, and a known deviation of this emulator; never a pass.
+ * skipped: not run, or without a result. All but match have a note that says why.
  */
 export const VERDICTS = ['match', 'mismatch', 'unobservable', 'erratum', 'skipped'] as const;
 
@@ -64,7 +64,7 @@ export interface ReportPlatform {
 }
 
 export interface ReportDevice {
-  /** PCI address; null when memory stands in for a BAR. */
+  /** PCI address; null: memory instead of a BAR. */
   address: string | null;
   /** PCI vendor:device in hexadecimal. */
   id: string | null;
@@ -87,15 +87,15 @@ export interface ReportWindow {
   hostVma: Evidence & { reserved?: string[] };
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
-  /** Where this mapping came from if not from the device's source: `memory` is a control, of which everything is known. */
+  /** Where this mapping came from if not from the device's source: `memory` is the control. */
   source?: Source;
   /** Whether every guest has the window uncached and uncombined, by the model; why, or how a guest relaxes it. */
   strictness?: Strictness;
   /** x86: what the host's MTRRs say of the window; null where they differ within or cannot be read. */
   mtrr?: string | null;
   /**
-   * By --enforce: the window has no memslot, and each access of a guest was an exit of which the VMM made it on its own
-   * mapping. `exits`: how many there were. Absent: the window has a memslot, and an access costs what the device takes.
+   * By --enforce: the window has no memslot, and each access of a guest exited to the VMM, which performed it on its own
+   * mapping. `exits`: how many there were. Absent: the window has a memslot.
    */
   trapped?: { exits: number };
 }
@@ -115,7 +115,7 @@ export interface Check {
   note: string | null;
   /** Of a measuring probe: what it counted (bytes stored, or loads), in how many ticks of a clock of so many per second. */
   measured?: Measurement;
-  /** x86: how often the guest locked the bus meanwhile, as KVM tells; absent where it does not. */
+  /** x86: how often the guest locked the bus meanwhile, as KVM reports; absent where it does not. */
   busLocks?: number;
 }
 
@@ -126,7 +126,7 @@ export interface Measurement {
 }
 
 export interface Bench {
-  /** Why the figures say nothing of any hardware; null: they are a hardware's own. */
+  /** Why the figures say nothing about hardware; null: they are of hardware. */
   meaningless: string | null;
   /** Samples of each figure. */
   runs: number;
@@ -141,7 +141,7 @@ export const QUANTITIES = ['store-bandwidth', 'load-latency', 'write-to-visible'
 
 export type Quantity = (typeof QUANTITIES)[number];
 
-/** `ticks` where nobody knows how fast the guest's clock is. */
+/** `ticks` where the rate of the guest's clock is not known. */
 export const UNITS = ['MB/s', 'ns', 'bytes/tick', 'ticks'] as const;
 
 export type Unit = (typeof UNITS)[number];
@@ -192,14 +192,14 @@ export function summarise(checks: readonly Check[]): Summary {
   return summary;
 }
 
-/** Is the window ordinary memory that was asked for comparison, beside those of the device? */
+/** Is the window the control: ordinary memory, beside those of the device? */
 export function isControl({ device }: Pick<Report, 'device'>, { source }: ReportWindow): boolean {
   return source === 'memory' && device.source !== 'memory';
 }
 
 /**
- * The evidence that contradicts itself: the kernel was read back, and is not as the model predicted. What is on record for
- * the range may hold other mappings, too: the prediction must be among them, and WC only where it is predicted. UC- is what
+ * Does the kernel contradict the model: was it read back, and is not as predicted? What is on record for the range may be
+ * of other mappings, too: the prediction must be among them, and WC only where it is predicted. UC- is what
  * Linux assumes where there is no record.
  */
 export function isContradicted({

@@ -23,7 +23,7 @@ const line = v.pipe(
 );
 const evidence = {
   predicted: v.pipe(line, v.description('memory type, by the model')),
-  programmed: v.pipe(v.nullable(line), v.description('memory type, read back from the kernel; null: it does not tell')),
+  programmed: v.pipe(v.nullable(line), v.description('memory type, read back from the kernel; null: not read back')),
 };
 
 /** More than any run has: a report's reader must not be made to draw without end. */
@@ -77,7 +77,7 @@ const check = v.looseObject({
       v.description('outcomes as good as the predicted one: what decides between them is not known of the platform'),
     ),
   ),
-  observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: it never got there')),
+  observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: the check was not reached')),
   verdict: v.picklist(VERDICTS),
   note: v.pipe(v.nullable(line), v.description('why, where the verdict is not match')),
   measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
@@ -104,7 +104,7 @@ const figure = v.looseObject({
 const bench = v.looseObject({
   meaningless: v.pipe(
     v.nullable(line),
-    v.description('why the figures say nothing of hardware; null: they are of hardware'),
+    v.description('why the figures say nothing about hardware; null: they are of hardware'),
   ),
   runs: count,
   figures: v.pipe(v.array(figure), v.maxLength(MAX_FIGURES)),
@@ -120,7 +120,7 @@ export const reportSchema = v.looseObject({
   arch: v.picklist(ARCHES),
   platform,
   device: v.looseObject({
-    address: v.pipe(v.nullable(line), v.description('PCI address; null: memory stands in for a BAR')),
+    address: v.pipe(v.nullable(line), v.description('PCI address; null: memory instead of a BAR')),
     id: v.pipe(v.nullable(line), v.description('PCI vendor:device in hexadecimal')),
     source,
     bars: v.exactOptional(
@@ -140,15 +140,15 @@ export const reportSchema = v.looseObject({
 });
 
 /**
- * A report from its JSON text. The summary must be that of the checks: whoever reads only the summary, as a script
- * may, must not be told something else than the checks say.
+ * A report from its JSON text. The summary must be that of the checks: a script may read only the summary, and must not
+ * read anything else there than the checks say.
  *
  * @param name of the file, for the error
  * @throws WcvmmError E_REPORT naming the first field that is wrong
  */
 export function parseReport(text: string, name = 'this'): Report {
   const refusal = (what: string, cause?: unknown): WcvmmError =>
-    new WcvmmError('E_REPORT', `${name} is not a report of wcvmm that this version reads: ${what}`, { cause });
+    new WcvmmError('E_REPORT', `${name} is not a report that this version of wcvmm reads: ${what}`, { cause });
   const json = parseJson(text, refusal);
   const schema = schemaOf(json);
   if (schema !== null && schema !== SCHEMA)
@@ -169,7 +169,9 @@ export function parseReport(text: string, name = 'this'): Report {
   ] as const) {
     const stray = list.findIndex(({ window }) => window >= report.windows.length);
     if (stray >= 0)
-      throw refusal(`its ${what} ${stray} is about window ${list[stray]?.window}, and it has ${report.windows.length}`);
+      throw refusal(
+        `its ${what} ${stray} refers to window ${list[stray]?.window}, and there are ${report.windows.length}`,
+      );
   }
   const sums = summarise(report.checks);
   for (const [verdict, sum] of Object.entries(sums)) {

@@ -8,7 +8,7 @@ import { type Style, paint, table, wrap } from '../../common/terminal.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
 import { OUTCOME_WORDS, evidenceText, predictedText, probeLegend, windowName, windowRange } from './words.ts';
 
-/** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the sum. */
+/** The report for a person: where it was run, the windows, one matrix per window, what is not a match and why, the summary. */
 export function renderReport(report: Report, style: Style): string {
   const notes = collectNotes(report.checks);
   const sections = [
@@ -86,12 +86,12 @@ function paintWindow(line: string, window: ReportWindow | undefined, style: Styl
 function legend({ checks }: Report, style: Style): string[] {
   const outcomes = OUTCOMES.filter((outcome) => checks.some(({ observed }) => observed === outcome));
   const seen = outcomes.map((outcome) => `${OUTCOME_WORDS[outcome].short} ${OUTCOME_WORDS[outcome].meaning}`);
-  const asked = probeLegend(new Set(checks.map(({ probe }) => probe))).map(
+  const probes = probeLegend(new Set(checks.map(({ probe }) => probe))).map(
     ({ shorts, meaning }) => `${shorts} ${meaning}`,
   );
   const lines = [
-    ...wrap('  asked: ', asked.join('; '), style.columns),
-    ...wrap('  seen:  ', seen.join('; '), style.columns),
+    ...wrap('  probes: ', probes.join('; '), style.columns),
+    ...wrap('  seen:   ', seen.join('; '), style.columns),
   ];
   return lines.map((line) => paint(style, 'dim', line));
 }
@@ -125,7 +125,7 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
       ),
       wrap(
         '  programmed  ',
-        programmed === null ? 'not known: this kernel does not tell' : `stage 2 ${programmed}`,
+        programmed === null ? 'not known: it was not read back' : `stage 2 ${programmed}`,
         style.columns,
       ),
       wrap('  observed    ', first.observed ?? 'nothing', style.columns),

@@ -1,4 +1,4 @@
-/** What stands under the table of windows: how a window that stage 2 does not keep strict was reached, or could be relaxed. */
+/** The notes below the table of windows: which are trapped, and why one is not strict. */
 import type { Check, Report, ReportWindow } from './report.ts';
 import { type Style, wrap } from '../../common/terminal.ts';
 
@@ -14,23 +14,24 @@ function noteOf(window: ReportWindow | undefined): string | null {
   if (window === undefined) return null;
   const { attribute, trapped, hostVma, strictness, source } = window;
   if (trapped !== undefined) {
-    return `trapped by --enforce: no memslot; each of ${trapped.exits} accesses was an exit, and the VMM made it on its own mapping (${hostVma.programmed ?? hostVma.predicted})`;
+    return `trapped by --enforce: no memslot; each of ${trapped.exits} accesses exited to the VMM, which performed it on its own mapping (${hostVma.programmed ?? hostVma.predicted})`;
   }
-  // Ordinary memory in a device's place is never strict, and nobody asked that of it.
+  // Ordinary memory instead of a device is never strict, and need not be.
   if (attribute !== 'device' || source === 'memory' || strictness === undefined || strictness.strict) return null;
   return `not strict: ${strictness.why}. With --enforce it is, at the cost of an exit per access`;
 }
 
-/** Empty where KVM tells of no bus locks, or nobody asked it to. */
+/** Empty where KVM was not asked to report bus locks, or cannot. */
 export function busLockLines({ checks }: Report, style: Style): string[] {
-  const told = checks.filter(({ busLocks }) => busLocks !== undefined);
-  if (told.length === 0) return [];
+  const reported = checks.filter(({ busLocks }) => busLocks !== undefined);
+  if (reported.length === 0) return [];
   const counts = new Map<Check['probe'], number>();
-  for (const { probe, busLocks = 0 } of told) if (busLocks > 0) counts.set(probe, (counts.get(probe) ?? 0) + busLocks);
+  for (const { probe, busLocks = 0 } of reported)
+    if (busLocks > 0) counts.set(probe, (counts.get(probe) ?? 0) + busLocks);
   const list = [...counts].map(([probe, count]) => `${count} in ${probe}`);
   return wrap(
     '  bus locks  ',
-    list.length === 0 ? 'KVM told of none' : `as KVM told: ${list.join(', ')}`,
+    list.length === 0 ? 'KVM reported none' : `reported by KVM: ${list.join(', ')}`,
     style.columns,
   );
 }

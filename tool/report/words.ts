@@ -8,7 +8,7 @@ import type { Check, Evidence, ReportWindow, Verdict } from './report.ts';
 
 const RELAXED: Readonly<Record<Attribute, number>> = { device: 0, default: 1, wc: 2 };
 
-/** As a reader asks for them. */
+/** The order of comparisons. */
 export const STRICTEST_FIRST: readonly Attribute[] = ATTRIBUTES.toSorted((a, b) => RELAXED[a] - RELAXED[b]);
 
 interface ProbeWords {
@@ -26,7 +26,7 @@ const TIMING = 'timing';
 const NON_TEMPORAL = 'non-temporal store, load';
 
 const PROBE_WORDS: Readonly<Record<ProbeName, ProbeWords>> = {
-  'stage1-self-check': { short: 'self', meaning: 'stage 1 is as asked' },
+  'stage1-self-check': { short: 'self', meaning: 'stage 1 is as set' },
   'unaligned-load': { short: 'ld', meaning: UNALIGNED_64 },
   'unaligned-store': { short: 'st', meaning: UNALIGNED_64 },
   'unaligned-load-simd': { short: 'ldq', meaning: UNALIGNED_128 },
@@ -47,9 +47,9 @@ const PROBE_WORDS: Readonly<Record<ProbeName, ProbeWords>> = {
   'nt-load': { short: 'ntl', meaning: NON_TEMPORAL },
   'direct-store': { short: '64b', meaning: 'MOVDIR64B' },
   'cache-flush': { short: 'clf', meaning: 'CLFLUSH' },
-  'fence-visibility': { short: 'sfen', meaning: 'the host sees it after SFENCE' },
+  'fence-visibility': { short: 'sfen', meaning: 'visible to the host after SFENCE' },
   'locked-access': { short: 'lock', meaning: 'locked exchange' },
-  'timing-class': { short: 'time', meaning: 'the type by its timing' },
+  'timing-class': { short: 'time', meaning: 'memory type by timing' },
 };
 
 export function shortProbe(probe: ProbeName): string {
@@ -109,7 +109,7 @@ export function windowName(window: ReportWindow): string {
   return window.source === 'memory' ? windowRange(window) : `${windowRange(window)}=${window.attribute}`;
 }
 
-/** What the kernel programmed; what it does not tell is marked as predicted, unless the reader knows. */
+/** What the kernel programmed; what was not read back is marked as predicted, unless the reader knows. */
 export function evidenceText(evidence: Evidence & { reserved?: readonly string[] }, isMarked = true): string {
   const { predicted, programmed, reserved } = evidence;
   if (!isContradicted(evidence)) return programmed ?? (isMarked ? `${predicted} (predicted)` : predicted);

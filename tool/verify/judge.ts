@@ -7,20 +7,20 @@ import type { Check } from '../report/report.ts';
 export interface JudgedCheck {
   probe: ProbeName;
   stage1: Stage1Type;
-  /** The model's and the kernel's stage-2 type; null: this kernel does not tell. */
+  /** The model's and the kernel's stage-2 type; null: not read back. */
   stage2Predicted: string;
   stage2Programmed: string | null;
   effective: string;
   prediction: Prediction;
-  /** The guest's answer, with data-write's outcome already corrected by what the host found in the BAR. */
+  /** The guest's record, with data-write's outcome already corrected by what the host found in the BAR. */
   record: { cell: number; outcome: Outcome | 'bad-cell' } | null;
-  /** The VM died in this cell: KVM_RUN failed with EFAULT. */
+  /** The VM ended in this check: KVM_RUN failed with EFAULT. */
   vmKilled: boolean;
-  /** Of timing-class: the type that the timing is like, null where the guest could not tell; undefined for other probes. */
+  /** timing-class: the type whose timing it has; null where the guest could not tell; undefined for other probes. */
   timingLike?: string | null;
   /** Such as `qemu-10.0.2`; null on real hardware, which has no errata here. */
   emulator: string | null;
-  /** Why the cell was not asked, where the caller knows. */
+  /** Why the check was not made, where the caller knows. */
   skipReason?: string;
 }
 
@@ -55,9 +55,9 @@ const OPTIONAL_FEATURE: Readonly<Record<ProbeName, string | null>> = {
 };
 
 /**
- * What one cell proves. The order matters: a stage 2 that is not the predicted one is a mismatch whatever the guest
- * saw, since an outcome that agrees anyway would agree by accident; and an erratum excuses exactly the outcome that
- * it names, so it is looked up last and by the observed outcome.
+ * The verdict of one check. The order matters: a stage 2 that is not the predicted one is a mismatch whatever the guest
+ * saw, since an outcome that agrees anyway would agree by accident; and an erratum excuses exactly the outcome that it
+ * names, so it is looked up last and by the observed outcome.
  *
  * @throws WcvmmError E_GUEST_RECORDS when the guest found the cell malformed, which is a fault of the VMM
  */
@@ -70,7 +70,7 @@ export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement
     return {
       observed,
       verdict: 'mismatch',
-      note: `KVM made stage 2 ${stage2Programmed}, the model ${stage2Predicted}: ${prediction.why}`,
+      note: `KVM programmed stage 2 as ${stage2Programmed}, the model predicts ${stage2Predicted}: ${prediction.why}`,
     };
   }
   const feature = OPTIONAL_FEATURE[probe];
@@ -108,17 +108,21 @@ function judgeTiming({ emulator, effective }: JudgedCheck, like: string | null):
     return {
       observed,
       verdict: 'unobservable',
-      note: `how long an access takes under ${emulator} says nothing of its memory type`,
+      note: `access times under ${emulator} say nothing about the memory type`,
     };
   if (like === null)
     return {
       observed,
       verdict: 'unobservable',
-      note: "the guest's own write-back and uncached memory do not differ in timing, or the window's is between the two",
+      note: "cached and uncached RAM do not differ measurably, or the window's timing is between the two",
     };
   const possible = effective.split(' or ');
   if (possible.some((type) => ALIKE[like]?.includes(type))) return { observed, verdict: 'match', note: null };
-  return { observed, verdict: 'mismatch', note: `by the time that its loads and stores take, the window is ${like}` };
+  return {
+    observed,
+    verdict: 'mismatch',
+    note: `the window's loads and stores take as long as those of ${like} memory`,
+  };
 }
 
 function observe({ vmKilled, record }: JudgedCheck): Outcome | null {
@@ -126,7 +130,7 @@ function observe({ vmKilled, record }: JudgedCheck): Outcome | null {
   if (record?.outcome === 'bad-cell') {
     throw new WcvmmError(
       'E_GUEST_RECORDS',
-      `the guest found cell ${record.cell} malformed: the guest image and this program do not belong together, build both again`,
+      `the guest found cell ${record.cell} malformed: the guest image is from another version of wcvmm; build both again`,
     );
   }
   return record?.outcome ?? null;

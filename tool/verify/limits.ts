@@ -17,7 +17,7 @@ export function limitsOf({ source, stage2, hostMappings, blindness, unknowns }: 
   return [
     ...(source === 'memory'
       ? [
-          'no device took part: ordinary memory stood in for its BAR, so nothing is said of how VFIO maps one or what a device sees',
+          'no device was used: ordinary memory stood in for a BAR, so nothing is said about how VFIO maps one or what a device sees',
         ]
       : []),
     ...(stage2.kind === 'unavailable' ? [`stage 2 was not read back: ${stage2.why}`] : []),

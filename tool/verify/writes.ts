@@ -9,7 +9,7 @@ const PLAIN_MEMORY: readonly { readonly id: string; readonly bar: number; readon
 
 /**
  * The probes store to every window. On registers that would reset a NIC or start a DMA, so a BAR that is not known to be
- * plain memory is only touched when the user has said so.
+ * plain memory is only written to when the user allows it.
  */
 export function requireHarmless({ pci, bars }: Target, allowed: boolean): void {
   if (allowed || pci === null) return;
@@ -18,7 +18,7 @@ export function requireHarmless({ pci, bars }: Target, allowed: boolean): void {
   if (unknown === undefined) return;
   throw new WcvmmError(
     'E_DEVICE_WRITES',
-    `verifying stores to BAR ${unknown} of the device ${id}, and wcvmm does not know that BAR as plain memory. ` +
-      'If stores there do no harm (a controller memory buffer, an LLQ, a frame buffer nobody uses), say so with --allow-writes; map only that part with --map.',
+    `the probes store to BAR ${unknown} of the device ${id}, which wcvmm does not know as plain memory. ` +
+      'If stores do no harm there (a controller memory buffer, an LLQ, an unused frame buffer), give --allow-writes, and map only that part with --map.',
   );
 }

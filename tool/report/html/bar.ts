@@ -51,7 +51,7 @@ function picture({ device }: Report, bar: number, windows: readonly Drawn[], id:
     end: Math.max(...windows.map(({ window }) => window.offset + window.length)),
   };
   const whole: Stretch = { start: 0, end: Math.max(known, mapped.end) };
-  const name = device.source === 'memory' ? 'Memory in the place of a BAR' : `BAR ${bar}`;
+  const name = device.source === 'memory' ? 'Memory instead of a BAR' : `BAR ${bar}`;
   const size =
     known === whole.end
       ? formatSize(BigInt(known))

@@ -47,22 +47,22 @@ function verdictSection(report: Report): Markup {
 }
 
 function heldSentence({ summary, checks }: Report): string {
-  if (checks.length === 0) return 'Every window was made as the model predicts, as far as the kernel tells.';
+  if (checks.length === 0) return 'Every window is as the model predicts, as far as it was read back.';
   return summary.match > 0
-    ? 'Everything that could be told is as the model predicts.'
-    : 'Nothing contradicts the model, and nothing was matched.';
+    ? 'Everything observed is as the model predicts.'
+    : 'Nothing contradicts the model, and nothing confirms it.';
 }
 
 function brokenSentence({ summary, windows }: Report): string {
   const wrong = windows.filter(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2)).length;
-  if (summary.mismatch + wrong === 0) return 'No check was carried out.';
+  if (summary.mismatch + wrong === 0) return 'No check was made.';
   const checks =
     summary.mismatch > 0
       ? [`${summary.mismatch} check${summary.mismatch === 1 ? ' is' : 's are'} not as predicted.`]
       : [];
   return [
     ...checks,
-    ...(wrong > 0 ? [`${wrong} window${wrong === 1 ? ' was' : 's were'} not made as predicted.`] : []),
+    ...(wrong > 0 ? [`${wrong} window${wrong === 1 ? ' was' : 's were'} not programmed as predicted.`] : []),
   ].join(' ');
 }
 
@@ -72,7 +72,7 @@ function windowCard({ arch, checks }: Report, window: ReportWindow, index: numbe
   const asDriver = checks.filter((check) => check.window === index && check.stage1 === wc);
   return html`<article class="card ${attribute}"><h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
 <dl><div><dt>host mapping</dt><dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd></div>
-<div><dt>stage 2</dt><dd>${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses was an exit to the VMM`}</dd></div>
+<div><dt>stage 2</dt><dd>${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses exited to the VMM`}</dd></div>
 ${mtrr === undefined ? null : html`<div><dt>MTRR</dt><dd>${mtrr ?? 'not known'}</dd></div>`}
 <div><dt>strict</dt><dd>${strictness === undefined ? 'not known' : html`<details${attribute === 'device' && !strictness.strict ? html` open` : null}><summary><b>${strictness.strict ? '✓ yes' : '✗ no'}</b></summary>${strictness.why}</details>`}</dd></div></dl>
 ${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asDriver).replaceAll('*', ' (predicted)'))}.</p>`}</article>`;
@@ -95,7 +95,7 @@ function mismatches(report: Report, prefix: string): Markup | null {
     if (first === undefined || window === undefined) return [];
     const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
     return [
-      html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${predictedText(first)}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'nobody could tell'}. ${reasonOf(group)}</li>`,
+      html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${predictedText(first)}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'not known'}. ${reasonOf(group)}</li>`,
     ];
   });
   return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">${items}</ul>`;

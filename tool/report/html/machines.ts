@@ -18,7 +18,7 @@ export function machinesSection(reports: readonly NamedReport[]): Markup {
 ${comparison.attributes.map((row) => attributeBody(row, reports.length))}
 <tbody><tr class="window"><th colspan="${reports.length + 1}" scope="rowgroup">all checks</th></tr><tr><th scope="row">verdicts</th>${reports.map(({ report }) => html`<td>${verdictBar(report.summary)}</td>`)}</tr></tbody>
 </table></div>
-<p class="small">≠: comparable, and not alike.</p>
+<p class="small">≠: comparable and different.</p>
 ${differenceList(comparison)}
 ${comparison.incomparable.length > 0 ? html`<p>Not compared:</p><ul>${comparison.incomparable.map((what) => html`<li>${what}</li>`)}</ul>` : null}</section>`;
 }
@@ -32,7 +32,7 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
   const combined = Array.from({ length: types }, (_, row) => {
     const pairs = machines.map((entry) => entry?.combined[row]);
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
-    return html`<tr>${head(row === 0 ? 'asks for → gets' : html`<span class="hidden">asks for → gets</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(pair.effective, short(pair.effective))}`}</td>`)}</tr>`;
+    return html`<tr>${head(row === 0 ? 'effective type' : html`<span class="hidden">effective type</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(pair.effective, short(pair.effective))}`}</td>`)}</tr>`;
   });
   const isMeasured = machines.some((entry) => entry !== null && entry.measured !== null);
   const measured = isMeasured
@@ -55,7 +55,7 @@ function short(type: string): string {
 }
 
 function head(text: string | Markup, differs: boolean): Markup {
-  return html`<th scope="row"${differs ? html` class="differs"` : null}>${differs ? html`<span role="img" aria-label="not alike:">≠</span> ` : null}${text}</th>`;
+  return html`<th scope="row"${differs ? html` class="differs"` : null}>${differs ? html`<span role="img" aria-label="different:">≠</span> ` : null}${text}</th>`;
 }
 
 function strictness({ strictness, trapped }: MachineAttribute): Markup {
@@ -68,8 +68,8 @@ function differenceList({ differences, machines }: Comparison): Markup | null {
   if (differences.length === 0) return null;
   const rows = differences.map(
     ({ attribute, stage1, probe, machines: answers }) =>
-      html`<tr><th scope="row">${attribute}, ${stage1}, ${probe}</th>${answers.map((answer) => html`<td>${answer === null ? 'not asked' : `${answer.observed === null ? 'no answer' : OUTCOME_WORDS[answer.observed].meaning} (${VERDICT_WORDS[answer.verdict]})`}</td>`)}</tr>`,
+      html`<tr><th scope="row">${attribute}, ${stage1}, ${probe}</th>${answers.map((answer) => html`<td>${answer === null ? 'not run' : `${answer.observed === null ? 'no result' : OUTCOME_WORDS[answer.observed].meaning} (${VERDICT_WORDS[answer.verdict]})`}</td>`)}</tr>`,
   );
-  return html`<details><summary>${differences.length} checks that machines of one architecture answer differently</summary>
-<div class="scroll" role="region" aria-label="Different answers" tabindex="0"><table class="machines"><thead><tr><th scope="col">window, stage 1, probe</th>${machines.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div></details>`;
+  return html`<details><summary>${differences.length} checks with different results on machines of one architecture</summary>
+<div class="scroll" role="region" aria-label="Different results" tabindex="0"><table class="machines"><thead><tr><th scope="col">window, stage 1, probe</th>${machines.map(({ name }) => html`<th scope="col">${name}</th>`)}</tr></thead><tbody>${rows}</tbody></table></div></details>`;
 }

@@ -1,4 +1,4 @@
-/** Predicted × programmed × observed: a row per window and stage-1 type, a tile per answer. What is not as it should be, or says nothing, leads to its reason. */
+/** Predicted × programmed × observed: a row per window and stage-1 type, a tile per answer. What is not a match links to its reason. */
 import { PROBES, kindOfType } from '../../../memattr/index.ts';
 import type { ProbeName } from '../../../memattr/index.ts';
 import type { NamedReport } from '../machine.ts';
@@ -25,14 +25,14 @@ export function matrixTable({ name, report }: NamedReport, notes: readonly Note[
     windowRows({ report, index, window, probes, noteOf, prefix }),
   );
   return html`<div class="scroll" role="region" aria-label="${name}: predicted, programmed and observed, by window and stage-1 type" tabindex="0"><table class="matrix">
-<caption class="hidden">For every window and every memory type that a guest can ask for: what the model predicts, what the kernel programmed, and what the guest observed with each probe</caption>
+<caption class="hidden">For every window and every stage-1 type of a guest: what the model predicts, what the kernel programmed, and what the guest observed with each probe</caption>
 <thead><tr>
-<th rowspan="2" scope="col" class="stage1">guest asks for</th>
+<th rowspan="2" scope="col" class="stage1">guest stage 1</th>
 <th scope="col" class="band predicted">predicted</th>
 <th scope="col" class="band programmed wide">programmed</th>
 <th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th>
 </tr>
-<tr><th scope="col">gets</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${shortProbe(probe)}</abbr></th>`)}</tr></thead>
+<tr><th scope="col">effective</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${shortProbe(probe)}</abbr></th>`)}</tr></thead>
 ${bodies}</table></div>`;
 }
 
@@ -74,14 +74,14 @@ function programmedCell(window: ReportWindow, rows: number): Markup {
 function programmedText({ stage2, trapped }: ReportWindow): Markup {
   const { predicted, programmed } = stage2;
   if (trapped !== undefined) return html`none: trapped`;
-  if (programmed === null) return html`not told <span class="small">${predicted} predicted</span>`;
+  if (programmed === null) return html`not read back <span class="small">${predicted} predicted</span>`;
   const wrong = isContradicted(stage2);
   return html`<span class="chip ${kindOfType(programmed)}${wrong ? ' wrong' : ''}">${programmed}</span> <span class="small">${wrong ? `✗ not ${predicted}` : '✓ as predicted'}</span>`;
 }
 
 /** What was seen; where it is no match, a mark, and a link to the reason. */
 function tile(check: Check | undefined, noteOf: ReadonlyMap<Check, number>, prefix: string): Markup {
-  if (check === undefined) return html`<td class="tile absent"><span class="hidden">not asked</span></td>`;
+  if (check === undefined) return html`<td class="tile absent"><span class="hidden">not run</span></td>`;
   const { observed, verdict, probe } = check;
   const word = observed === null ? '–' : OUTCOME_WORDS[observed].short;
   const classes = `tile ${kindOfOutcome(observed)} ${verdict}`;
@@ -93,7 +93,7 @@ function tile(check: Check | undefined, noteOf: ReadonlyMap<Check, number>, pref
 
 /** What the heads and the tiles mean. */
 export function matrixLegend({ checks }: Report): Markup {
-  const asked = probeLegend(new Set(checks.map(({ probe }) => probe))).map(
+  const legend = probeLegend(new Set(checks.map(({ probe }) => probe))).map(
     ({ shorts, meaning }) => html`<div><dt>${shorts}</dt><dd>${meaning}</dd></div>`,
   );
   return html`<ul class="key" aria-label="Tiles">
@@ -103,7 +103,7 @@ export function matrixLegend({ checks }: Report): Markup {
 <li><span class="tile none">n/a</span> not possible here</li>
 <li><span class="tile mismatch">ok<sup>✗</sup></span> mismatch</li>
 <li><span class="tile erratum">ok<sup>!</sup></span> erratum of the emulator</li>
-<li><span class="tile worked unobservable">ok<sup>?</sup></span> says nothing of the type</li>
+<li><span class="tile worked unobservable">ok<sup>?</sup></span> says nothing about the type</li>
 </ul>
-<details><summary>What was asked</summary><dl class="asked">${asked}</dl></details>`;
+<details><summary>Probes</summary><dl class="asked">${legend}</dl></details>`;
 }

@@ -14,9 +14,9 @@ export function measurementSection(report: Report, prefix: string): Markup | nul
   const measured = report.checks.filter((check) => check.measured !== undefined && check.measured.ticks > 0);
   return measured.length === 0
     ? null
-    : html`<h3>Measured in passing</h3>
-${notHardware(report.platform.emulator === null ? null : `measured in ${report.platform.emulator}, which models no caches, buffers or buses`)}
-<p class="small">Two of the probes take the time of what they do. <code>wcvmm bench</code> measures with care.</p>
+    : html`<h3>Measured by verify</h3>
+${notHardware(report.platform.emulator === null ? null : `measured in ${report.platform.emulator}, which models no caches, write buffers or buses`)}
+<p class="small">Two of the probes measure time. <code>wcvmm bench</code> measures with more care.</p>
 <details><summary>${measured.length} figures</summary>${checkTable(report)}</details>`;
 }
 
@@ -36,7 +36,7 @@ ${notHardware(meaningless)}
 ${
   bySize === undefined
     ? null
-    : html`<p>Bandwidth of stores by the size of a burst, ${figures.find(({ quantity }) => quantity === 'store-bandwidth')?.unit ?? ''}; both scales are logarithmic. A line for each memory type that a guest asks for; bars from quartile to quartile of ${runs} runs.</p>
+    : html`<p>Bandwidth of stores by the size of a burst, ${figures.find(({ quantity }) => quantity === 'store-bandwidth')?.unit ?? ''}; both scales are logarithmic. A line for each stage-1 type of the guest; bars from quartile to quartile of ${runs} runs.</p>
 <div class="plots">${windows.map(([index, window]) =>
         plot({
           id: `${prefix}-plot${index}`,
@@ -49,7 +49,7 @@ ${
 <details><summary>The same as a table</summary>${seriesTable(report, bySize)}</details>`
 }
 ${others.map((series) => html`<h4>${series.title}</h4>${seriesTable(report, series)}`)}
-<p class="small">Medians of ${runs} runs, between their quartiles. A burst ends with a barrier: its stores have arrived. The control is ordinary memory, which shows what the loop itself costs.</p>`;
+<p class="small">Medians of ${runs} runs, between their quartiles. Each burst ends with a barrier, so its stores have arrived. The control is ordinary memory: it shows what the loop itself costs.</p>`;
 }
 
 function seriesTable(report: Report, { title, columns }: Series): Markup {
@@ -60,7 +60,7 @@ function seriesTable(report: Report, { title, columns }: Series): Markup {
     return html`<tr><th scope="row">${window} ${name} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th>${cells.map(figureCell)}</tr>
 `;
   });
-  return html`<div class="scroll" role="region" aria-label="${title}" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, asked → got</th>${columns.map(({ head }) => html`<th scope="col" class="number">${head}</th>`)}</tr></thead><tbody>${body}</tbody></table></div>`;
+  return html`<div class="scroll" role="region" aria-label="${title}" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, stage 1 → effective type</th>${columns.map(({ head }) => html`<th scope="col" class="number">${head}</th>`)}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
 function figureCell(figure: Figure | undefined): Markup {
@@ -84,5 +84,5 @@ function checkTable({ checks, windows }: Report): Markup {
       html`<tr><th scope="row">${window} ${windows[window]?.attribute ?? ''} <span class="asks">${stage1} →</span> ${typeChip(effective)}</th><td>${probe}</td><td class="number">${value}</td></tr>`,
     ];
   });
-  return html`<div class="scroll" role="region" aria-label="Measured in passing" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, asked → got</th><th scope="col">probe</th><th scope="col" class="number">took</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  return html`<div class="scroll" role="region" aria-label="Measured by verify" tabindex="0"><table class="figures"><thead><tr><th scope="col">window, stage 1 → effective type</th><th scope="col">probe</th><th scope="col" class="number">took</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }

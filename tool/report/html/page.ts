@@ -30,8 +30,8 @@ export function formatHtml(reports: readonly NamedReport[]): string {
 </head>
 <body>
 <a class="skip" href="#main">To the results</a>
-<header><p class="brand">wcvmm</p><h1>What guests get of a BAR</h1>
-${emulated.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> ${emulated.join(', ')}: which faults a type raises and what the kernel programmed is real; no timing is.</p>` : null}</header>
+<header><p class="brand">wcvmm</p><h1>Memory types of a BAR in guests</h1>
+${emulated.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> ${emulated.join(', ')}: faults and what the kernel programmed are real; timing is not.</p>` : null}</header>
 ${several ? html`<nav aria-label="Machines"><ul><li><a href="#machines">side by side</a></li>${reports.map(({ name }, index) => html`<li><a href="#m${index}">${name}</a></li>`)}</ul></nav>` : null}
 <main id="main">
 ${several ? machinesSection(reports) : null}

@@ -89,5 +89,5 @@ export const verifyX86: VerifyArchitecture = {
   blindness: (emulator) =>
     emulator === null
       ? null
-      : `${emulator} has no caches or buffers whose effects a guest could see, and no x86 memory type makes an access fault: effective types are computed from the entries that were read back`,
+      : `${emulator} models no caches or write buffers, and no x86 memory type makes an access fault: effective types are computed from the entries that were read back`,
 };

@@ -39,7 +39,7 @@ export function parseSpteTrace(text: string): SpteTrace {
     const at = line.lastIndexOf(NAME);
     const event = at < 0 ? null : parseEvent(line.slice(0, at), line.slice(at + NAME.length));
     if (event !== null) events.push(event);
-    else if (at >= 0 && !line.startsWith('#')) incomplete ??= `a line of the trace is not understood: ${line.trim()}`;
+    else if (at >= 0 && !line.startsWith('#')) incomplete ??= `unknown line in the trace: ${line.trim()}`;
     else if (LOST.test(line)) incomplete ??= `the trace says ${line}`;
     else incomplete ??= overwritten(line);
   }
@@ -62,7 +62,7 @@ function parseEvent(context: string, fields: string): SpteEvent | null {
 
 function overwritten(line: string): string | null {
   const [, kept, written] = FILL.exec(line) ?? [];
-  return kept === written ? null : `of ${written} events the trace's buffer kept ${kept}`;
+  return kept === written ? null : `the trace buffer kept ${kept} of ${written} events`;
 }
 
 /** EPT: readable, writable or executable; NPT: bit 0. */

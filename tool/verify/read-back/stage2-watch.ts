@@ -4,7 +4,7 @@ import type { Stage2Dump } from './stage2.ts';
 
 /** One VM, from before its vCPU first runs. */
 export interface WatchedVm {
-  /** As in Machine. */
+  /** Name of its folder in debugfs. */
   readonly debugName: string;
   /** Id of the thread that runs the vCPU, and in which KVM therefore makes its entries. */
   readonly vcpuThread: number;

@@ -1,5 +1,5 @@
 /**
- * What KVM really programmed: arm64's stage-2 dump in debugfs (arch/arm64/kvm/ptdump.c), whose lines look like
+ * What KVM programmed: arm64's stage-2 dump in debugfs (arch/arm64/kvm/ptdump.c), whose lines look like
  *   0x0000000100000000-0x0000000100200000           2M 2   R W px ux  AF BLK MEM/NORMAL-NC
  * The memory type is the word that kernel-patches/ adds; a stock kernel prints none.
  */
@@ -28,7 +28,7 @@ const NAMES: Readonly<Record<string, string>> = {
   RESERVED: 'reserved',
 };
 
-/** Lines that are no mapped range (the marker lines, holes) are passed over. */
+/** Lines that are not a mapped range (markers, holes) are ignored. */
 export function parseStage2(text: string): readonly Stage2Range[] {
   return text.split('\n').flatMap((line): Stage2Range[] => {
     const match = LINE.exec(line);
@@ -80,7 +80,7 @@ export type Stage2Dump =
   | { readonly kind: 'read'; readonly ranges: readonly Stage2Range[] }
   | { readonly kind: 'unavailable'; readonly why: string };
 
-/** `debugName` as in Machine. Must be read while the VM lives. */
+/** @param debugName of the VM's folder in debugfs; it is there as long as the VM is */
 export function readStage2(port: Port, debugName: string): Stage2Dump {
   const path = `/sys/kernel/debug/kvm/${debugName}/stage2_page_tables`;
   try {

@@ -19,7 +19,7 @@ export function watchStage2(arch: Arch, port: Port, scope: Scope, vm: WatchedVm)
 async function watchX86(port: Port, scope: Scope, vm: WatchedVm): Promise<Stage2Watch> {
   const paging = nestedPaging(port);
   if (paging === null) {
-    return unreadable('KVM uses neither EPT nor NPT here, so that there is no stage 2 to be read');
+    return unreadable('KVM uses neither EPT nor NPT here, so there is no stage 2 to read');
   }
   // Loaded late: it needs all of memattr.
   const { watchSptes } = await import('./spte-watch.ts');
