@@ -7,6 +7,7 @@ const IOMMU_IOAS_ALLOC = 0x3b81;
 const IOMMU_IOAS_COPY = 0x3b83;
 const IOMMU_IOAS_IOVA_RANGES = 0x3b84;
 const IOMMU_IOAS_MAP = 0x3b85;
+const IOMMU_IOAS_UNMAP = 0x3b86;
 
 const MAP_FIXED_READ_WRITE = 1 | 2 | 4;
 
@@ -80,6 +81,17 @@ export function ioasMap(port: Port, iommufd: number, ioas: number, mapping: Ioas
   view.setBigUint64(24, mapping.length, true);
   view.setBigUint64(32, mapping.iova, true);
   port.ioctl(iommufd, IOMMU_IOAS_MAP, bytes);
+}
+
+/** Of a range that was mapped as a whole. */
+export function ioasUnmap(port: Port, iommufd: number, ioas: number, iova: bigint, length: bigint): void {
+  const bytes = new Uint8Array(24);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 24, true);
+  view.setUint32(4, ioas, true);
+  view.setBigUint64(8, iova, true);
+  view.setBigUint64(16, length, true);
+  port.ioctl(iommufd, IOMMU_IOAS_UNMAP, bytes);
 }
 
 export interface IoasCopy {

@@ -16,6 +16,7 @@ const VFIO_DEVICE_GET_REGION_INFO = 0x3b6c;
 const VFIO_DEVICE_RESET = 0x3b6f;
 const VFIO_IOMMU_GET_INFO = 0x3b70;
 const VFIO_IOMMU_MAP_DMA = 0x3b71;
+const VFIO_IOMMU_UNMAP_DMA = 0x3b72;
 const VFIO_DEVICE_FEATURE = 0x3b75;
 const VFIO_DEVICE_BIND_IOMMUFD = 0x3b76;
 const VFIO_DEVICE_ATTACH_IOMMUFD_PT = 0x3b77;
@@ -195,6 +196,16 @@ const readTypeOneInfo = structure<{ flags: number; capabilityOffset: number }>((
 export function readContainerInfo(reply: Uint8Array): { readonly capabilityOffset: number | null } {
   const { flags, capabilityOffset } = readTypeOneInfo(reply);
   return { capabilityOffset: (flags & IOMMU_INFO_CAPS) === 0 ? null : capabilityOffset };
+}
+
+/** Of a range that was mapped as a whole. */
+export function containerUnmapDma(port: Port, container: number, iova: bigint, length: bigint): void {
+  const bytes = new Uint8Array(24);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 24, true);
+  view.setBigUint64(8, iova, true);
+  view.setBigUint64(16, length, true);
+  port.ioctl(container, VFIO_IOMMU_UNMAP_DMA, bytes);
 }
 
 /** struct vfio_iommu_type1_info with its capability chain, raw; 24 bytes or more. */
