@@ -9,7 +9,7 @@ export interface Choice {
 }
 
 /**
- * @param choices every type that a guest can choose, and what becomes of it
+ * @param choices every type that a guest can choose, and the type that it results in
  * @param isStrict whether a type neither caches nor combines stores
  */
 export function strictnessOf(choices: readonly Choice[], isStrict: (type: string) => boolean): Strictness {

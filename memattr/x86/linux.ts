@@ -46,8 +46,8 @@ export function linuxX86Mapping(attribute: Attribute, source: Source): LinuxMapp
 /**
  * make_spte(), kvm_pfnmap_memtype() and vmx_get_mt_mask() (arch/x86/kvm): UC and WC are carried over where the driver has
  * asked for that, by the type's name and by the flag. Else EPT says UC and NPT nothing (WB), which leaves MMIO to the
- * guest's PAT, and NPT to the MTRRs. RAM is WB; on Intel without the guest's PAT, as long as nobody switches
- * KVM_X86_QUIRK_IGNORE_GUEST_PAT off and no device does non-coherent DMA.
+ * guest's PAT, and NPT to the MTRRs. RAM is WB; on Intel without the guest's PAT, unless
+ * KVM_X86_QUIRK_IGNORE_GUEST_PAT is off or a device does non-coherent DMA.
  */
 export function kvmX86Stage2(
   { hostVma, ram, anyUncached }: LinuxMapping,

@@ -46,7 +46,7 @@ export function cellOfPoint(
 
 /** A sample should last so long: many ticks of any clock, and short beside what interrupts a guest. */
 const SAMPLE_SECONDS = 200e-6;
-/** Where nobody knows the clock's rate. */
+/** Where the rate of the guest's clock is not known. */
 const SAMPLE_TICKS = 200_000;
 /** A sample of few ticks says little of how long many would last: calibration goes on from it in steps. */
 const LARGEST_STEP = 64;

@@ -7,7 +7,7 @@ import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
 import { header, limitList, mismatchList, summary, windowTable } from './text.ts';
 import { OUTCOME_WORDS, STRICTEST_FIRST } from './words.ts';
 
-/** The strictest stage-1 type, and the one that a driver uses which wants write-combining. */
+/** The strictest stage-1 type, and the one that a driver uses for write-combining. */
 function comparedTypes(arch: Arch): readonly [strict: string, relaxed: string] {
   const { stage1Types, combiningType } = MODELS[arch];
   return [stage1Types[0]?.name ?? '', combiningType];
@@ -77,7 +77,7 @@ function comparison(attributes: readonly AttributeChecks[], types: readonly stri
   }));
   const lines: readonly ComparisonLine[] = [
     { label: '', cells: columns.map(({ attribute }) => ({ text: attribute, colour: 'bold' })) },
-    // Device- goes without saying beside nGnRE, and six columns of it do not fit.
+    // Six columns do not fit with Device- in each: nGnRE is short for it.
     {
       label: 'effective type',
       cells: columns.map(({ checks }) => ({

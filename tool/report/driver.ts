@@ -2,11 +2,11 @@ import { kindOfType } from '../../memattr/index.ts';
 import type { ProbeName, TypeKind } from '../../memattr/index.ts';
 import type { Check, Predicted } from './report.ts';
 
-/** What a driver does to its BAR, by the probes that stand for it. */
+/** A driver's accesses to its BAR, as probes. */
 const STORES: readonly ProbeName[] = ['unaligned-store', 'unaligned-store-simd', 'unaligned-store-pair'];
 const LOADS: readonly ProbeName[] = ['unaligned-load', 'unaligned-load-simd', 'unaligned-load-pair'];
 
-/** In the words of somebody whose driver runs into it. */
+/** What a driver's accesses do. */
 const FATE: Readonly<Record<Predicted, string>> = {
   ok: 'work',
   'alignment-fault': 'fault',

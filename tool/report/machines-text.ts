@@ -125,7 +125,7 @@ function strictText({ strictness, trapped }: MachineAttribute): string {
   return strictness.strict ? `yes${trapped === null ? '' : ', trapped'}` : 'no';
 }
 
-/** Device- goes without saying beside nGnRE. */
+/** nGnRE is short for Device-nGnRE. */
 function pairOf(pair: MachineAttribute['combined'][number] | undefined): string {
   return pair === undefined ? '' : `${pair.stage1} → ${pair.effective || 'unknown'}`.replaceAll('Device-', '');
 }
@@ -150,7 +150,7 @@ function layOut({ label, cells, differs = false }: TextRow, width: number): stri
   });
 }
 
-/** Only where it tells the machines apart. */
+/** Only where the machines differ in it. */
 function whyNotStrict(attributes: readonly AttributeRow[], letters: readonly string[], style: Style): string[] {
   return attributes
     .filter(({ differs }) => differs.includes('strictness'))

@@ -1,4 +1,4 @@
-/** Reports of several machines, put side by side: what each makes of an attribute, and where machines of one architecture disagree. Pure. */
+/** Reports of several machines side by side: what an attribute becomes on each, and where machines of one architecture differ. Pure. */
 import { PROBES } from '../../memattr/index.ts';
 import type { Attribute, ProbeName } from '../../memattr/index.ts';
 import type { NamedReport } from './machine.ts';

@@ -108,7 +108,7 @@ function titleOf(window: ReportWindow): string {
   return `${window.source === 'memory' ? 'memory' : window.attribute}, stage 2 ${programmed ?? predicted}, gets`;
 }
 
-/** Where no outcome but `ok` is ever predicted, outcomes tell nothing of types, and what a guest gets must be said. */
+/** Where only `ok` is ever predicted, outcomes say nothing about types: the effective types must be shown. */
 function isBlind({ checks }: Report): boolean {
   return checks.every(({ predicted }) => predicted === 'ok' || predicted === 'any' || predicted === 'measurement');
 }

@@ -20,7 +20,7 @@ export function collectNotes(checks: readonly Check[]): readonly Note[] {
   }));
 }
 
-/** Mismatches that differ only in probe and memory types, to be told once. */
+/** Mismatches that differ only in probe and memory types share an entry. */
 export function groupMismatches(checks: readonly Check[]): readonly (readonly Check[])[] {
   const wrong = checks.filter(({ verdict }) => verdict === 'mismatch');
   return groupBy(wrong, (check) =>

@@ -49,7 +49,7 @@ ${measured}
 `;
 }
 
-/** Device- goes without saying beside nGnRE. */
+/** nGnRE is short for Device-nGnRE. */
 function short(type: string): string {
   return type.replaceAll('Device-', '');
 }

@@ -105,5 +105,5 @@ export function matrixLegend({ checks }: Report): Markup {
 <li><span class="tile erratum">ok<sup>!</sup></span> erratum of the emulator</li>
 <li><span class="tile worked unobservable">ok<sup>?</sup></span> says nothing about the type</li>
 </ul>
-<details><summary>Probes</summary><dl class="asked">${legend}</dl></details>`;
+<details><summary>Probes</summary><dl class="probes">${legend}</dl></details>`;
 }

@@ -20,7 +20,7 @@ ${notHardware(report.platform.emulator === null ? null : `measured in ${report.p
 <details><summary>${measured.length} figures</summary>${checkTable(report)}</details>`;
 }
 
-/** The mark that nobody can overlook: words, a frame, and stripes. */
+/** A mark that cannot be overlooked: words, a frame, and stripes. */
 function notHardware(meaningless: string | null): Markup | null {
   return meaningless === null
     ? null

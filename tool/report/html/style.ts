@@ -55,7 +55,7 @@ figure{margin:0 0 1rem}figcaption{margin-bottom:.1rem}
 ${ATTRIBUTES.map(attributeRule).join('\n')}
 .card h4{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
 dl{margin:0}dl div{display:flex;gap:.6rem;margin:.2rem 0}dt{flex:0 0 7rem;color:var(--soft)}dd{margin:0;min-width:0;overflow-wrap:anywhere}
-dl.facts dt{flex-basis:16rem}dl.asked{columns:18rem;margin-top:.4rem}dl.asked div{break-inside:avoid;margin:0}dl.asked dt{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
+dl.facts dt{flex-basis:16rem}dl.probes{columns:18rem;margin-top:.4rem}dl.probes div{break-inside:avoid;margin:0}dl.probes dt{font-family:ui-monospace,"DejaVu Sans Mono",monospace}
 .chip{display:inline-block;padding:.05rem .45rem;border-radius:.25rem;font:600 .85rem/1.5 ui-monospace,"DejaVu Sans Mono",monospace;white-space:nowrap}
 .chip.strict{background:var(--strict);color:var(--strict-ink);border-left:.25rem solid var(--strict-ink)}
 .chip.combining{background:var(--combining);color:var(--combining-ink);border-left:.25rem dotted var(--combining-ink)}

@@ -13,7 +13,7 @@ import type { HostMappings, VerifyArchitecture } from './arch.ts';
 const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
 const MEMTYPES = '/sys/kernel/debug/x86/pat_memtype_list';
 
-/** Where the window is in physical memory; null where memory stands in for a device, or sysfs does not say. */
+/** Where the window is in physical memory; null for memory instead of a device, or where sysfs does not say. */
 function physical({ pci }: BarSource, { bar, offset }: OpenWindow): bigint | null {
   const start = pci?.bars[bar]?.start ?? 0n;
   return start === 0n ? null : start + offset;

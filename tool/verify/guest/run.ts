@@ -34,7 +34,7 @@ export interface GuestRequest {
   readonly onRam?: (ram: GuestRam) => void;
 }
 
-/** Bus locks that KVM told of while a cell was under way by the guest's own log; null = none was. */
+/** Bus locks that KVM reported while the guest's log said that the cell was running; null: none was. */
 export interface CellBusLocks {
   readonly cell: number | null;
   readonly count: number;
@@ -45,7 +45,7 @@ export interface GuestRun {
   readonly hostChecks: readonly HostCheck[];
   /** Accesses that were exits, by window; 0 for one that is mapped. */
   readonly windowExits: readonly number[];
-  /** null: this KVM does not tell. */
+  /** null: this KVM does not report them. */
   readonly busLocks: readonly CellBusLocks[] | null;
   /** The log's bytes, not looked at yet. */
   readonly log: Uint8Array;

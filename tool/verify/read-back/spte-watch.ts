@@ -1,4 +1,4 @@
-/** What KVM programs on x86, as its tracepoint tells it: no file shows the entries of a living VM. */
+/** What KVM programs on x86, by its tracepoint: no file shows the entries of a running VM. */
 import type { NestedPaging } from '../../../memattr/index.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import { hostPat } from './host-x86.ts';

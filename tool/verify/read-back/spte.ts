@@ -78,7 +78,7 @@ export function typeOfSpte(
   return nameOfLeaf(paging, spte, level > 1, hostPat);
 }
 
-/** What an event makes of a range, until a later one makes something else of it. */
+/** What an event says of a range, until a later one says something else. */
 interface Block {
   readonly start: bigint;
   readonly end: bigint;

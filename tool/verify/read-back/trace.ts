@@ -1,6 +1,6 @@
 /**
- * One tracepoint, recorded in a tracefs instance of its own (Documentation/trace/ftrace.rst, "Instances"): whoever else
- * traces on this machine neither sees it nor loses anything to it.
+ * One tracepoint, recorded in a tracefs instance of its own (Documentation/trace/ftrace.rst, "Instances"): other
+ * tracing on this machine is not affected.
  */
 import type { Scope } from '../../../common/scope.ts';
 import { attempt } from '../../../vmm/sys/attempt.ts';
