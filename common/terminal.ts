@@ -45,6 +45,14 @@ export function table(rows: readonly (readonly string[])[], indent = ''): string
   return rows.map((row) => (indent + row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).trimEnd());
 }
 
+/** Sections with a blank line between them; those without lines are left out. */
+export function joinSections(sections: readonly (readonly string[])[]): string {
+  return sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => `${lines.join('\n')}\n`)
+    .join('\n');
+}
+
 /** `text` in lines of at most `columns`, the first after `head`, the others under the first's text. */
 export function wrap(head: string, text: string, columns: number): string[] {
   const hang = ' '.repeat(head.length);

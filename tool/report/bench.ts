@@ -1,7 +1,7 @@
 /** What bench measured, for a person: bursts by size, bursts by stride, latencies; a row per window and stage-1 type. */
 import { isControl } from './report.ts';
 import type { Bench, Figure, Report } from './report.ts';
-import { paint, table, wrap } from '../../common/terminal.ts';
+import { joinSections, paint, table, wrap } from '../../common/terminal.ts';
 import type { Style } from '../../common/terminal.ts';
 import { header, limitList, windowTable } from './text.ts';
 
@@ -20,10 +20,7 @@ export function renderBench(report: Report, style: Style): string {
     limitList(report, style),
     bench === undefined ? [] : warning(bench, style),
   ];
-  return sections
-    .filter((lines) => lines.length > 0)
-    .map((lines) => `${lines.join('\n')}\n`)
-    .join('\n');
+  return joinSections(sections);
 }
 
 /** First and last, since a terminal shows the end of what a person scrolls past. */

@@ -3,7 +3,7 @@ import { combinesNote, noticed } from './driver.ts';
 import { MARK, type TextCell, VERDICT_COLOUR } from './matrix.ts';
 import { collectNotes } from './notes.ts';
 import { type Check, type Report, isControl } from './report.ts';
-import { type Colour, type Style, paint, wrap } from '../../common/terminal.ts';
+import { type Colour, type Style, joinSections, paint, wrap } from '../../common/terminal.ts';
 import { header, limitList, mismatchList, summary, windowTable } from './text.ts';
 import { OUTCOME_WORDS, STRICTEST_FIRST } from './words.ts';
 
@@ -48,10 +48,7 @@ export function renderCompare(report: Report, style: Style): string {
     noticedLines(report, attributes, types[1], style),
     summary(report, style),
   ];
-  return sections
-    .filter((lines) => lines.length > 0)
-    .map((lines) => `${lines.join('\n')}\n`)
-    .join('\n');
+  return joinSections(sections);
 }
 
 function checksByAttribute(report: Report): readonly AttributeChecks[] {

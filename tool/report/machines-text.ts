@@ -8,7 +8,7 @@ import type { CheckOnMachine, AttributeRow, Difference } from './machines.ts';
 import { MARK } from './matrix.ts';
 import { VERDICTS } from './report.ts';
 import type { Summary } from './report.ts';
-import { paint, wrap } from '../../common/terminal.ts';
+import { joinSections, paint, wrap } from '../../common/terminal.ts';
 import type { Style } from '../../common/terminal.ts';
 import { OUTCOME_WORDS, VERDICT_WORDS, evidenceText } from './words.ts';
 
@@ -34,10 +34,7 @@ export function renderMachines(reports: readonly NamedReport[], style: Style): s
     comparison.incomparable.flatMap((what) => wrap('  not compared: ', what, style.columns)),
     legend(style),
   ];
-  return sections
-    .filter((lines) => lines.length > 0)
-    .map((lines) => `${lines.join('\n')}\n`)
-    .join('\n');
+  return joinSections(sections);
 }
 
 function letterOf(index: number): string {

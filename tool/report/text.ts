@@ -4,7 +4,7 @@ import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
-import { type Style, paint, table, wrap } from '../../common/terminal.ts';
+import { type Style, joinSections, paint, table, wrap } from '../../common/terminal.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
 import { OUTCOME_WORDS, evidenceText, predictedText, probeLegend, windowName, windowRange } from './words.ts';
 
@@ -21,10 +21,7 @@ export function renderReport(report: Report, style: Style): string {
     limitList(report, style),
     summary(report, style),
   ];
-  return sections
-    .filter((lines) => lines.length > 0)
-    .map((lines) => `${lines.join('\n')}\n`)
-    .join('\n');
+  return joinSections(sections);
 }
 
 /** The command, the machine, the device. */
