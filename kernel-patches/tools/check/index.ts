@@ -146,13 +146,14 @@ class Check {
           await writeFile(file, patch.text);
           const lines: string[] = [];
           // FILE_PATH_CHANGES asks for a MAINTAINERS entry for each new file, whether or not its folder has one.
+          // UNKNOWN_COMMIT_ID is what it says of every Fixes: tag in a tree without git.
           const args = [
             'scripts/checkpatch.pl',
             '--strict',
             '--terse',
             '--no-summary',
             '--ignore',
-            'FILE_PATH_CHANGES',
+            'FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID',
             file,
           ];
           // It ends with 1 if it found something. What it found is all that it writes in this form.

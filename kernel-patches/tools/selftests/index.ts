@@ -10,7 +10,7 @@ import { machineOf } from '../../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { progressOn, type Progress } from '../../../common/progress.ts';
 import { ensureSelftests } from './build.ts';
-import { selftestsOf, nameOf, type Program, type Suite } from './programs.ts';
+import { selftestsOf, nameOf, runsOn, type Program, type Suite } from './programs.ts';
 import { Transcript, type Result } from './transcript.ts';
 
 export interface SelftestRequest {
@@ -59,18 +59,18 @@ export async function runSelftests(request: SelftestRequest): Promise<KernelResu
   const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-selftests-'));
   try {
     const plan = join(scratch, 'plan');
-    await writeFile(plan, planText(programs));
-    const inputs = [
-      join(patchesFolder, 'selftests/inside'),
-      plan,
-      ...programs.map((program) => join(folder, nameOf(program))),
-    ];
     const all: KernelResults[] = [];
-    for (const kernel of request.kernels)
-      all.push({
-        kernel,
-        results: await runOn(kernel, request, { programs, inputs, memory: available.memory, progress }),
-      });
+    for (const kernel of request.kernels) {
+      const planned = programs.filter((program) => runsOn(program, kernel, request.programs));
+      await writeFile(plan, planText(planned));
+      const inputs = [
+        join(patchesFolder, 'selftests/inside'),
+        plan,
+        ...planned.map((program) => join(folder, nameOf(program))),
+      ];
+      const what = { programs: planned, inputs, memory: available.memory, progress };
+      all.push({ kernel, results: await runOn(kernel, request, what) });
+    }
     return all;
   } finally {
     await rm(scratch, { recursive: true, force: true });
