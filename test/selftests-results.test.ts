@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compareResults, totalsOf } from '../kernel-patches/tools/selftests/compare.ts';
+import { nameOf, runsOn, selftestsOf } from '../kernel-patches/tools/selftests/programs.ts';
 import { outcomes } from '../kernel-patches/tools/selftests/tap.ts';
 import { comparisonText, kernelText } from '../kernel-patches/tools/selftests/text.ts';
 import { Transcript, type Result } from '../kernel-patches/tools/selftests/transcript.ts';
@@ -104,6 +105,19 @@ describe('what the instance says', () => {
     ]);
   });
 
+  it.each([
+    ['BUG: KASAN: use-after-free in f', 'fail'],
+    ['watchdog: BUG: soft lockup - CPU#0 stuck for 26s!', 'fail'],
+    ['WARNING: possible circular locking dependency detected', 'fail'],
+    ['../mm/pgtable-generic.c:40: bad pud 00000000d6bab2c8(80000380000001e7)', 'fail'],
+    ['general protection fault, probably for non-canonical address', 'fail'],
+    ['DEBUG: nothing', null],
+    ['vfio-pci 0000:01:00.0: resetting', null],
+  ])('of a log, %s means %s', (line, status) => {
+    const { results } = read(`::begin a -\n1..1\nok 1 t\n\n::log\n${line}\n\n::end 0\n`);
+    expect(results.find(({ test }) => test === "the kernel's log")?.status ?? null).toBe(status);
+  });
+
   it('may come in any pieces', () => {
     const whole = read(text).results;
     fc.assert(
@@ -140,6 +154,21 @@ function result(test: string, status: Result['status'], reason: string | null = 
 function failure(device: string, test: string | null): Result {
   return { program: 'q', device, test, status: 'fail', reason: 'no' };
 }
+
+describe('a program that crashes stock kernels on x86', () => {
+  const name = 'vfio_pci_mmap_huge_test';
+  const on = (arch: string, kernel: 'stock' | 'patched', asked?: readonly string[]): boolean =>
+    selftestsOf(arch).programs.some((program) => nameOf(program) === name && runsOn(program, kernel, asked));
+
+  it('runs there only if it is asked for', () => {
+    expect([on('x86-amd', 'stock'), on('x86-amd', 'stock', [name]), on('x86-amd', 'stock', ['other'])]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+    expect([on('x86-amd', 'patched'), on('arm64', 'stock'), on('arm64', 'patched')]).toEqual([true, true, true]);
+  });
+});
 
 describe('two kernels', () => {
   it('are alike, or the second passes where the first has nothing to test; all else is a difference', () => {

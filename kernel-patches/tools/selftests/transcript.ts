@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { patchesFolder } from '../../../testbed/kernel/series.ts';
 import { outcomes, type Outcome } from './tap.ts';
 
 /** One test of the kernel's selftests: a program, the device that it ran on, and how the test came out. */
@@ -13,8 +16,8 @@ const maximumLine = 500;
 /** Programs times devices; an instance that begins more says nothing that is worth reading. */
 const maximumRuns = 1000;
 
-/** What the kernel's own checkers write, and what it writes of its own bugs. */
-const complaint = /\b(?:BUG|WARNING|KASAN|UBSAN|Oops|refcount_t|INFO)\b: |\bcircular locking|\binconsistent lock/;
+/** What the kernel's own checkers write, and what it writes of its own bugs: one expression a line, for `grep -E -f` as well. */
+const complaint = new RegExp(readFileSync(join(patchesFolder, 'complaints'), 'utf8').trim().replaceAll('\n', '|'));
 
 interface Run {
   readonly program: string;
