@@ -34,9 +34,11 @@ export class BarWindow {
     this.#slots = new Float64Array(of.slots);
     this.#firstSlot = of.bars.slice(0, of.bars.indexOf(options)).reduce((sum, { slots }) => sum + slots.length, 0);
     const { hva } = options;
+    // Accesses are counted by the function, which sees all of them.
+    const exits = new SharedArrayBuffer(4);
     this.#mapped = options.mapped.map(({ offset, length }) => {
       const address = hva + BigInt(offset);
-      return { offset, length, device: trappedDevice(port, { length: BigInt(length), address, exits: of.exits }) };
+      return { offset, length, device: trappedDevice(port, { length: BigInt(length), address, exits }) };
     });
   }
 

@@ -28,6 +28,7 @@ export class PciFunction implements DecodingFunction {
   readonly #config: DataView<SharedArrayBuffer>;
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
   readonly #writable: DataView;
+  readonly #exits: Int32Array<SharedArrayBuffer>;
   readonly #interrupts: Interrupts | null;
   readonly #table: MsixTableView | null;
 
@@ -39,6 +40,7 @@ export class PciFunction implements DecodingFunction {
     this.#bytes = new Uint8Array(config);
     this.#writable = new DataView(writable.buffer, writable.byteOffset, writable.byteLength);
     this.placed = new Float64Array(placed);
+    this.#exits = new Int32Array(options.exits);
     this.windows = options.bars.map((bar) => new BarWindow(port, host.vm, device?.fd ?? -1, options, bar));
     this.#interrupts =
       interrupts === null || device === null ? null : new Interrupts(port, host, device.fd, interrupts);
@@ -123,6 +125,7 @@ export class PciFunction implements DecodingFunction {
   }
 
   readBar(window: BarWindow, offset: number, length: number, data: DataView): void {
+    Atomics.add(this.#exits, 0, 1);
     const first = this.#table?.read(window.options.bar, offset) ?? null;
     if (first === null) return window.read(offset, length, data);
     for (let byte = 0; byte < length; byte += 1) {
@@ -131,6 +134,7 @@ export class PciFunction implements DecodingFunction {
   }
 
   writeBar(window: BarWindow, offset: number, length: number, data: DataView): void {
+    Atomics.add(this.#exits, 0, 1);
     const { bar } = window.options;
     const vector = this.#table?.write(bar, offset, data.getUint8(0)) ?? null;
     if (vector === null) return window.write(offset, length, data);

@@ -1,0 +1,137 @@
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Scope } from '../common/scope.ts';
+import { addVcpu } from '../vmm/kvm/vcpu.ts';
+import { createVm } from '../vmm/kvm/vm.ts';
+import { openPciHost } from '../vmm/devices/pci/open.ts';
+import { PciHost } from '../vmm/devices/pci/host.ts';
+import { enableCap } from '../vmm/sys/kvm.ts';
+import { KVM_IRQ_CAP } from '../vmm/sys/kvm-irq.ts';
+import { libcPort, pageSize } from '../vmm/sys/libc.ts';
+import type { Port } from '../vmm/sys/port.ts';
+import { FakeKernel, HIGH, LOW, nvme, passedDevice } from './fake-pci.ts';
+
+const [GET_LAPIC, SET_LAPIC] = [0x8400ae8e, 0x4400ae8f];
+const SPURIOUS = 0xf0;
+const REQUESTED = 0x200;
+
+function missing(): string | null {
+  if (process.arch !== 'x64') return 'it looks into a local APIC';
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    return null;
+  } catch {
+    return 'no /dev/kvm that this user may open';
+  }
+}
+
+const why = missing();
+/** A file that only the made-up VFIO has. */
+const VFIO_FD = 1_000_000;
+const DEVFN = 8;
+
+/** The machine's KVM, eventfds and memory; VFIO is made up, and a BAR is ordinary memory. */
+function mixed(fake: FakeKernel): Port {
+  return {
+    ...libcPort,
+    ioctl: (fd, request, argument) => (fd === VFIO_FD ? fake.port : libcPort).ioctl(fd, request, argument),
+    pread: (fd, into, offset) => (fd === VFIO_FD ? fake.port : libcPort).pread(fd, into, offset),
+    pwrite: (fd, from, offset) => (fd === VFIO_FD ? fake.port : libcPort).pwrite(fd, from, offset),
+  };
+}
+
+describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (skipped: ${why})`}`, () => {
+  test("takes a device's interrupts from its eventfd, by the route that the guest wrote, and its BAR's memslot", () => {
+    const fake = new FakeKernel();
+    fake.addDevice(VFIO_FD, nvme());
+    const port = mixed(fake);
+    const scope = new Scope();
+    try {
+      const vm = createVm(port, scope);
+      enableCap(port, vm.vm, KVM_IRQ_CAP.splitIrqchip, 24);
+      const vcpu = addVcpu(port, scope, vm);
+      const passed = passedDevice(VFIO_FD, nvme());
+      const memory = port.memfd('bar', 0x4000n);
+      scope.defer(() => port.close(memory));
+      const { options } = openPciHost(port, scope, {
+        vm: vm.vm,
+        slots: vm.slots,
+        windows: { low: LOW, high: HIGH },
+        firstGsi: 32,
+        fixedRoutes: [],
+        hasIts: false,
+        pageSize: pageSize(),
+        devices: [
+          { ...passed, source: { ...passed.source, slice: ({ offset, length }) => ({ fd: memory, offset, length }) } },
+        ],
+      });
+      const host = new PciHost(port, structuredClone(options));
+      const lapic = new Uint8Array(1024);
+      const registers = new DataView(lapic.buffer);
+      port.ioctl(vcpu.fd, GET_LAPIC, lapic);
+      registers.setUint32(SPURIOUS, 0x1ff, true);
+      port.ioctl(vcpu.fd, SET_LAPIC, lapic);
+      const requested = (vector: number): boolean => {
+        port.ioctl(vcpu.fd, GET_LAPIC, lapic);
+        return (registers.getUint32(REQUESTED + (vector >> 5) * 16, true) & (1 << (vector & 31))) !== 0;
+      };
+      const write = (at: number, value: number): void =>
+        host.writeConfig(DEVFN * 4096 + at, 4, new DataView(new Uint32Array([value]).buffer));
+      const data = new DataView(new ArrayBuffer(8));
+      host.readConfig(DEVFN * 4096 + 0x10, 4, data);
+      const table = (data.getUint32(0, true) & ~0xf) + 0x2000;
+      const entry = (vector: number, words: readonly number[]): void => {
+        for (const [word, value] of words.entries()) {
+          host.writeMemory(table + vector * 16 + word * 4, 4, new DataView(new Uint32Array([value]).buffer));
+        }
+      };
+      write(4, 6);
+      write(0x40, 0x8000_0000);
+      entry(1, [0xfee0_0000, 0, 0x51, 0]);
+      entry(2, [0xfee0_0000, 0, 0x52, 0]);
+      expect([requested(0x51), requested(0x52)]).toEqual([false, false]);
+      // As the device does: VFIO signals what it was asked to.
+      const signal = (vector: number): void =>
+        void port.write(fake.state(VFIO_FD).vectors?.get(vector) ?? -1, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+      signal(1);
+      expect([requested(0x51), requested(0x52)]).toEqual([true, false]);
+      // Masked: it waits, with its vector changed meanwhile, and comes with the unmasking.
+      entry(2, [0xfee0_0000, 0, 0x62, 1]);
+      signal(2);
+      host.readMemory(table + 0x1000, 8, data);
+      expect([requested(0x62), data.getUint32(0, true)]).toEqual([false, 1 << 2]);
+      entry(2, [0xfee0_0000, 0, 0x62, 0]);
+      expect([requested(0x52), requested(0x62)]).toEqual([false, true]);
+      // The memslot goes, comes elsewhere, and is KVM's own again.
+      write(0x10, 0x1800_0000);
+      write(4, 0);
+      write(4, 6);
+    } finally {
+      scope.close();
+    }
+    expect(fake.state(VFIO_FD).vectors).toBe(null);
+  });
+
+  test('gives a guest a device on the bus, whose BAR is where the guest puts it, and nowhere without decoding', () => {
+    const { stdout, stderr } = spawnSync(process.execPath, ['dist/test/inside/pci-vmm.js'], { encoding: 'utf8' });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual({
+      exit: 'done',
+      loaded: [
+        '81b36', // the host bridge, by the ports
+        '101b36', // the device, by ECAM
+        '10000004',
+        'ffffffff',
+        '50001004',
+        '1234',
+        'ffffffff',
+        '50001008',
+        'ffffffff',
+      ],
+      // The table's two; what is in a memslot is none.
+      exits: [2],
+      stored: [0xcd, 0xab, 0, 0],
+    });
+  });
+});
