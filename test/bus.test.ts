@@ -68,4 +68,26 @@ describe('a bus', () => {
     expect(bus.access(0, 4, false, data)).toMatchObject({ kind: 'unmapped', isWrite: false });
     expect(bus.access(8, 4, true, data)).toMatchObject({ kind: 'unmapped', isWrite: true });
   });
+
+  test('of a machine where nobody answers elsewhere: loads give ones, stores are lost, nothing ends', () => {
+    const calls: number[] = [];
+    const device: Device = { write: (offset) => (calls.push(offset), null) };
+    const bus = new Bus('pio', [{ space: 'pio', base: 4, size: 4, device }], 'ones');
+    const load = (address: number, length: number): bigint => {
+      const data = new DataView(new ArrayBuffer(8));
+      expect(bus.access(address, length, false, data)).toBeNull();
+      return data.getBigUint64(0, true);
+    };
+    expect([load(0x70, 1), load(0x70, 4), load(4, 2), load(6, 4)]).toEqual([
+      0xffn,
+      0xffff_ffffn,
+      0xffffn,
+      0xffff_ffffn,
+    ]);
+    const data = new DataView(new ArrayBuffer(8));
+    for (const address of [0, 5, 6, 9]) expect(bus.access(address, 4, true, data)).toBeNull();
+    expect(calls).toEqual([]);
+    expect(bus.access(5, 2, true, data)).toBeNull();
+    expect(calls).toEqual([1]);
+  });
 });

@@ -69,6 +69,7 @@ export function playVcpu(entries: readonly Entry[], { mmio = [], pio = [], mostL
     runAddress: 0n,
     runLength: 0,
     devices: [],
+    unserved: 'exit' as const,
     busLockLabel: { address: LABEL, most: mostLabel },
   };
   const buses = { mmio: new Bus('mmio', [...mmio, END]), pio: new Bus('pio', pio) };

@@ -1,12 +1,16 @@
 import { Bus } from './bus.ts';
-import type { Attached } from './bus.ts';
+import type { Attached, Unserved } from './bus.ts';
 import type { AddressSpace } from '../kvm/exits.ts';
 import type { CreateDevice, DeviceDescription, VcpuContext } from './device.ts';
 
 export type Buses = Readonly<Record<AddressSpace, Bus>>;
 
 /** Builds this thread's handlers. Throws what a module's import throws, and RangeError for devices that overlap. */
-export async function buildBuses(context: VcpuContext, devices: readonly DeviceDescription[]): Promise<Buses> {
+export async function buildBuses(
+  context: VcpuContext,
+  devices: readonly DeviceDescription[],
+  unserved: Unserved,
+): Promise<Buses> {
   const attached: Attached[] = [];
   for (const { space, base, size, module, options } of devices) {
     const { createDevice } = (await import(module)) as { readonly createDevice: CreateDevice };
@@ -16,6 +20,7 @@ export async function buildBuses(context: VcpuContext, devices: readonly DeviceD
     new Bus(
       space,
       attached.filter((one) => one.space === space),
+      unserved,
     );
   return { mmio: on('mmio'), pio: on('pio') };
 }

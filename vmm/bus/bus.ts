@@ -5,6 +5,12 @@ export interface Attached extends Place {
   readonly device: Device;
 }
 
+/**
+ * What an access does that no device serves: it ends the vCPU's run, or goes on as on a bus where nobody answers: loads
+ * give ones and stores are lost.
+ */
+export type Unserved = 'exit' | 'ones';
+
 /** No load or store of a vCPU that exits is longer. */
 const LONGEST = 8;
 
@@ -15,12 +21,14 @@ const LONGEST = 8;
  */
 export class Bus {
   readonly #space: AddressSpace;
+  readonly #unserved: Unserved;
   readonly #devices: readonly Attached[];
   /** The last that was found: accesses come in bursts. */
   #last: Attached | null = null;
 
-  constructor(space: AddressSpace, devices: readonly Attached[]) {
+  constructor(space: AddressSpace, devices: readonly Attached[], unserved: Unserved = 'exit') {
     this.#space = space;
+    this.#unserved = unserved;
     this.#devices = devices.toSorted((a, b) => a.base - b.base);
     for (const [index, { base, size }] of this.#devices.entries()) {
       const next = this.#devices[index + 1];
@@ -45,18 +53,23 @@ export class Bus {
    */
   access(address: number, length: number, isWrite: boolean, data: DataView): VcpuExit | null {
     const found = this.#find(address);
-    if (found === null) return this.#unmapped(address, length, isWrite);
+    if (found === null) return this.#nobody(address, length, isWrite, data);
     const offset = address - found.base;
     if (length < 1 || length > LONGEST || offset + length > found.size) {
+      if (this.#unserved === 'ones') return this.#nobody(address, length, isWrite, data);
       return { kind: 'crosses-end', space: this.#space, address: BigInt(address), isWrite, length };
     }
     const { device } = found;
     if (isWrite && device.write !== undefined) return device.write(offset, length, data);
     if (!isWrite && device.read !== undefined) return device.read(offset, length, data);
-    return this.#unmapped(address, length, isWrite);
+    return this.#nobody(address, length, isWrite, data);
   }
 
-  #unmapped(address: number, length: number, isWrite: boolean): VcpuExit {
+  #nobody(address: number, length: number, isWrite: boolean, data: DataView): VcpuExit | null {
+    if (this.#unserved === 'ones') {
+      if (!isWrite) for (let at = 0; at < Math.min(length, LONGEST); at += 1) data.setUint8(at, 0xff);
+      return null;
+    }
     return { kind: 'unmapped', space: this.#space, address: BigInt(address), isWrite, length };
   }
 

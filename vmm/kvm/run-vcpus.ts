@@ -1,4 +1,5 @@
 import { WcvmmError } from '../../common/errors.ts';
+import type { Unserved } from '../bus/bus.ts';
 import type { DeviceDescription } from '../bus/device.ts';
 import type { Port } from '../sys/port.ts';
 import type { VcpuExit } from './exits.ts';
@@ -10,6 +11,8 @@ export interface VcpusRequest {
   /** Each vCPU with the thread that is to run it. */
   readonly vcpus: readonly { readonly vcpu: Vcpu; readonly thread: VcpuThread }[];
   readonly devices: readonly DeviceDescription[];
+  /** Default: it ends the run. */
+  readonly unserved?: Unserved;
   readonly busLockLabel?: BusLockLabel | null;
   /** Milliseconds; null: no limit. */
   readonly timeoutMs: number | null;
@@ -31,7 +34,7 @@ export interface VcpusRun {
  * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts, E_VCPU when a thread dies.
  */
 export async function runVcpus(port: Port, request: VcpusRequest): Promise<VcpusRun> {
-  const { vcpus, devices, busLockLabel = null, timeoutMs, signal } = request;
+  const { vcpus, devices, unserved = 'exit', busLockLabel = null, timeoutMs, signal } = request;
   let stoppedBy: 'timeout' | 'signal' | null = null;
   const stopAll = (): void => {
     for (const { thread } of vcpus) thread.kick();
@@ -46,7 +49,7 @@ export async function runVcpus(port: Port, request: VcpusRequest): Promise<Vcpus
   const timer = timeoutMs === null ? null : setTimeout(() => stop('timeout'), timeoutMs);
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    const runs = vcpus.map(({ vcpu, thread }) => thread.run(port, vcpu, { devices, busLockLabel }));
+    const runs = vcpus.map(({ vcpu, thread }) => thread.run(port, vcpu, { devices, unserved, busLockLabel }));
     if (signal?.aborted === true) stop('signal');
     const ended = await endsOf(runs, stopAll);
     const last = ended.find(({ exit }) => exit.kind !== 'interrupted' && exit.kind !== 'halted') ?? ended.at(-1);

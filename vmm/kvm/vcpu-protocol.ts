@@ -1,4 +1,5 @@
 /** What the main thread and a vCPU's thread say to each other. */
+import type { Unserved } from '../bus/bus.ts';
 import type { DeviceDescription } from '../bus/device.ts';
 import type { VcpuExit } from './exits.ts';
 
@@ -17,6 +18,7 @@ export interface RunRequest {
   readonly runAddress: bigint;
   readonly runLength: number;
   readonly devices: readonly DeviceDescription[];
+  readonly unserved: Unserved;
   readonly busLockLabel: BusLockLabel | null;
 }
 

@@ -4,6 +4,7 @@ import { WcvmmError } from '../../common/errors.ts';
 import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
 import { installKick, interruptThread } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
+import type { Unserved } from '../bus/bus.ts';
 import type { DeviceDescription } from '../bus/device.ts';
 import { moduleBeside } from '../bus/shared.ts';
 import type { BusLockLabel, FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
@@ -11,6 +12,8 @@ import type { Vcpu } from './vcpu.ts';
 
 export interface VcpuRunOptions {
   readonly devices: readonly DeviceDescription[];
+  /** Default: it ends the run. */
+  readonly unserved?: Unserved;
   readonly busLockLabel?: BusLockLabel | null;
 }
 
@@ -54,7 +57,6 @@ interface Running {
 export class VcpuThread {
   readonly #worker: Worker;
   readonly #thread: Promise<number>;
-  readonly #onProcessExit = (): void => this.kick();
   #running: Running | null = null;
   #id: number | null = null;
   #dead: WcvmmError | null = null;
@@ -70,8 +72,8 @@ export class VcpuThread {
     worker.on('message', (message: FromVcpu) => this.#hear(message));
     worker.on('error', (error) => this.#die(error));
     worker.on('exit', (code) => this.#die(new Error(`it ended with code ${code}`)));
-    // With a vCPU spinning in KVM_RUN, process.exit() would wait for the thread for ever.
-    process.on('exit', this.#onProcessExit);
+    if (threads.size === 0) process.on('exit', kickAll);
+    threads.add(this);
   }
 
   /** The kernel's id of the thread. Throws E_VCPU if it died before it ran. */
@@ -89,7 +91,11 @@ export class VcpuThread {
    *
    * Throws E_VCPU when the thread is dead or dies: that ends the run at once.
    */
-  async run(port: Port, vcpu: Vcpu, { devices, busLockLabel = null }: VcpuRunOptions): Promise<VcpuRun> {
+  async run(
+    port: Port,
+    vcpu: Vcpu,
+    { devices, unserved = 'exit', busLockLabel = null }: VcpuRunOptions,
+  ): Promise<VcpuRun> {
     // Without a pause where none is needed: a kick right after the call must find the vCPU.
     if (this.#id === null) await this.id();
     if (this.#dead !== null) throw this.#dead;
@@ -100,7 +106,7 @@ export class VcpuThread {
     // What stopped it before must not stop it again.
     immediateExit[0] = 0;
     const { runAddress, runLength } = vcpu;
-    const request: RunRequest = { vcpu: vcpu.fd, runAddress, runLength, devices, busLockLabel };
+    const request: RunRequest = { vcpu: vcpu.fd, runAddress, runLength, devices, unserved, busLockLabel };
     return new Promise((resolve, reject) => {
       this.#running = { immediateExit, resolve, reject };
       this.#worker.postMessage(request);
@@ -120,7 +126,8 @@ export class VcpuThread {
   /** Ends the thread; a run that is under way rejects with E_VCPU. */
   async close(): Promise<void> {
     this.kick();
-    process.off('exit', this.#onProcessExit);
+    threads.delete(this);
+    if (threads.size === 0) process.off('exit', kickAll);
     await this.#worker.terminate();
   }
 
@@ -140,6 +147,14 @@ export class VcpuThread {
     this.#running = null;
     running?.reject(this.#dead);
   }
+}
+
+/** Those that are not closed. */
+const threads = new Set<VcpuThread>();
+
+/** With a vCPU spinning in KVM_RUN, process.exit() would wait for the thread for ever. */
+function kickAll(): void {
+  for (const thread of threads) thread.kick();
 }
 
 function deadThread(cause: unknown): WcvmmError {

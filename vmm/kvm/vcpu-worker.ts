@@ -11,7 +11,11 @@ import type { FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
 
 async function run(request: RunRequest): Promise<VcpuRun> {
   const state = new DataView(libcPort.view(request.runAddress, request.runLength));
-  const buses = await buildBuses({ port: libcPort, isStopping: () => isStopping(state) }, request.devices);
+  const buses = await buildBuses(
+    { port: libcPort, isStopping: () => isStopping(state) },
+    request.devices,
+    request.unserved,
+  );
   return runVcpu(libcPort, request, state, buses);
 }
 
