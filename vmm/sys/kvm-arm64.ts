@@ -14,6 +14,18 @@ export function armPreferredTarget(port: Port, vm: number): Uint8Array {
   return init;
 }
 
+/** Features of a vCPU, as bits of struct kvm_vcpu_init's first word of them. */
+export const ARM_VCPU_FEATURE = { powerOff: 1 << 0, psci02: 1 << 2 } as const;
+
+/** Adds features to what armPreferredTarget says. */
+export function withVcpuFeatures(init: Uint8Array, ...features: readonly number[]): Uint8Array {
+  const copy = init.slice();
+  const view = new DataView(copy.buffer);
+  const all = features.reduce((sum, feature) => sum | feature, view.getUint32(4, true));
+  view.setUint32(4, all, true);
+  return copy;
+}
+
 export function armVcpuInit(port: Port, vcpu: number, init: Uint8Array): void {
   port.ioctl(vcpu, KVM_ARM_VCPU_INIT, init);
 }

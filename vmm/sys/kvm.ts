@@ -16,7 +16,10 @@ export const KVM_RUN = 0xae80;
 export const KVM_API_VERSION = 12;
 
 export const KVM_CAP = {
+  nrVcpus: 9,
   getTscKhz: 61,
+  maxVcpus: 66,
+  tscDeadlineTimer: 72,
   armVmIpaSize: 165,
   armNisvToUser: 177,
   x86BusLockExit: 193,
