@@ -7,6 +7,7 @@
  *   0x00_0808_0000  GIC ITS, 128K                       0x00_c000_0000  32-bit BARs, 512M
  *   0x00_080a_0000  GIC redistributors, 128K a vCPU     0x00_e000_0000  PCI configuration (ECAM), 1M a bus
  *   0x00_0900_0000  UART, 4K                            0x00_fec0_0000  IOAPIC, 4K
+ *   0x00_0901_0000  real-time clock, 4K
  *   0x00_1000_0000  32-bit BARs, 752M                   0x00_fee0_0000  local APICs, 4K; interrupts of devices, 1M
  *   0x00_3f00_0000  PCI configuration (ECAM), 1M a bus  0x00_feff_c000  KVM's own, four pages
  *   0x00_4000_0000  RAM, without a hole                 0x01_0000_0000  the rest of RAM
@@ -64,6 +65,7 @@ export const ARM64_MAP = {
   gicIts: 0x0808_0000n,
   gicRedistributors: 0x080a_0000n,
   uart: 0x0900_0000n,
+  rtc: 0x0901_0000n,
 } as const;
 
 export const X86_MAP = {

@@ -1,0 +1,45 @@
+/** What test/inside/linux-machine.ts has to find, on every KVM. */
+import { expect, test } from 'vitest';
+
+const off = { end: { kind: 'power-off' }, said: '' };
+const reset = { end: { kind: 'reset' }, said: '' };
+const refused = (error: string): object => ({ end: { error }, said: '' });
+
+export function testMachines(found: ReadonlyMap<string, unknown>): void {
+  test('a kernel finds its serial port and powers off', () => {
+    expect(found.get('says and powers off')).toEqual({ end: { kind: 'power-off' }, said: 'né?' });
+  });
+
+  test('the same threads serve one boot after the other', () => {
+    expect(found.get('resets')).toEqual([reset, reset, { ...reset, said: 'a' }]);
+  });
+
+  test('all vCPUs but the first wait, and all end', () => {
+    expect([found.get('two vCPUs'), found.get('four vCPUs')]).toEqual([off, off]);
+  });
+
+  test('RAM may be far more than the machine has', () => {
+    expect(found.get('much RAM')).toEqual(off);
+  });
+
+  test('a guest that never ends is stopped', () => {
+    expect(found.get('spins')).toEqual(refused('E_GUEST_TIMEOUT'));
+  });
+
+  test('what cannot be is refused', () => {
+    expect(['17 vCPUs', 'too much RAM', 'initrd', 'kept IOVAs'].map((name) => found.get(name))).toEqual(
+      ['E_USAGE', 'E_USAGE', 'E_GUEST_IMAGE', 'E_USAGE'].map(refused),
+    );
+  });
+
+  test('each system call fails once, and nothing is left behind', () => {
+    expect(found.get('leaks')).toEqual({ calls: expect.any(Number), left: [] });
+  });
+}
+
+export function testTripleFault(found: ReadonlyMap<string, unknown>): void {
+  test('a triple fault is a reset, but for a kernel that has not said a word', () => {
+    const failed = { end: { kind: 'failed', exit: { kind: 'shutdown' } }, said: '' };
+    expect(found.get('triple faults')).toEqual([{ ...reset, said: 'a' }, failed]);
+  });
+}
