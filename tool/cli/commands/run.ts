@@ -1,189 +1,72 @@
-import { readFile } from 'node:fs/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { WcvmmError } from '../../../common/errors.ts';
 import { interruptible } from '../../../common/interrupt.ts';
-import { EXIT, WcvmmError } from '../../../common/errors.ts';
-import { describeExit } from '../../verify/guest/exit.ts';
-import type { ElfImage } from '../../../vmm/boot/elf.ts';
-import { runGuest } from '../../verify/guest/run.ts';
-import type { GuestRun } from '../../verify/guest/run.ts';
-import { parseGuest } from '../../verify/guest/image.ts';
-import { ABI } from '../../verify/guest/abi.ts';
-import { writerTo } from '../../../common/streams.ts';
-import { BARE_MAP } from '../../../vmm/machines/bare.ts';
-import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
-import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
-import { readRange } from '../../verify/read-back/stage2.ts';
-import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
-import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
-import { formatSize, parseSize } from '../../../vmm/memory/index.ts';
-import { scoped } from '../../../common/scope.ts';
-import { libcPort, pageSize } from '../../../vmm/sys/libc.ts';
-import type { Port } from '../../../vmm/sys/port.ts';
-import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
-import { openWindows } from '../../../vmm/vfio/open-windows.ts';
-import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
-import { addWindowOptions, repeatable, windowChoice } from './options.ts';
-import type { WindowOptions } from './options.ts';
-
-interface RunOptions extends WindowOptions {
-  readonly memory: string;
-  readonly dmaDevice: readonly string[];
-  readonly json?: string;
-}
+import { MACHINES } from '../../../testbed/machine/names.ts';
+import { libcPort } from '../../../vmm/sys/libc.ts';
+import { addWindowOptions, repeatable } from './options.ts';
+import { BARE_MEMORY, runBareGuest } from './run-bare.ts';
+import { LINUX_MEMORY, runLinux } from './run-linux.ts';
+import { runGuestInTestbed } from './run-in-testbed.ts';
+import type { RunOptions } from './run-in-testbed.ts';
 
 const EXAMPLES = `
 Examples:
+  $ wcvmm run --kernel Image --initrd initramfs.cpio --cpus 4 --memory 1G
+  $ wcvmm run --kernel vmlinuz --initrd initrd.img --append 'quiet loglevel=3' --no-reboot
+  $ wcvmm run --testbed arm64 --kernel Image --initrd initramfs.cpio   inside an emulated instance
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc guest.elf
   $ wcvmm run --source memory guest.elf          a machine with KVM and no device
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device --enforce guest.elf
   $ wcvmm run -d 0000:01:00.0 --source sysfs --timeout 5 guest.elf
 
-The guest's console goes to standard output, and what KVM programmed for the windows to standard error.
-Exit code: 0 when the guest ended with status 0, 2 otherwise.`;
+The guest's console goes to standard output, and what is typed to Linux; at a terminal Ctrl-a x stops it. What KVM programmed for
+windows goes to standard error.
+Exit code: 0 when Linux powered off, or a bare-metal guest ended with status 0; 4 when Linux rebooted and --no-reboot is given; 2 otherwise.`;
 
 export function runCommand(): Command {
-  return addWindowOptions(new Command('run').description('Run a bare-metal guest with windows of a BAR'))
-    .argument('<image>', 'an ELF executable, linked as tool/verify/guest/abi.h says')
-    .option('--memory <size>', 'guest RAM', '4M')
+  return addWindowOptions(new Command('run').description('Run Linux, or a bare-metal guest with windows of a BAR'))
+    .argument('[image]', 'a bare-metal guest: an ELF executable, linked as tool/verify/guest/abi.h says')
+    .option('--kernel <file>', 'run Linux: an arm64 Image or an x86 bzImage')
+    .option('--initrd <file>', 'Linux: its initramfs')
+    .addOption(
+      repeatable('--append <words>', 'Linux: the end of its command line; may be given more than once', 'nothing'),
+    )
+    .option('--cpus <number>', 'Linux: its vCPUs', '1')
+    .option('--console <where>', 'Linux: stdio, none, or file:PATH', 'stdio')
+    .option('--no-reboot', 'Linux: end when the guest reboots')
+    .option('--memory <size>', `guest RAM (default: ${BARE_MEMORY}; for Linux ${LINUX_MEMORY})`)
     .addOption(
       repeatable('--dma-device <address>', 'let this VFIO device reach guest RAM; may be given more than once'),
     )
     .option('--json <file>', 'also write the result as JSON to a file ("-" = standard output)')
+    .addOption(new Option('--testbed <machine>', 'run it inside an emulated instance').choices(MACHINES))
     .addHelpText('after', EXAMPLES)
-    .action(async (path: string, options: RunOptions) => {
-      process.exitCode = await interruptible((signal) => run(libcPort, path, options, signal));
+    .action(async (path: string | undefined, options: RunOptions, command: Command) => {
+      process.exitCode = await run(path, options, command);
     });
 }
 
-async function run(port: Port, path: string, options: RunOptions, signal: AbortSignal): Promise<number> {
-  const arch = requireArchitecture();
-  const image = parseGuest(await readImage(path), arch.name, ramLength(options));
-  return scoped(async (ends) => {
-    const scope = ends.inner();
-    const thread = new VcpuThread();
-    ends.defer(() => thread.close());
-    const open = openWindows(port, scope, BARE_MAP, windowChoice(options), BigInt(pageSize()));
-    const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
-    const ran = await start(port, arch, thread, {
-      image,
-      open,
-      options,
-      signal,
-      onRam: ({ regions }) => {
-        for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
-      },
-    });
-    return printResult(ran, open.windows, options);
-  });
-}
+/** Options of the other kind of guest are refused: nobody should believe that they did something. */
+const ONLY_BARE = ['device', 'map', 'source', 'iommu', 'enforce', 'dmaDevice', 'json'] as const;
+const ONLY_LINUX = ['initrd', 'append', 'cpus', 'console', 'reboot'] as const;
 
-interface Start {
-  readonly image: ElfImage;
-  readonly open: OpenWindows;
-  readonly options: RunOptions;
-  readonly signal: AbortSignal;
-  readonly onRam: NonNullable<Parameters<typeof runGuest>[3]['onRam']>;
-}
-
-function start(
-  port: Port,
-  arch: KvmArchitecture,
-  thread: VcpuThread,
-  { image, open, options, signal, onRam }: Start,
-): Promise<GuestRun> {
-  return runGuest(port, arch, thread, {
-    image,
-    windows: open.windows,
-    stage1: [],
-    cells: [],
-    ramLength: ramLength(options),
-    timeoutMs: options.timeout * 1000,
-    onConsole: writerTo(process.stdout),
-    signal,
-    onRam,
-  });
-}
-
-async function printResult(
-  { exit, stage2, windowExits, busLocks }: GuestRun,
-  windows: readonly OpenWindow[],
-  { json }: RunOptions,
-): Promise<number> {
-  const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
-    const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
-    const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
-    return {
-      bar,
-      offset: Number(offset),
-      length: Number(length),
-      attribute,
-      gpa: `0x${gpa.toString(16)}`,
-      stage2: read?.memoryType ?? null,
-      blockSize: read?.blockSize ?? null,
-      ...(trapped && { trapped }),
-    };
-  });
-  for (const row of rows) {
-    process.stderr.write(
-      `bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`,
-    );
+async function run(path: string | undefined, options: RunOptions, command: Command): Promise<number> {
+  const { kernel, testbed } = options;
+  const isGiven = (name: string): boolean => command.getOptionValueSource(name) === 'cli';
+  if ((path === undefined) === (kernel === undefined)) {
+    throw new WcvmmError('E_USAGE', 'expected either a bare-metal guest IMAGE or --kernel FILE; see wcvmm run --help.');
   }
-  if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
-  const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
-  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}\n`);
-  if (json !== undefined) {
-    const { writeWhole } = await import('../../report/json.ts');
-    const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;
-    if (json === '-') process.stdout.write(text);
-    else await writeWhole(json, text);
+  const misplaced = (kernel === undefined ? ONLY_LINUX : ONLY_BARE).find(isGiven);
+  if (misplaced !== undefined) {
+    const flag = command.options.find((option) => option.attributeName() === misplaced)?.long ?? misplaced;
+    const what =
+      kernel === undefined ? 'Linux guests, which --kernel runs' : 'bare-metal guests, which need no --kernel';
+    throw new WcvmmError('E_USAGE', `${flag} is for ${what}; leave it out.`);
   }
-  const failure = describeExit(exit);
-  if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
-  return EXIT.match;
-}
-
-function whatBecameOf({
-  stage2,
-  blockSize,
-  trapped,
-}: {
-  stage2: string | null;
-  blockSize: number | null;
-  trapped?: { exits: number };
-}): string {
-  if (trapped !== undefined) return `trapped: no memslot, ${trapped.exits} accesses were exits`;
-  return blockSize === null
-    ? 'not touched by the guest'
-    : `stage 2 ${stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(blockSize))}`;
-}
-
-/** JSON has no bigint. */
-function exitInJson(exit: VcpuExit): object {
-  return Object.fromEntries(
-    Object.entries(exit).map(([name, value]: [string, unknown]) => [
-      name,
-      typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
-    ]),
-  );
-}
-
-/** From the guest ABI's least to where the windows begin. */
-function ramLength({ memory }: RunOptions): bigint {
-  const size = parseSize(memory);
-  const most = BARE_MAP.windowBase - BARE_MAP.ramBase;
-  if (size !== null && size >= BigInt(ABI.ramSize) && size <= most && size % BigInt(pageSize()) === 0n) return size;
-  throw new WcvmmError(
-    'E_USAGE',
-    `--memory ${memory} is no size that a bare guest can have; expected whole pages from ${formatSize(BigInt(ABI.ramSize))} to ${formatSize(most)}, as in --memory 16M.`,
-  );
-}
-
-async function readImage(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, {
-      cause: error,
-    });
-  }
+  if (testbed !== undefined) return runGuestInTestbed(path, options, testbed, isGiven('timeout'));
+  return interruptible((signal) => {
+    if (kernel === undefined) return runBareGuest(libcPort, path ?? '', options, signal);
+    const { timeout, ...others } = options;
+    return runLinux({ ...others, kernel, ...(isGiven('timeout') && { timeout }) }, signal);
+  });
 }

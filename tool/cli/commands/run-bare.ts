@@ -1,0 +1,173 @@
+/** `wcvmm run IMAGE`: a bare-metal guest, with windows of a BAR. */
+import { readFile } from 'node:fs/promises';
+import { EXIT, WcvmmError } from '../../../common/errors.ts';
+import { describeExit } from '../../verify/guest/exit.ts';
+import type { ElfImage } from '../../../vmm/boot/elf.ts';
+import { runGuest } from '../../verify/guest/run.ts';
+import type { GuestRun } from '../../verify/guest/run.ts';
+import { parseGuest } from '../../verify/guest/image.ts';
+import { ABI } from '../../verify/guest/abi.ts';
+import { writerTo } from '../../../common/streams.ts';
+import { BARE_MAP } from '../../../vmm/machines/bare.ts';
+import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
+import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
+import { readRange } from '../../verify/read-back/stage2.ts';
+import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
+import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
+import { formatSize, parseSize } from '../../../vmm/memory/index.ts';
+import { scoped } from '../../../common/scope.ts';
+import { pageSize } from '../../../vmm/sys/libc.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
+import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
+import { openWindows } from '../../../vmm/vfio/open-windows.ts';
+import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import { windowChoice } from './options.ts';
+import type { WindowOptions } from './options.ts';
+
+export interface BareOptions extends WindowOptions {
+  /** Undefined: BARE_MEMORY. */
+  readonly memory?: string;
+  readonly dmaDevice: readonly string[];
+  readonly json?: string;
+}
+
+export const BARE_MEMORY = '4M';
+
+/** Returns the exit code. */
+export async function runBareGuest(
+  port: Port,
+  path: string,
+  options: BareOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const arch = requireArchitecture();
+  const image = parseGuest(await readImage(path), arch.name, ramLength(options));
+  return scoped(async (ends) => {
+    const scope = ends.inner();
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
+    const open = openWindows(port, scope, BARE_MAP, windowChoice(options), BigInt(pageSize()));
+    const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
+    const ran = await start(port, arch, thread, {
+      image,
+      open,
+      options,
+      signal,
+      onRam: ({ regions }) => {
+        for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
+      },
+    });
+    return printResult(ran, open.windows, options);
+  });
+}
+
+interface Start {
+  readonly image: ElfImage;
+  readonly open: OpenWindows;
+  readonly options: BareOptions;
+  readonly signal: AbortSignal;
+  readonly onRam: NonNullable<Parameters<typeof runGuest>[3]['onRam']>;
+}
+
+function start(
+  port: Port,
+  arch: KvmArchitecture,
+  thread: VcpuThread,
+  { image, open, options, signal, onRam }: Start,
+): Promise<GuestRun> {
+  return runGuest(port, arch, thread, {
+    image,
+    windows: open.windows,
+    stage1: [],
+    cells: [],
+    ramLength: ramLength(options),
+    timeoutMs: options.timeout * 1000,
+    onConsole: writerTo(process.stdout),
+    signal,
+    onRam,
+  });
+}
+
+async function printResult(
+  { exit, stage2, windowExits, busLocks }: GuestRun,
+  windows: readonly OpenWindow[],
+  { json }: BareOptions,
+): Promise<number> {
+  const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
+    const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
+    const read = stage2.kind === 'read' ? readRange(stage2.ranges, gpa, length, pageSize()) : null;
+    return {
+      bar,
+      offset: Number(offset),
+      length: Number(length),
+      attribute,
+      gpa: `0x${gpa.toString(16)}`,
+      stage2: read?.memoryType ?? null,
+      blockSize: read?.blockSize ?? null,
+      ...(trapped && { trapped }),
+    };
+  });
+  for (const row of rows) {
+    process.stderr.write(
+      `bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`,
+    );
+  }
+  if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
+  const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
+  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}\n`);
+  if (json !== undefined) {
+    const { writeWhole } = await import('../../report/json.ts');
+    const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;
+    if (json === '-') process.stdout.write(text);
+    else await writeWhole(json, text);
+  }
+  const failure = describeExit(exit);
+  if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
+  return EXIT.match;
+}
+
+function whatBecameOf({
+  stage2,
+  blockSize,
+  trapped,
+}: {
+  stage2: string | null;
+  blockSize: number | null;
+  trapped?: { exits: number };
+}): string {
+  if (trapped !== undefined) return `trapped: no memslot, ${trapped.exits} accesses were exits`;
+  return blockSize === null
+    ? 'not touched by the guest'
+    : `stage 2 ${stage2 ?? 'type not shown by this kernel'}, blocks of ${formatSize(BigInt(blockSize))}`;
+}
+
+/** JSON has no bigint. */
+function exitInJson(exit: VcpuExit): object {
+  return Object.fromEntries(
+    Object.entries(exit).map(([name, value]: [string, unknown]) => [
+      name,
+      typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
+    ]),
+  );
+}
+
+/** From the guest ABI's least to where the windows begin. */
+function ramLength({ memory = BARE_MEMORY }: BareOptions): bigint {
+  const size = parseSize(memory);
+  const most = BARE_MAP.windowBase - BARE_MAP.ramBase;
+  if (size !== null && size >= BigInt(ABI.ramSize) && size <= most && size % BigInt(pageSize()) === 0n) return size;
+  throw new WcvmmError(
+    'E_USAGE',
+    `--memory ${memory} is no size that a bare guest can have; expected whole pages from ${formatSize(BigInt(ABI.ramSize))} to ${formatSize(most)}, as in --memory 16M.`,
+  );
+}
+
+async function readImage(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,60 @@
+/** `wcvmm run --testbed`: the same inside an emulated instance, with copies of the files that it names. */
+import { basename } from 'node:path';
+import { runInTestbed } from '../../../testbed/index.ts';
+import type { BareOptions } from './run-bare.ts';
+import type { LinuxOptions } from './run-linux.ts';
+
+export interface RunOptions extends BareOptions, Omit<LinuxOptions, 'kernel' | 'timeout'> {
+  readonly kernel?: string;
+  readonly testbed?: string;
+}
+
+/** Seconds that an instance takes beside its guest. */
+const INSTANCE_SECONDS = 60;
+
+/** Returns the exit code. @param path of a bare guest @param isTimed whether a timeout was given */
+export function runGuestInTestbed(
+  path: string | undefined,
+  options: RunOptions,
+  testbed: string,
+  isTimed: boolean,
+): Promise<number> {
+  const inputs = [path, options.kernel, options.initrd].filter((file) => file !== undefined);
+  return runInTestbed({
+    arch: testbed,
+    run: { kind: 'wcvmm', args: ['run', ...argumentsInside(path, options, isTimed)] },
+    inputs,
+    ...(isTimed && { timeout: options.timeout + INSTANCE_SECONDS }),
+  });
+}
+
+function argumentsInside(path: string | undefined, options: RunOptions, isTimed: boolean): readonly string[] {
+  const { kernel, initrd, append, cpus, console, reboot, memory } = options;
+  const { device, map, source, iommu, enforce, dmaDevice } = options;
+  const forLinux = [
+    ...(kernel === undefined ? [] : ['--kernel', basename(kernel), '--cpus', cpus, '--console', console]),
+    ...(initrd === undefined ? [] : ['--initrd', basename(initrd)]),
+    ...append.flatMap((words) => ['--append', words]),
+    ...(reboot ? [] : ['--no-reboot']),
+  ];
+  const forBare =
+    path === undefined
+      ? []
+      : [
+          '--source',
+          source,
+          '--iommu',
+          iommu,
+          ...(device === undefined ? [] : ['--device', device]),
+          ...map.flatMap((text) => ['--map', text]),
+          ...dmaDevice.flatMap((address) => ['--dma-device', address]),
+          ...(enforce === true ? ['--enforce'] : []),
+          basename(path),
+        ];
+  return [
+    ...forLinux,
+    ...(memory === undefined ? [] : ['--memory', memory]),
+    ...(isTimed ? ['--timeout', String(options.timeout)] : []),
+    ...forBare,
+  ];
+}

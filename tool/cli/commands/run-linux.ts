@@ -1,0 +1,108 @@
+/** `wcvmm run --kernel`: a machine that runs Linux. */
+import { readFile } from 'node:fs/promises';
+import { EXIT, WcvmmError } from '../../../common/errors.ts';
+import { scoped } from '../../../common/scope.ts';
+import type { AsyncScope } from '../../../common/scope.ts';
+import { formatSize, parseSize } from '../../../common/size.ts';
+import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
+import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
+import { LINUX_ARCHITECTURES } from '../../../vmm/machines/linux-arches.ts';
+import { MOST_CPUS, RAM_STEP, bootLinux } from '../../../vmm/machines/linux.ts';
+import type { LinuxEnd } from '../../../vmm/machines/linux.ts';
+import { openConsole, parseConsole } from '../guest-console.ts';
+import { describeLinuxExit } from './linux-exit.ts';
+
+export interface LinuxOptions {
+  readonly kernel: string;
+  readonly initrd?: string;
+  readonly append: readonly string[];
+  readonly cpus: string;
+  /** Undefined: LINUX_MEMORY. */
+  readonly memory?: string;
+  readonly console: string;
+  /** commander's name for --no-reboot. */
+  readonly reboot: boolean;
+  /** Seconds. */
+  readonly timeout?: number;
+}
+
+/** Exit code of a guest that asked for a reboot, where it was not to have one. */
+export const REBOOT_REFUSED = 4;
+
+export const LINUX_MEMORY = '256M';
+const LEAST_MEMORY = 32n << 20n;
+
+/** Returns the exit code. */
+export async function runLinux(options: LinuxOptions, signal: AbortSignal): Promise<number> {
+  const [cpus, ramLength] = [cpuCount(options.cpus), ramSize(options.memory ?? LINUX_MEMORY)];
+  const choice = parseConsole(options.console);
+  const kernel = LINUX_ARCHITECTURES[requireArchitecture().name].parseKernel(await readInput('kernel', options.kernel));
+  const initrd = options.initrd === undefined ? null : await readInput('initrd', options.initrd);
+  const end = await scoped(async (ends) => {
+    const threads = Array.from({ length: cpus }, () => new VcpuThread());
+    for (const thread of threads) ends.defer(() => thread.close());
+    const stopped = new AbortController();
+    stopAfter(options.timeout, ends, stopped);
+    const machine = {
+      threads,
+      kernel,
+      initrd,
+      commandLine: options.append.join(' '),
+      ramLength,
+      signal: AbortSignal.any([signal, stopped.signal]),
+      console: await openConsole(choice, ends, (why) => stopped.abort(why)),
+    };
+    let last = await bootLinux(machine);
+    while (last.kind === 'reset' && options.reboot) last = await bootLinux(machine);
+    return last;
+  });
+  return codeOf(end);
+}
+
+/** The limit is for all boots together. */
+function stopAfter(seconds: number | undefined, ends: AsyncScope, stopped: AbortController): void {
+  if (seconds === undefined) return;
+  const late = new WcvmmError(
+    'E_GUEST_TIMEOUT',
+    `the guest did not end within ${seconds} s and was stopped. If it needs longer, give --timeout.`,
+  );
+  const timer = setTimeout(() => stopped.abort(late), seconds * 1000);
+  ends.defer(() => clearTimeout(timer));
+}
+
+function codeOf(end: LinuxEnd): number {
+  switch (end.kind) {
+    case 'power-off':
+      return EXIT.match;
+    case 'reset':
+      process.stderr.write('wcvmm: the guest asked for a reboot, and --no-reboot says to end then\n');
+      return REBOOT_REFUSED;
+    case 'failed':
+      throw new WcvmmError('E_GUEST_EXIT', describeLinuxExit(end.exit));
+  }
+}
+
+async function readInput(what: 'kernel' | 'initrd', path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new WcvmmError('E_GUEST_IMAGE', `--${what} ${path} cannot be read; expected a file of at most 2 GiB.`, {
+      cause: error,
+    });
+  }
+}
+
+function cpuCount(text: string): number {
+  const count = Number(text);
+  if (/^\d{1,4}$/.test(text) && count >= 1 && count <= MOST_CPUS) return count;
+  throw new WcvmmError('E_USAGE', `--cpus ${text} is no number of vCPUs; expected 1 to ${MOST_CPUS}, as in --cpus 2.`);
+}
+
+function ramSize(text: string): bigint {
+  const size = parseSize(text);
+  if (size !== null && size >= LEAST_MEMORY && size % RAM_STEP === 0n) return size;
+  throw new WcvmmError(
+    'E_USAGE',
+    `--memory ${text} is no size that a Linux guest can have; expected whole ${formatSize(RAM_STEP)} from ${formatSize(LEAST_MEMORY)} on, as in --memory 256M.`,
+  );
+}
