@@ -55,5 +55,7 @@ export class WcvmmError extends Error {
   }
 }
 
-/** Process exit codes: 0 every check matched, 1 a mismatch, 2 could not run. */
-export const EXIT = { match: 0, mismatch: 1, failed: 2 } as const;
+/** Process exit codes: 0 as predicted and shown to be, 1 a mismatch, 2 could not run, 3 nothing showed the memory types. */
+export const EXIT = { match: 0, mismatch: 1, failed: 2, notProven: 3 } as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

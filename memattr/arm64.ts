@@ -7,8 +7,7 @@ import type { MemoryType } from './memory-type.ts';
 import type { ArchitectureModel, Platform, Prediction, ProbeName, Stage1Type, TypeKind } from './model.ts';
 import { ARM64_PROBES, predictArm64 } from './predict.ts';
 import { kvmStage2, linuxMapping } from './sources.ts';
-import { decodeStage2, encodeStage2, kvmStage2Of } from './stage2.ts';
-import type { KvmStage2 } from './stage2.ts';
+import { stage2Named, stage2Names } from './stage2.ts';
 import { outcomesOf } from './outcomes.ts';
 import { strictnessOf } from './strictness.ts';
 import { trappedStrictness } from './trapped.ts';
@@ -18,21 +17,29 @@ import { TRAPPED_ARM64_PROBES, predictTrappedArm64 } from './trapped-arm64.ts';
  * Each type that is possible on the platform: two where it is not known whether FWB is on. They only differ for stage-2
  * Write-Back, that is for ordinary memory.
  */
-function effectiveTypes(stage1: Stage1Type, stage2: KvmStage2, { fwb }: Platform): readonly MemoryType[] {
+function effectiveTypes(stage1: Stage1Type, stage2: string, { fwb }: Platform): readonly MemoryType[] {
   const own = decodeMair(stage1.encoding);
-  return (fwb === null ? [true, false] : [fwb]).map((on) =>
-    combine(own, decodeStage2(encodeStage2(stage2, on), { fwb: on })),
-  );
+  return possibleFwb(fwb).map((on) => combine(own, stage2Named(stage2, { fwb: on })));
+}
+
+function possibleFwb(fwb: Platform['fwb']): readonly boolean[] {
+  return fwb === null ? [true, false] : [fwb];
+}
+
+/** Where it is not known whether FWB is on, those that stage 2 has either way. */
+function stage2Types({ fwb }: Platform): readonly string[] {
+  const [names = [], ...others] = possibleFwb(fwb).map((on) => stage2Names({ fwb: on }));
+  return names.filter((name) => others.every((other) => other.includes(name)));
 }
 
 function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
-  return [...new Set(effectiveTypes(stage1, kvmStage2Of(stage2), platform).map(nameOf))].join(' or ');
+  return [...new Set(effectiveTypes(stage1, stage2, platform).map(nameOf))].join(' or ');
 }
 
 function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction {
   const { faultForwarding, mte } = platform;
-  const combination = { stage1: decodeMair(stage1.encoding), stage2: kvmStage2Of(stage2), faultForwarding, mte };
-  const [first, second] = effectiveTypes(stage1, combination.stage2, platform).map((type) =>
+  const combination = { stage1: decodeMair(stage1.encoding), stage2, faultForwarding, mte };
+  const [first, second] = effectiveTypes(stage1, stage2, platform).map((type) =>
     predictArm64(probe, { ...combination, effective: type }),
   );
   if (first === undefined) throw new RangeError('there is no effective type');
@@ -74,11 +81,13 @@ function isStrict(type: string): boolean {
 export const arm64: ArchitectureModel = {
   arch: 'arm64',
   stage1Types: STAGE1_TYPES,
+  stage1Named: (name) => [...STAGE1_TYPES, normalTagged].find((type) => type.name === name) ?? null,
   combiningType: 'Normal-NC',
   kindOf: (type) => kindOfNames(type, KINDS),
   probes: ARM64_PROBES,
   hostVma: (attribute, source) => linuxMapping(attribute, source).hostVma,
   stage2: (attribute, source) => kvmStage2(linuxMapping(attribute, source)),
+  stage2Types,
   effective,
   predict,
   strictness: (attribute, source, platform) => {

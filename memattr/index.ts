@@ -4,6 +4,8 @@ export { combine, combineShareability, decodeShareability } from './combine.ts';
 export type { Shareability } from './combine.ts';
 export { errata } from './errata.ts';
 export type { Erratum, ErratumCheck } from './errata.ts';
+export { SPEAKS_OF, excludedByTiming, timedAlike, worthOf } from './exclusion.ts';
+export type { SpeaksOf, WeighedCheck, Worth } from './exclusion.ts';
 export { decodeMair, encodeMair, normalTagged } from './mair.ts';
 export { describe, nameOf } from './memory-type.ts';
 export type { Cacheability, MemoryType } from './memory-type.ts';

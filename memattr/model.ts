@@ -136,6 +136,8 @@ export interface ArchitectureModel {
   readonly arch: Arch;
   /** Those that checks cover, the strictest first. */
   readonly stage1Types: readonly Stage1Type[];
+  /** Of those, and of what only some guests are asked about; null for any other name. */
+  stage1Named(name: string): Stage1Type | null;
   /** The type that a driver asks for to have its stores combined. */
   readonly combiningType: string;
   /** Of one type, as this model names them. */
@@ -145,7 +147,9 @@ export interface ArchitectureModel {
   hostVma(attribute: Attribute, source: Source): string;
   /** What KVM programs in stage 2. Throws RangeError for an attribute that the source cannot give. */
   stage2(attribute: Attribute, source: Source, platform: Platform): string;
-  /** The type that both stages combine to. Throws RangeError for a stage-2 name that KVM does not use. */
+  /** All that stage 2 can be on this platform, whether Linux programs it or not; empty where there is no stage 2. */
+  stage2Types(platform: Platform): readonly string[];
+  /** The type that both stages combine to. Throws RangeError for a name that stage 2 does not have on this platform. */
   effective(stage1: Stage1Type, stage2: string, platform: Platform): string;
   /** What the guest must see. Throws RangeError as `effective` does, and for a probe that is not one of `probes`. */
   predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction;

@@ -3,11 +3,11 @@ import type { MemoryType } from './memory-type.ts';
 import { nameOf } from './memory-type.ts';
 import { PROBES } from './model.ts';
 import type { Outcome, Prediction, ProbeName } from './model.ts';
-import type { KvmStage2 } from './stage2.ts';
 
 export interface Arm64Combination {
   readonly stage1: MemoryType;
-  readonly stage2: KvmStage2;
+  /** Stage 2's type by its name. */
+  readonly stage2: string;
   readonly effective: MemoryType;
   readonly faultForwarding: boolean | null;
   readonly mte: boolean;

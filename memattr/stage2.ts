@@ -91,6 +91,28 @@ export function kvmStage2Of(name: string): KvmStage2 {
   return known;
 }
 
+/**
+ * The attribute that `nameOfStage2` gives this name: what KVM programs, and what it never does. Where several encodings mean
+ * the same (none does today), the lowest.
+ *
+ * @throws RangeError for a name that stage 2 does not have under these features
+ */
+export function stage2Named(name: string, features: Stage2Features): Stage2Attribute {
+  const memAttr = MEMATTRS.find((candidate) => nameOfStage2(candidate, features) === name);
+  if (memAttr === undefined || name === 'reserved')
+    throw new RangeError(`stage 2 has no type ${name}; expected ${stage2Names(features).join(', ')}.`);
+  return decodeStage2(memAttr, features);
+}
+
+/** The types that stage 2 can have, without those whose inner and outer caches differ: no system is known to use them. */
+export function stage2Names(features: Stage2Features): readonly string[] {
+  return [...new Set(MEMATTRS.map((memAttr) => nameOfStage2(memAttr, features)))].filter(
+    (name) => name !== 'reserved' && !name.startsWith('Normal-o'),
+  );
+}
+
+const MEMATTRS: readonly number[] = Array.from({ length: 16 }, (_, memAttr) => memAttr);
+
 /** The MemAttr value that KVM uses for a type. */
 export function encodeStage2(type: KvmStage2, fwb: boolean): number {
   return KVM_MEMATTR[type][fwb ? 'forced' : 'combined'];

@@ -84,12 +84,15 @@ function effectiveTrapped(attribute: Attribute, source: Source, platform: Platfo
 export const x86: ArchitectureModel = {
   arch: 'x86',
   stage1Types: STAGE1_TYPES,
+  stage1Named: (name) => STAGE1_TYPES.find((type) => type.name === name) ?? null,
   combiningType: 'WC',
   kindOf: (type) => kindOfNames(type, KINDS),
   probes: X86_PROBES,
   hostVma: (attribute, source) => linuxX86Mapping(attribute, source).hostVma,
   stage2: (attribute, source, { nestedPaging }) =>
     nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), nestedPaging)),
+  stage2Types: ({ nestedPaging }) =>
+    X86_STAGE2.filter(({ paging }) => paging !== 'unknown' && paging === nestedPaging).map(nameOfX86Stage2),
   effective,
   predict,
   strictness,

@@ -91,9 +91,11 @@ describe('every cell', () => {
     }
   });
 
-  test('refuses a stage-2 name that KVM does not program', () => {
+  test('refuses a name that stage 2 does not have, and knows what KVM never programs', () => {
     expect(() => arm64.predict('fetch', stage1('Normal-NC'), 'mixed', patched)).toThrow(RangeError);
-    expect(() => arm64.effective(stage1('Normal-NC'), 'Device-GRE', patched)).toThrow(RangeError);
+    expect(() => arm64.effective(stage1('Normal-NC'), 'Normal-WT', patched)).toThrow(RangeError);
+    expect(arm64.effective(stage1('Normal-NC'), 'Device-GRE', patched)).toBe('Device-GRE');
+    expect(arm64.effective(stage1('Normal-WB'), 'Normal-WT', { ...patched, fwb: false })).toBe('Normal-WT');
   });
 });
 

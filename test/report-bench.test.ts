@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { number, renderBench, seriesOf } from '../tool/report/bench.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { formatReport } from '../tool/report/json.ts';
-import { exitCodeOf } from '../tool/report/report.ts';
+import { exitCodeOf } from '../tool/report/proof.ts';
 import { benchReport, sampleReport } from './report-sample.ts';
 
 const plain = { columns: 100, color: false };

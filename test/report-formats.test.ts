@@ -6,7 +6,7 @@ import { formatJunit } from '../tool/report/junit.ts';
 import { formatTap } from '../tool/report/tap.ts';
 import type { Report } from '../tool/report/report.ts';
 import { readTap, xmlFault } from './report-readers.ts';
-import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
+import { unreadReport, changeChecks, sampleReport, x86Report } from './report-sample.ts';
 
 const sample = sampleReport();
 const broken = changeChecks(sample, ({ probe, window, stage1 }) => {
@@ -50,9 +50,9 @@ const hostile = (text: string): Report =>
   );
 
 describe('cases', () => {
-  it('are all checks, and two of evidence for each window', () => {
+  it('are all checks, and three of evidence for each window', () => {
     const cases = suitesOf(one(sample)).flatMap((suite) => suite.cases);
-    expect(cases).toHaveLength(sample.checks.length + 2 * sample.windows.length);
+    expect(cases).toHaveLength(sample.checks.length + 3 * sample.windows.length);
     const kinds = (kind: string): number => cases.filter(({ result }) => result.kind === kind).length;
     expect(kinds('known')).toBe(sample.summary.erratum);
     expect(kinds('failed')).toBe(0);
@@ -73,20 +73,42 @@ describe('cases', () => {
   });
 });
 
+describe('a window whose type nothing shows', () => {
+  const blind = unreadReport();
+
+  it('is an error of its own in JUnit', () => {
+    const xml = formatJunit(one(blind));
+    expect(xml).toMatch(/^<testsuites name="wcvmm" tests="\d+" failures="0" errors="3" /m);
+    expect(xml.match(/name="proof memory type"><error type="not proven" message="the memory type was /g)).toHaveLength(
+      3,
+    );
+  });
+
+  it('is not ok in TAP, and says so', () => {
+    const tap = formatTap(one(blind));
+    expect(readTap(tap).map(({ ok }) => ok)).toEqual([false, false, false]);
+    expect(tap.match(/^ {4}not ok \d+ - proof memory type\n {6}---\n {6}severity: not proven$/gm)).toHaveLength(3);
+  });
+
+  it('passes where it was read back', () => {
+    expect(formatJunit(one(x86Report('npt')))).toMatch(/name="proof memory type"\/>/);
+  });
+});
+
 describe('JUnit', () => {
   const xml = formatJunit(one(broken));
 
   it('counts what it lists', () => {
     expect(
       xml.startsWith(
-        '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="wcvmm" tests="261" failures="1" errors="0" skipped="97">',
+        '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="wcvmm" tests="264" failures="1" errors="0" skipped="105">',
       ),
     ).toBe(true);
-    expect(xml.match(/<testcase /g)).toHaveLength(261);
+    expect(xml.match(/<testcase /g)).toHaveLength(264);
     expect(xml.match(/<failure /g)).toHaveLength(1);
-    expect(xml.match(/<skipped /g)).toHaveLength(97);
+    expect(xml.match(/<skipped /g)).toHaveLength(105);
     const sums = [...xml.matchAll(/<testsuite .*tests="(\d+)"/g)].map(([, tests]) => Number(tests));
-    expect(sums.reduce((a, b) => a + b, 0)).toBe(261);
+    expect(sums.reduce((a, b) => a + b, 0)).toBe(264);
   });
 
   it('says why', () => {
@@ -139,14 +161,14 @@ describe('TAP', () => {
   it('is version 14 with a subtest per window, and plans that hold', () => {
     const points = readTap(tap);
     expect(points.map(({ ok }) => ok)).toEqual([false, true, true]);
-    expect(points.map(({ subtests }) => subtests.length)).toEqual([87, 87, 87]);
+    expect(points.map(({ subtests }) => subtests.length)).toEqual([88, 88, 88]);
   });
 
   it('skips with the reason, and has errata to do', () => {
     expect(tap).toMatch(/^ {4}ok \d+ - Device-nGnRnE fetch # SKIP the guest ended before this check$/m);
     expect(tap).toMatch(/^ {4}not ok \d+ - Device-nGnRnE zero-block # TODO qemu-dczva-device: /m);
     expect(tap).toMatch(
-      /^ {4}not ok \d+ - Normal-NC unaligned-store\n {6}---\n {6}message: "predicted alignment-fault/m,
+      /^ {4}not ok \d+ - Normal-NC unaligned-store\n {6}---\n {6}severity: failed\n {6}message: "predicted alignment-fault/m,
     );
   });
 

@@ -7,7 +7,7 @@ import { rangeOf } from '../tool/report/html/plot.ts';
 import { formatHtml } from '../tool/report/html/page.ts';
 import { nameMachines } from '../tool/report/machine.ts';
 import type { Figure, Report } from '../tool/report/report.ts';
-import { benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
+import { unreadReport, benchReport, changeChecks, sampleReport, sampleWindow, x86Report } from './report-sample.ts';
 
 const sample = sampleReport();
 const pageOf = (...reports: readonly Report[]): string =>
@@ -88,11 +88,20 @@ function skeleton(text: string): string[] {
 
 describe('what the page says', () => {
   it('of a run that holds, and one that does not', () => {
-    expect(pageOf(sample)).toContain('Everything observed is as the model predicts.');
+    expect(pageOf(sample)).toContain('memory type was read back or observed, and nothing contradicts the model.');
+    expect(pageOf(sample)).toContain('by 36 of 36 checks that can tell types apart');
     const page = pageOf(broken);
     expect(page).toContain('5 checks are not as predicted.');
     expect(page).toContain('href="#m0-mismatches"');
     expect(page).toContain('Device memory requires alignment');
+  });
+
+  it('of a run that proves nothing', () => {
+    const page = pageOf(unreadReport());
+    expect(page).toContain(
+      '<div class="verdict unproven"><p><span class="mark" aria-hidden="true">?</span> Not proven: ',
+    );
+    expect(page).not.toContain('verdict held');
   });
 
   it('draws the BAR to scale, and magnifies windows in a small part of it', () => {

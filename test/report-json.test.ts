@@ -5,11 +5,13 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { formatReport, writeWhole } from '../tool/report/json.ts';
-import { type Check, type Report, VERDICTS, exitCodeOf, reportWindow, summarise } from '../tool/report/report.ts';
+import { type Check, type Report, VERDICTS, reportWindow, summarise } from '../tool/report/report.ts';
+import { exitCodeOf, worstOf } from '../tool/report/proof.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { benchReport, changeChecks, sampleReport, sampleWindow } from './report-sample.ts';
 
 const sample = sampleReport();
+const { device } = sample;
 const [check] = sample.checks as [Check];
 const verdicts = (...list: readonly Check['verdict'][]): Check[] =>
   list.map((verdict) => Object.assign({}, check, { verdict }));
@@ -34,17 +36,45 @@ describe('summary and exit code', () => {
     [1, ['mismatch', 'skipped']],
     [2, ['skipped', 'skipped']],
   ])('exits %i after %j', (code, list) => {
-    expect(exitCodeOf({ windows: [], checks: verdicts(...list) })).toBe(code);
+    expect(exitCodeOf({ device, windows: [sampleWindow('wc', 0, 4096)], checks: verdicts(...list) })).toBe(code);
   });
 
   it('exits 1 when a window is not as predicted, even if no check noticed', () => {
     const window = sampleWindow('wc', 0, 4096);
     const wrong = { predicted: 'Normal-NC', programmed: 'Device-nGnRE' };
-    expect(exitCodeOf({ windows: [window], checks: verdicts('match') })).toBe(0);
+    expect(exitCodeOf({ device, windows: [window], checks: verdicts('match') })).toBe(0);
     expect(
-      exitCodeOf({ windows: [{ ...window, stage2: { ...wrong, blockSize: null } }], checks: verdicts('match') }),
+      exitCodeOf({
+        device,
+        windows: [{ ...window, stage2: { ...wrong, blockSize: null } }],
+        checks: verdicts('match'),
+      }),
     ).toBe(1);
-    expect(exitCodeOf({ windows: [{ ...window, hostVma: wrong }], checks: [] })).toBe(1);
+    expect(exitCodeOf({ device, windows: [{ ...window, hostVma: wrong }], checks: [] })).toBe(1);
+  });
+
+  describe('without what was programmed', () => {
+    const { stage2, ...window } = sampleWindow('wc', 0, 4096);
+    const blind = { ...window, stage2: { ...stage2, programmed: null } };
+    const told = sample.checks.find(({ speaksOf }) => speaksOf === 'type');
+    const control = { ...blind, control: true as const };
+
+    it.each<[string, number, readonly Report['windows'][number][], readonly Check[]]>([
+      ['a check that speaks of the type', 0, [blind], [{ ...check, ...told, window: 0 }]],
+      ['none that does', 3, [blind], [{ ...check, window: 0 }]],
+      ['one that does and did not match', 3, [blind], [{ ...check, ...told, window: 0, verdict: 'erratum' }]],
+      ['one that does, of another window', 3, [blind, blind], [{ ...check, ...told, window: 1 }]],
+      ['one of a control', 3, [blind, control], [{ ...check, ...told, window: 1 }]],
+      ['none of a control', 0, [blind, control], [{ ...check, ...told, window: 0 }]],
+      ['accesses that came to the VMM', 0, [{ ...blind, trapped: { exits: 1 } }], [{ ...check, window: 0 }]],
+      ['accesses that should have come to it', 3, [{ ...blind, trapped: { exits: 0 } }], [{ ...check, window: 0 }]],
+    ])('%s: exits %i', (_name, code, windows, checks) => {
+      expect(exitCodeOf({ device, windows: [...windows], checks: [...checks] })).toBe(code);
+    });
+  });
+
+  it('of several reports: could not run before a mismatch, that before not proven', () => {
+    expect([worstOf([0, 3]), worstOf([3, 1, 0]), worstOf([1, 2, 3]), worstOf([])]).toEqual([3, 1, 2, 0]);
   });
 
   it('writes offsets as numbers, and refuses those that would not be exact', () => {
@@ -209,7 +239,7 @@ describe('parseReport', () => {
     [
       'a summary that the checks deny',
       (report) => void ((report['summary'] as { match: number }).match += 1),
-      'its summary counts 167 match, its checks 166',
+      'its summary counts 159 match, its checks 158',
     ],
   ])('refuses %s', (_, change, reason) => {
     expect(() => parseReport(json(change))).toThrow(

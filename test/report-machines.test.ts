@@ -145,6 +145,10 @@ describe('renderMachines', () => {
     expect(text).toMatch(/^ {2}effective type +nGnRnE → nGnRnE +UC → UC +UC → UC$/m);
   });
 
+  it('shows how many checks could see the type', () => {
+    expect(text).toMatch(/^ {2}type observed +by 12 of 12 checks +by 0 of 0 checks +by 0 of 0 checks$/m);
+  });
+
   it('tells checks with the same answers once', () => {
     const two = renderMachines(named(arm, other), plain);
     expect(two).toMatch(/^≠ device: zero-block under stage 1 Device-nGnRnE, Device-nGnRE, Device-GRE, Normal-NC,/m);

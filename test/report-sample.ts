@@ -8,6 +8,7 @@ import {
   outcomesOf,
   x86,
 } from '../memattr/index.ts';
+import { weighed } from '../tool/report/worth.ts';
 import {
   type Bench,
   type Check,
@@ -106,7 +107,7 @@ export function sampleReport(change: Partial<Report> = {}): Report {
     summary: summarise(checks),
     ...change,
   };
-  return { ...report, summary: summarise(report.checks) };
+  return weighed({ ...report, summary: summarise(report.checks) });
 }
 
 /** `report` with those checks replaced that `change` returns something for. */
@@ -150,7 +151,7 @@ export function x86Report(nestedPaging: NestedPaging, emulator: string | null = 
       }),
     ),
   );
-  return {
+  return weighed({
     schema: 'wcvmm.report/1',
     command: 'verify',
     arch: 'x86',
@@ -166,7 +167,7 @@ export function x86Report(nestedPaging: NestedPaging, emulator: string | null = 
     windows,
     checks,
     summary: summarise(checks),
-  };
+  });
 }
 
 /** As bench gives it: the wc window's Normal-NC combines, and device's does not. */
@@ -214,4 +215,14 @@ function figureAt(
     high: median * 1.1,
     repetitions: 100,
   };
+}
+
+function unread(window: ReportWindow): ReportWindow {
+  return { ...window, stage2: { ...window.stage2, programmed: null } };
+}
+
+/** An x86 machine's on which nobody could read the kernel back: nothing shows its types. */
+export function unreadReport(): Report {
+  const report = x86Report('npt');
+  return { ...report, windows: report.windows.map(unread) };
 }

@@ -1,6 +1,9 @@
 /** A report as test cases, for the formats that know nothing else: a suite per window; its own evidence first, then its checks. */
 import type { NamedReport } from './machine.ts';
 import { machineFacts } from './machine.ts';
+import { proofOf } from './proof.ts';
+import type { Proof } from './proof.ts';
+import { NOT_PROVEN } from './proof-text.ts';
 import { isContradicted, isControl } from './report.ts';
 import type { Check, Evidence, Report, ReportWindow } from './report.ts';
 import { predictedText, windowName } from './words.ts';
@@ -23,17 +26,18 @@ export interface Case {
   readonly detail: Readonly<Record<string, string | null>>;
 }
 
-/** `known`: not as predicted, by an erratum of the emulator; neither a failure nor a pass. */
+/** `known`: not as predicted, by an erratum of the emulator; neither a failure nor a pass. `not proven`: nothing shows it. */
 export type CaseResult =
-  { readonly kind: 'passed' } | { readonly kind: 'failed' | 'skipped' | 'known'; readonly why: string };
+  { readonly kind: 'passed' } | { readonly kind: 'failed' | 'skipped' | 'known' | 'not proven'; readonly why: string };
 
 export function suitesOf(reports: readonly NamedReport[]): readonly Suite[] {
-  return reports.flatMap(({ name, report }) =>
-    report.windows.map((window, index) => suiteOf(name, report, window, index)),
-  );
+  return reports.flatMap(({ name, report }) => {
+    const proof = proofOf(report);
+    return report.windows.map((window, index) => suiteOf(name, report, proof, window, index));
+  });
 }
 
-function suiteOf(machine: string, report: Report, window: ReportWindow, index: number): Suite {
+function suiteOf(machine: string, report: Report, proof: Proof, window: ReportWindow, index: number): Suite {
   const what = isControl(report, window) ? `control: ${windowName(window)}` : windowName(window);
   const checks = report.checks.filter((check) => check.window === index);
   return {
@@ -44,8 +48,22 @@ function suiteOf(machine: string, report: Report, window: ReportWindow, index: n
     cases: [
       evidenceCase('host mapping', window.hostVma),
       evidenceCase('stage 2', window.stage2),
+      ...(isControl(report, window) || report.checks.length === 0 ? [] : [proofCase(window, index, proof)]),
       ...checks.map((check) => checkCase(check, window)),
     ],
+  };
+}
+
+/** Is there anything that shows the window's memory type? What contradicts it fails cases of its own. */
+function proofCase({ stage2 }: ReportWindow, index: number, { notProven }: Proof): Case {
+  return {
+    group: 'proof',
+    name: 'memory type',
+    result:
+      notProven.includes(index) && !isContradicted(stage2)
+        ? { kind: 'not proven', why: NOT_PROVEN }
+        : { kind: 'passed' },
+    detail: { predicted: stage2.predicted, programmed: stage2.programmed },
   };
 }
 
@@ -74,12 +92,20 @@ function evidenceResult(evidence: Programmed): CaseResult {
 }
 
 function checkCase(check: Check, { stage2 }: ReportWindow): Case {
-  const { stage1, probe, effective, observed, note } = check;
+  const { stage1, probe, effective, observed, note, speaksOf = null, excludes = [] } = check;
   return {
     group: stage1,
     name: probe,
     result: checkResult(check),
-    detail: { effective, predicted: predictedText(check), programmed: stage2.programmed, observed, note },
+    detail: {
+      effective,
+      predicted: predictedText(check),
+      programmed: stage2.programmed,
+      observed,
+      note,
+      'speaks of': speaksOf,
+      ...(excludes.length > 0 && { excludes: excludes.join(', ') }),
+    },
   };
 }
 

@@ -6,7 +6,9 @@ export type { Format } from './formats.ts';
 export { formatReport } from './json.ts';
 export type { NamedReport } from './machine.ts';
 export { readReport } from './read.ts';
-export { SCHEMA, VERDICTS, exitCodeOf } from './report.ts';
+export { exitCodeOf, proofOf } from './proof.ts';
+export type { Part, Proof } from './proof.ts';
+export { SCHEMA, VERDICTS } from './report.ts';
 export type {
   Bench,
   Check,
@@ -25,3 +27,4 @@ export type {
 } from './report.ts';
 export { parseReport } from './schema.ts';
 export { renderReport } from './text.ts';
+export { weighed } from './worth.ts';

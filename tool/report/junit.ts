@@ -4,7 +4,7 @@ import { escapeMarkup as x } from './escape.ts';
 import type { NamedReport } from './machine.ts';
 
 /**
- * JUnit's XML as CI servers read it. A mismatch is a failure; what could not be observed or was skipped is skipped with
+ * JUnit's XML as CI servers read it. A mismatch is a failure; what is not proven an error; what could not be observed or was skipped is skipped with
  * its reason, and so is an erratum, since the format has no word for a failure that is known. There are no times: how
  * long a check took says nothing.
  */
@@ -17,7 +17,7 @@ export function formatJunit(reports: readonly NamedReport[]): string {
 function counts(cases: readonly Case[]): string {
   const number = (...kinds: readonly Case['result']['kind'][]): number =>
     cases.filter(({ result }) => kinds.includes(result.kind)).length;
-  return `tests="${cases.length}" failures="${number('failed')}" errors="0" skipped="${number('skipped', 'known')}"`;
+  return `tests="${cases.length}" failures="${number('failed')}" errors="${number('not proven')}" skipped="${number('skipped', 'known')}"`;
 }
 
 function suiteLines({ name, machine, window, facts, cases }: Suite): readonly string[] {
@@ -41,6 +41,8 @@ function caseLine(className: string, { group, name, result, detail }: Case): str
       return `${open}/>`;
     case 'failed':
       return `${open}><failure type="mismatch" message="${x(result.why)}">${x(detailText(detail))}</failure></testcase>`;
+    case 'not proven':
+      return `${open}><error type="not proven" message="${x(result.why)}">${x(detailText(detail))}</error></testcase>`;
     case 'skipped':
       return `${open}><skipped message="${x(result.why)}"/></testcase>`;
     case 'known':

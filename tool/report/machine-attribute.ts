@@ -1,6 +1,8 @@
 /** One attribute on one machine. */
 import { MODELS } from '../../memattr/index.ts';
 import type { Attribute, Strictness } from '../../memattr/index.ts';
+import { shownBy } from './proof.ts';
+import type { Part } from './proof.ts';
 import { isControl, summarise } from './report.ts';
 import type { Figure, Report, ReportWindow, Summary } from './report.ts';
 
@@ -16,6 +18,8 @@ export interface MachineAttribute {
   combined: { stage1: string; effective: string }[];
   /** What bench measured of it; null: nothing. */
   measured: Measured | null;
+  /** Checks that can tell the type from others: those that matched, of those that were asked. */
+  observed: Part;
   summary: Summary;
 }
 
@@ -55,6 +59,10 @@ export function attributeOnMachine(report: Report, attribute: Attribute): Machin
       effective,
     })),
     measured: measuredOf(report, index),
+    observed: shownBy(
+      report.checks.filter(({ window }) => indexes.has(window)),
+      'type',
+    ),
     summary: summarise(report.checks.filter(({ window }) => indexes.has(window))),
   };
 }

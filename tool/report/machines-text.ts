@@ -106,6 +106,9 @@ function attributeRows(
     ...(isMeasured
       ? [{ label: 'write to visible', cells: cells(({ measured }) => measuredText(measured, 'writeToVisible')) }]
       : []),
+    ...(isMeasured && entries.every((entry) => entry?.observed.of === 0)
+      ? []
+      : [{ label: 'type observed', cells: cells(({ observed }) => `by ${observed.shown} of ${observed.of} checks`) }]),
     { label: 'checks', cells: cells(({ summary }) => tally(summary)) },
   ];
 }
@@ -222,6 +225,6 @@ function limits(reports: readonly NamedReport[], letters: readonly string[], sty
 
 function legend(style: Style): string[] {
   const marks = VERDICTS.map((verdict) => `${MARK[verdict] || '✓'} ${VERDICT_WORDS[verdict]}`);
-  const text = `${marks.join(', ')}; ≠ comparable and different; effective type: the guest's stage 1 → what it combines to with stage 2`;
+  const text = `${marks.join(', ')}; ≠ comparable and different; effective type: the guest's stage 1 → what it combines to with stage 2 (computed)`;
   return wrap('  ', text, style.columns).map((line) => paint(style, 'dim', line));
 }

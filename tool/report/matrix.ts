@@ -53,7 +53,7 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
   const types = isBlind(report);
   const head = probes.map((probe): TextCell => ({ text: shortProbe(probe), colour: 'dim' }));
   const lines: MatrixLine[] = [
-    { label: '  stage 1', cells: types ? [{ text: 'gets', colour: 'dim' }, ...head] : head, colour: 'dim' },
+    { label: '  stage 1', cells: types ? [{ text: 'gets (computed)', colour: 'dim' }, ...head] : head, colour: 'dim' },
   ];
   for (const [index, window] of report.windows.entries()) {
     const checks = report.checks.filter((check) => check.window === index);
@@ -105,7 +105,7 @@ function effectiveTypes({ windows, checks }: Report): readonly MatrixLine[] {
 
 function titleOf(window: ReportWindow): string {
   const { programmed, predicted } = window.stage2;
-  return `${window.source === 'memory' ? 'memory' : window.attribute}, stage 2 ${programmed ?? predicted}, gets`;
+  return `${window.source === 'memory' ? 'memory' : window.attribute}, stage 2 ${programmed ?? predicted}, gets (computed)`;
 }
 
 /** Where only `ok` is ever predicted, outcomes say nothing about types: the effective types must be shown. */

@@ -1,5 +1,13 @@
-import type { Arch, Attribute, NestedPaging, Outcome, ProbeName, Source, Strictness } from '../../memattr/index.ts';
-import { EXIT } from '../../common/errors.ts';
+import type {
+  Arch,
+  Attribute,
+  NestedPaging,
+  Outcome,
+  ProbeName,
+  Source,
+  SpeaksOf,
+  Strictness,
+} from '../../memattr/index.ts';
 
 /**
  * The report as its JSON has it, schema `wcvmm.report/1`: a field may be added, none changes its meaning.
@@ -87,6 +95,8 @@ export interface ReportWindow {
   hostVma: Evidence & { reserved?: string[] };
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
+  /** It is the control. Older reports only say so by its `source`. */
+  control?: true;
   /** Where this mapping came from if not from the device's source: `memory` is the control. */
   source?: Source;
   /** Whether every guest has the window uncached and uncombined, by the model; why, or how a guest relaxes it. */
@@ -113,6 +123,10 @@ export interface Check {
   observed: Outcome | null;
   verdict: Verdict;
   note: string | null;
+  /** What the check is evidence of, if it matches. */
+  speaksOf?: SpeaksOf;
+  /** Stage-2 types that would have had to show something else, on this emulator if it is one; some where it speaks of the type. */
+  excludes?: string[];
   /** Of a measuring probe: what it counted (bytes stored, or loads), in how many ticks of a clock of so many per second. */
   measured?: Measurement;
   /** x86: how often the guest locked the bus meanwhile, as KVM reports; absent where it does not. */
@@ -193,7 +207,8 @@ export function summarise(checks: readonly Check[]): Summary {
 }
 
 /** Is the window the control: ordinary memory, beside those of the device? */
-export function isControl({ device }: Pick<Report, 'device'>, { source }: ReportWindow): boolean {
+export function isControl({ device }: Pick<Report, 'device'>, { source, control }: ReportWindow): boolean {
+  if (control !== undefined) return control;
   return source === 'memory' && device.source !== 'memory';
 }
 
@@ -211,15 +226,4 @@ export function isContradicted({
   if (reserved === undefined) return false;
   const missing = predicted !== 'UC-' && !reserved.includes(predicted);
   return missing || (predicted !== 'WC' && reserved.includes('WC'));
-}
-
-/**
- * 1 when a check or a window's own evidence is a mismatch; 2 when there were checks and not one was carried out;
- * else 0. Errata and what cannot be observed do not fail a run: the report names them.
- */
-export function exitCodeOf({ windows, checks }: Pick<Report, 'windows' | 'checks'>): (typeof EXIT)[keyof typeof EXIT] {
-  const wrongWindow = windows.some(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2));
-  if (wrongWindow || checks.some(({ verdict }) => verdict === 'mismatch')) return EXIT.mismatch;
-  if (checks.length > 0 && checks.every(({ verdict }) => verdict === 'skipped')) return EXIT.failed;
-  return EXIT.match;
 }

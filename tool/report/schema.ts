@@ -1,8 +1,9 @@
 import * as v from 'valibot';
-import { ARCHES, ATTRIBUTES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES } from '../../memattr/index.ts';
+import { ARCHES, ATTRIBUTES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES, SPEAKS_OF } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { COMMANDS, NO_OUTCOME, QUANTITIES, SCHEMA, UNITS, VERDICTS, summarise } from './report.ts';
 import type { Report } from './report.ts';
+import { weighed } from './worth.ts';
 
 /** Loaded only to read a report that somebody else wrote: valibot is not on the way of a run. */
 
@@ -58,6 +59,9 @@ const window = v.looseObject({
   attribute: v.picklist(ATTRIBUTES),
   hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
+  control: v.exactOptional(
+    v.pipe(v.literal(true), v.description('asked for comparison: ordinary memory, of which everything is known')),
+  ),
   source: v.exactOptional(source),
   strictness: v.exactOptional(v.looseObject({ strict: v.boolean(), why: line })),
   mtrr: v.exactOptional(v.nullable(line)),
@@ -80,6 +84,16 @@ const check = v.looseObject({
   observed: v.pipe(v.nullable(outcome), v.description('by the guest; null: the check was not reached')),
   verdict: v.picklist(VERDICTS),
   note: v.pipe(v.nullable(line), v.description('why, where the verdict is not match')),
+  speaksOf: v.exactOptional(
+    v.pipe(v.picklist(SPEAKS_OF), v.description('what the check is evidence of, if it matches')),
+  ),
+  excludes: v.exactOptional(
+    v.pipe(
+      v.array(line),
+      v.maxLength(MAX_LINES),
+      v.description('stage-2 types that would have had to show something else; some where speaksOf is type'),
+    ),
+  ),
   measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
   busLocks: v.exactOptional(count),
 });
@@ -143,6 +157,8 @@ export const reportSchema = v.looseObject({
  * A report from its JSON text. The summary must be that of the checks: a script may read only the summary, and must not
  * read anything else there than the checks say.
  *
+ * Checks of a report that does not say what they are worth are weighed (worth.ts), which may change their verdicts and the summary.
+ *
  * @param name of the file, for the error
  * @throws WcvmmError E_REPORT naming the first field that is wrong
  */
@@ -178,7 +194,7 @@ export function parseReport(text: string, name = 'this'): Report {
     const said = report.summary[verdict as keyof typeof sums];
     if (said !== sum) throw refusal(`its summary counts ${said} ${verdict}, its checks ${sum}`);
   }
-  return report;
+  return weighed(report);
 }
 
 /** What else wcvmm writes, and what to do with it. */

@@ -4,7 +4,7 @@ import type { NamedReport } from './machine.ts';
 
 /**
  * TAP 14: a subtest per window. What could not be observed is SKIP with its reason; an erratum is TODO, which is not
- * ok and fails nothing; a mismatch is not ok, with what was predicted, programmed and observed below it.
+ * ok and fails nothing; a mismatch is not ok, and neither is what is not proven, with what was predicted, programmed and observed below it.
  */
 export function formatTap(reports: readonly NamedReport[]): string {
   const suites = suitesOf(reports);
@@ -13,7 +13,7 @@ export function formatTap(reports: readonly NamedReport[]): string {
 }
 
 function suiteLines({ name, facts, cases }: Suite, index: number): readonly string[] {
-  const failed = cases.some(({ result }) => result.kind === 'failed');
+  const failed = cases.some(({ result }) => result.kind === 'failed' || result.kind === 'not proven');
   return [
     `# Subtest: ${inTap(name)}`,
     `    # ${inTap(facts)}`,
@@ -33,9 +33,11 @@ function caseLines({ group, name, result, detail }: Case, index: number): readon
     case 'known':
       return [`    not ok ${point} # TODO ${inTap(result.why)}`];
     case 'failed':
+    case 'not proven':
       return [
         `    not ok ${point}`,
         '      ---',
+        `      severity: ${result.kind}`,
         `      message: ${inYaml(result.why)}`,
         ...Object.entries(detail).map(([key, value]) => `      ${key}: ${inYaml(value)}`),
         '      ...',

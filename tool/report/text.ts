@@ -5,6 +5,7 @@ import { deviceFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, joinSections, paint, table, wrap } from '../../common/terminal.ts';
+import { proofLines } from './proof-text.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
 import { OUTCOME_WORDS, evidenceText, predictedText, probeLegend, windowName, windowRange } from './words.ts';
 
@@ -138,18 +139,11 @@ export function limitList({ limits = [] }: Report, style: Style): string[] {
   );
 }
 
-export function summary({ windows, checks, summary: sum, platform }: Report, style: Style): string[] {
-  const wrong = windows.filter(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2)).length;
-  const parts = [
-    `${sum.match} of ${checks.length} checks match`,
-    `${sum.mismatch} mismatch${sum.mismatch === 1 ? '' : 'es'}`,
-    ...(wrong > 0 ? [`${wrong} window${wrong === 1 ? '' : 's'} not as predicted`] : []),
-    ...(sum.erratum > 0 ? [`${sum.erratum} errata of ${platform.emulator ?? 'this platform'}`] : []),
-    ...(sum.unobservable > 0 ? [`${sum.unobservable} not observable`] : []),
-    ...(sum.skipped > 0 ? [`${sum.skipped} skipped`] : []),
-  ];
-  const bad = sum.mismatch > 0 || wrong > 0;
-  return wrap(bad ? '✗ ' : '✓ ', parts.join(', '), style.columns).map((line) =>
-    paint(style, bad ? 'red' : 'green', line),
+const LINE_COLOUR = { '✓': 'green', '–': 'dim', '✗': 'red', '?': 'yellow', ' ': 'dim' } as const;
+
+/** What is proven, in three lines, and a fourth where something is wrong or nothing is proven. */
+export function summary(report: Report, style: Style): string[] {
+  return proofLines(report).flatMap(({ mark, name, text }) =>
+    wrap(`${mark} ${name.padEnd(12)}`, text, style.columns).map((line) => paint(style, LINE_COLOUR[mark], line)),
   );
 }

@@ -1,4 +1,4 @@
-import { outcomesOf } from '../../memattr/index.ts';
+import { outcomesOf, timedAlike } from '../../memattr/index.ts';
 import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { Check } from '../report/report.ts';
@@ -93,14 +93,6 @@ export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement
   return { observed, verdict: 'mismatch', note: prediction.why };
 }
 
-/** Types that take the same time; the guest names one of each row. */
-const ALIKE: Readonly<Record<string, readonly string[]>> = {
-  UC: ['UC', 'UC-', 'CD'],
-  WC: ['WC', 'WC+'],
-  WT: ['WT', 'WP'],
-  WB: ['WB'],
-};
-
 /** A type named by its timing is evidence on hardware, and only there. */
 function judgeTiming({ emulator, effective }: JudgedCheck, like: string | null): Judgement {
   const observed = 'ok';
@@ -117,7 +109,7 @@ function judgeTiming({ emulator, effective }: JudgedCheck, like: string | null):
       note: "cached and uncached RAM do not differ measurably, or the window's timing is between the two",
     };
   const possible = effective.split(' or ');
-  if (possible.some((type) => ALIKE[like]?.includes(type))) return { observed, verdict: 'match', note: null };
+  if (possible.some((type) => timedAlike(like).includes(type))) return { observed, verdict: 'match', note: null };
   return {
     observed,
     verdict: 'mismatch',

@@ -7,8 +7,10 @@ import { scoped } from '../../common/scope.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { OpenWindows } from '../../vmm/vfio/open-windows.ts';
+import { proofOf } from '../report/proof.ts';
 import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow } from '../report/report.ts';
+import { weighed } from '../report/worth.ts';
 import type { HostMappingReading } from './arch/arch.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { limitsOf } from './limits.ts';
@@ -49,21 +51,27 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
     const controlPart = partOf(session, emulator, verifiedControl, mappings.slice(shift));
     const checks = [...part.checks, ...controlPart.checks.map((check) => ({ ...check, window: check.window + shift }))];
     const isOpen = verified.planned.some(({ prediction }) => prediction.kind === 'one-of');
-    return {
+    const report = weighed({
       ...head,
       command: request.command,
-      windows: [...part.windows, ...controlPart.windows],
+      windows: [...part.windows, ...controlPart.windows.map(asControl)],
       checks,
-      limits: limitsOf({
-        source: source.kind,
-        stage2: verified.stage2,
-        hostMappings,
-        blindness: verifyArch.blindness(emulator),
-        unknowns: [...(isOpen ? verifyArch.unknowns(platform) : []), ...verifyArch.hostLimits(port)],
-      }),
+      limits: [],
       summary: summarise(checks),
-    };
+    });
+    const limits = limitsOf({
+      source: source.kind,
+      stage2: verified.stage2,
+      hostMappings,
+      blindness: proofOf(report).checks.type.shown > 0 ? null : verifyArch.blindness(emulator),
+      unknowns: [...(isOpen ? verifyArch.unknowns(platform) : []), ...verifyArch.hostLimits(port)],
+    });
+    return { ...report, limits };
   });
+}
+
+function asControl(window: ReportWindow): ReportWindow {
+  return { ...window, control: true };
 }
 
 async function runOn(

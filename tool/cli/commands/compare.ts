@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
 import { FORMAT_NAMES } from '../../report/formats.ts';
 import { nameMachines } from '../../report/machine.ts';
-import { exitCodeOf } from '../../report/report.ts';
+import { exitCodeOf, worstOf } from '../../report/proof.ts';
 import { addWindowOptions } from './options.ts';
 import { checkOutputs, writeOutputs } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
@@ -17,7 +17,8 @@ Examples:
   $ wcvmm compare graviton.json epyc.json xeon.json      reports of three machines, side by side
   $ wcvmm compare before.json after.json --html machines.html
 
-Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run. With reports: the highest of theirs; a
+Exit code: 0 when nothing contradicts the model and each window's type was read back or observed, 1 on a mismatch, 2 when
+it could not run, 3 when of some window nothing shows the type. With reports: the worst of theirs (2, 1, 3, 0); a
 difference between machines is not a mismatch.`;
 
 export function compareCommand(): Command {
@@ -71,5 +72,5 @@ async function compareFiles(
   await writeOutputs(options, machines, async (style) =>
     (await import('../../report/machines-text.ts')).renderMachines(machines, style),
   );
-  process.exitCode = Math.max(...machines.map(({ report }) => exitCodeOf(report)));
+  process.exitCode = worstOf(machines.map(({ report }) => exitCodeOf(report)));
 }

@@ -1,6 +1,6 @@
 /** What verify, compare and bench do: run guests here or in a testbed, then write the report. */
 import { nameMachines } from '../../report/machine.ts';
-import { exitCodeOf } from '../../report/report.ts';
+import { exitCodeOf } from '../../report/proof.ts';
 import { checkOutputs, writeOutputs } from './outputs.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 import { renderAs } from './report-text.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { nameMachines } from '../../report/machine.ts';
-import { exitCodeOf } from '../../report/report.ts';
+import { exitCodeOf } from '../../report/proof.ts';
 import { addOutputOptions, checkOutputs, writeOutputs } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
 import { renderAs } from './report-text.ts';
@@ -11,7 +11,8 @@ Examples:
   $ wcvmm report report.json --html report.html --junit report.xml
   $ wcvmm verify --testbed arm64 --json - | wcvmm report - --tap -
 
-Exit code: that of the run that wrote the report: 0 when every check matched, 1 on a mismatch. 2 when it cannot be read.`;
+Exit code: that of the run that wrote the report: 0, 1 on a mismatch, 3 when of some
+window nothing shows the memory type. 2 when it cannot be read.`;
 
 /** `wcvmm report`: a report of verify, compare or bench, shown again or converted. */
 export function reportCommand(): Command {

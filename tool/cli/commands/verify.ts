@@ -11,7 +11,8 @@ Examples:
   $ wcvmm verify -d 0000:01:00.0 --predict unaligned-load@Device-nGnRnE=ok
                                                          a negative control: must end with exit code 1
 
-Exit code: 0 when every check matched, 1 on a mismatch, 2 when it could not run.`;
+Exit code: 0 when nothing contradicts the model and each window's type was read back or observed, 1 on a mismatch, 2 when
+it could not run, 3 when of some window nothing shows the type.`;
 
 export function verifyCommand(): Command {
   return addReportOptions(

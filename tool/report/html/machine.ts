@@ -1,5 +1,6 @@
 /** All that one report says, in the order in which a reader asks: did it hold, what is each window, where is it, what was seen, why, on what. */
 import { EXIT } from '../../../common/errors.ts';
+import type { ExitCode } from '../../../common/errors.ts';
 import { MODELS, kindOfType } from '../../../memattr/index.ts';
 import type { Arch } from '../../../memattr/index.ts';
 import { noticed } from '../driver.ts';
@@ -7,7 +8,9 @@ import type { NamedReport } from '../machine.ts';
 import { deviceFacts, machineFacts } from '../machine.ts';
 import type { Note } from '../notes.ts';
 import { anyOf, collectNotes, groupMismatches, reasonOf } from '../notes.ts';
-import { exitCodeOf, isContradicted, isControl } from '../report.ts';
+import { exitCodeOf } from '../proof.ts';
+import { proofLines } from '../proof-text.ts';
+import { isContradicted, isControl } from '../report.ts';
 import type { Report, ReportPlatform, ReportWindow } from '../report.ts';
 import { VERDICT_WORDS, evidenceText, predictedText, windowName } from '../words.ts';
 import { barPictures } from './bar.ts';
@@ -42,20 +45,37 @@ ${factList(report)}</section>
 }
 
 function verdictSection(report: Report): Markup {
-  const held = exitCodeOf(report) === EXIT.match;
-  return html`<div class="verdict ${held ? 'held' : 'broken'}"><p><span class="mark" aria-hidden="true">${held ? '✓' : '✗'}</span> ${held ? heldSentence(report) : brokenSentence(report)}</p>${verdictBar(report.summary)}</div>`;
+  const { look, mark, sentence } = VERDICT[exitCodeOf(report)];
+  const lines = proofLines(report);
+  return html`<div class="verdict ${look}"><p><span class="mark" aria-hidden="true">${mark}</span> ${sentence(report)}</p>
+<dl class="proof">${lines.map(({ name, text }) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>${verdictBar(report.summary)}</div>`;
 }
 
-function heldSentence({ summary, checks }: Report): string {
-  if (checks.length === 0) return 'Every window is as the model predicts, as far as it was read back.';
-  return summary.match > 0
-    ? 'Everything observed is as the model predicts.'
-    : 'Nothing contradicts the model, and nothing confirms it.';
+interface VerdictLook {
+  readonly look: 'held' | 'broken' | 'unproven';
+  readonly mark: string;
+  readonly sentence: (report: Report) => string;
+}
+
+const VERDICT: Readonly<Record<ExitCode, VerdictLook>> = {
+  [EXIT.match]: { look: 'held', mark: '✓', sentence: heldSentence },
+  [EXIT.mismatch]: { look: 'broken', mark: '✗', sentence: brokenSentence },
+  [EXIT.failed]: { look: 'broken', mark: '✗', sentence: () => 'No check was made.' },
+  [EXIT.notProven]: {
+    look: 'unproven',
+    mark: '?',
+    sentence: () => 'Not proven: the memory type of some window was neither read back nor observed.',
+  },
+};
+
+function heldSentence({ checks }: Report): string {
+  return checks.length === 0
+    ? 'Every window is as the model predicts, as far as it was read back.'
+    : "Each window's memory type was read back or observed, and nothing contradicts the model.";
 }
 
 function brokenSentence({ summary, windows }: Report): string {
   const wrong = windows.filter(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2)).length;
-  if (summary.mismatch + wrong === 0) return 'No check was made.';
   const checks =
     summary.mismatch > 0
       ? [`${summary.mismatch} check${summary.mismatch === 1 ? ' is' : 's are'} not as predicted.`]

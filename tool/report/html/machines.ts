@@ -32,7 +32,7 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
   const combined = Array.from({ length: types }, (_, row) => {
     const pairs = machines.map((entry) => entry?.combined[row]);
     const differ = pairs.some((pair) => pair !== undefined && combinedDiffers.includes(pair.stage1));
-    return html`<tr>${head(row === 0 ? 'effective type' : html`<span class="hidden">effective type</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(pair.effective, short(pair.effective))}`}</td>`)}</tr>`;
+    return html`<tr>${head(row === 0 ? 'effective type (computed)' : html`<span class="hidden">effective type (computed)</span>`, differ)}${pairs.map((pair) => html`<td>${pair === undefined ? null : html`<span class="asks">${short(pair.stage1)} →</span> ${typeChip(pair.effective, short(pair.effective))}`}</td>`)}</tr>`;
   });
   const isMeasured = machines.some((entry) => entry !== null && entry.measured !== null);
   const measured = isMeasured
@@ -45,6 +45,7 @@ function attributeBody({ attribute, machines, differs, combinedDiffers }: Attrib
 <tr>${head('strict', differs.includes('strictness'))}${cells(strictness)}</tr>
 ${combined}
 ${measured}
+<tr>${head('type observed', false)}${cells(({ observed }) => html`by ${String(observed.shown)} of ${String(observed.of)} checks`)}</tr>
 <tr>${head('verdicts', false)}${cells(({ summary }) => verdictBar(summary))}</tr></tbody>
 `;
 }

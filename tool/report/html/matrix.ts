@@ -32,7 +32,7 @@ export function matrixTable({ name, report }: NamedReport, notes: readonly Note[
 <th scope="col" class="band programmed wide">programmed</th>
 <th colspan="${probes.length}" scope="colgroup" class="band observed">observed by the guest</th>
 </tr>
-<tr><th scope="col">effective</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${shortProbe(probe)}</abbr></th>`)}</tr></thead>
+<tr><th scope="col">effective (computed)</th><th scope="col" class="wide">stage 2</th>${probes.map((probe) => html`<th scope="col"><abbr title="${probe}">${shortProbe(probe)}</abbr></th>`)}</tr></thead>
 ${bodies}</table></div>`;
 }
 

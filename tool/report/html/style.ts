@@ -40,7 +40,9 @@ section{margin-top:2rem}.machine+.machine{border-top:1px solid var(--line);paddi
 .verdict{margin:1rem 0;padding:.8rem 1rem;border-left:.4rem solid var(--good);border-radius:.3rem;background:var(--raised)}
 .verdict.broken{border-color:var(--bad);background:var(--bad-fill)}
 .verdict p{margin:0 0 .5rem;font-size:1.15rem;font-weight:600}
-.mark{color:var(--good);font-weight:700}.broken .mark{color:var(--bad)}
+.verdict.unproven{border-color:var(--odd);background:var(--odd-fill)}
+.mark{color:var(--good);font-weight:700}.broken .mark{color:var(--bad)}.unproven .mark{color:var(--odd)}
+.proof{margin:.4rem 0;font-size:.9rem}.proof div{display:grid;grid-template-columns:7rem 1fr;gap:.6rem}.proof dt{color:var(--soft)}.proof dd{margin:0}
 svg{display:block}svg text{fill:currentColor;font:600 .85rem system-ui,"Liberation Sans",sans-serif}
 .verdicts{border-radius:.2rem}rect.match{fill:var(--good)}rect.mismatch{fill:var(--bad)}rect.erratum{fill:var(--odd)}rect.unobservable{fill:var(--soft);opacity:.55}rect.skipped{fill:var(--line)}
 .counts{display:flex;flex-wrap:wrap;gap:.1rem 1rem;margin:.35rem 0 0;padding:0;list-style:none;font-size:.85rem}

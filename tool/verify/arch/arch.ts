@@ -33,6 +33,6 @@ export interface VerifyArchitecture {
   readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
   /** How far the host's own registers were read: sentences for a report's limits. */
   hostLimits(port: Port): readonly string[];
-  /** Why no probe on this platform sees a memory type; null where some do. */
-  blindness(emulator: string | null): string | null;
+  /** Why no probe saw a memory type, where none did. */
+  blindness(emulator: string | null): string;
 }

@@ -88,6 +88,6 @@ export const verifyX86: VerifyArchitecture = {
   ],
   blindness: (emulator) =>
     emulator === null
-      ? null
+      ? "no x86 memory type makes an access fault, and no window's timing was that of one type"
       : `${emulator} models no caches or write buffers, and no x86 memory type makes an access fault: effective types are computed from the entries that were read back`,
 };

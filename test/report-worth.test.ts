@@ -1,0 +1,108 @@
+/** What the checks of a report are worth, also of one that was written before that was counted. */
+import { describe, expect, test } from 'vitest';
+import { formatReport } from '../tool/report/json.ts';
+import { proofOf } from '../tool/report/proof.ts';
+import { summarise } from '../tool/report/report.ts';
+import type { Check, Report } from '../tool/report/report.ts';
+import { parseReport } from '../tool/report/schema.ts';
+import { weighed } from '../tool/report/worth.ts';
+import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
+
+/** As a version wrote it that did not weigh its checks. */
+function unweighed(report: Report): Report {
+  const checks = report.checks.map((check): Check => {
+    const { speaksOf: _speaksOf, excludes: _excludes, ...others } = check;
+    const blind = check.note?.startsWith('it would be the same') === true;
+    return blind ? { ...others, verdict: 'match', note: null } : others;
+  });
+  return { ...report, checks, summary: summarise(checks) };
+}
+
+describe('an old report', () => {
+  const old = unweighed(sampleReport());
+
+  test('is read, and counted anew', () => {
+    const read = parseReport(formatReport(old));
+    expect(old.summary.match).toBe(166);
+    expect(read.summary.match).toBe(158);
+    expect(proofOf(read).checks.type).toEqual({ shown: 36, of: 36 });
+    expect(read).toEqual(sampleReport());
+  });
+
+  test('of hardware loses nothing to an emulator', () => {
+    const platform = { ...old.platform, kind: 'native', emulator: null } as const;
+    const read = parseReport(formatReport({ ...old, platform }));
+    expect(read.summary.match).toBe(166);
+    expect(proofOf(read).checks.type).toEqual({ shown: 44, of: 44 });
+  });
+});
+
+describe('weighed', () => {
+  test('is the same when it is done again', () => {
+    for (const report of [sampleReport(), x86Report('ept')]) expect(weighed(report)).toEqual(report);
+  });
+
+  test('an effective type that nobody knows is no match, whatever was seen', () => {
+    const report = weighed(changeChecks(sampleReport(), () => ({ effective: 'unknown' })));
+    expect(report.summary.match).toBe(0);
+    expect(report.summary.mismatch).toBe(0);
+  });
+
+  test('a mismatch stays one', () => {
+    const report = changeChecks(sampleReport(), ({ probe }) =>
+      probe === 'data-read' ? { verdict: 'mismatch', observed: 'wrong-data', effective: 'unknown' } : undefined,
+    );
+    expect(weighed(report).summary.mismatch).toBe(report.summary.mismatch);
+    expect(report.summary.mismatch).toBeGreaterThan(0);
+  });
+
+  test('timing that names the type is evidence of it, against all that is timed otherwise', () => {
+    const { speaksOf: _speaksOf, excludes: _excludes, ...bare } = timed('match');
+    const report = weighed({ ...x86Report('ept'), checks: [bare] });
+    expect(report.checks[0]).toMatchObject({ speaksOf: 'type', verdict: 'match' });
+    expect(report.checks[0]?.excludes).toEqual([
+      'EPT WC',
+      'EPT WC IPAT',
+      // UC- under WP is WC (SDM table 13-7).
+      'EPT WP',
+      'EPT WP IPAT',
+      'EPT WT IPAT',
+      'EPT WB IPAT',
+    ]);
+    const undecided = weighed({ ...x86Report('ept'), checks: [{ ...bare, verdict: 'unobservable' }] });
+    expect(undecided.checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
+  });
+});
+
+function timed(verdict: Check['verdict']): Check {
+  const check = x86Report('ept').checks.find(({ probe, stage1 }) => probe === 'timing-class' && stage1 === 'UC-');
+  if (check === undefined) throw new Error('no timing');
+  return { ...check, verdict, note: null };
+}
+
+describe('proofOf', () => {
+  test('is what the checks say, window by window', () => {
+    const { notToldApart, stage2, hostVma, notProven } = proofOf(sampleReport());
+    expect(notToldApart).toEqual([
+      { type: 'Device-nGnRE', from: ['Device-nGnRnE', 'Device-nGRE', 'Device-GRE'] },
+      { type: 'Normal-NC', from: ['Normal-WB', 'as-stage-1'] },
+    ]);
+    expect([stage2, hostVma, notProven]).toEqual([{ shown: 3, of: 3 }, { shown: 0, of: 3 }, []]);
+  });
+
+  test('counts no control', () => {
+    const sample = sampleReport();
+    const windows = sample.windows.map((window, index) =>
+      index === 2 ? { ...window, control: true as const } : window,
+    );
+    expect(proofOf({ ...sample, windows }).checks.type).toEqual({ shown: 24, of: 24 });
+    expect(proofOf({ ...sample, windows }).stage2).toEqual({ shown: 2, of: 2 });
+  });
+
+  test('a mismatch is one of those that could tell, and did not', () => {
+    const wrong = changeChecks(sampleReport(), ({ window, speaksOf }) =>
+      window === 0 && speaksOf === 'type' ? { verdict: 'mismatch', note: 'why' } : undefined,
+    );
+    expect(proofOf(wrong).checks.type).toEqual({ shown: 24, of: 36 });
+  });
+});

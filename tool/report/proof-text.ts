@@ -1,0 +1,94 @@
+/** The three lines of a verdict: what was programmed, what was observed, what works; and what is wrong, or not proven. */
+import type { Part, Proof } from './proof.ts';
+import { exitCodeOf, proofOf } from './proof.ts';
+import { EXIT } from '../../common/errors.ts';
+import { isContradicted } from './report.ts';
+import type { Report } from './report.ts';
+import { anyOf } from './notes.ts';
+
+export interface ProofLine {
+  /** ✓ it shows the types, – it shows nothing of them, ✗ it contradicts them, ? nothing shows them. */
+  readonly mark: '✓' | '–' | '✗' | '?' | ' ';
+  readonly name: string;
+  readonly text: string;
+}
+
+export function proofLines(report: Report): readonly ProofLine[] {
+  const proof = proofOf(report);
+  if (report.checks.length === 0) return [programmed(report, proof), ...conclusion(report, proof)];
+  return [
+    programmed(report, proof),
+    observed(proof),
+    { mark: ' ', name: 'function', text: works(report, proof) },
+    ...conclusion(report, proof),
+  ];
+}
+
+function programmed({ windows }: Report, { stage2, hostVma }: Proof): ProofLine {
+  const wrong = windows.some((window) => isContradicted(window.hostVma) || isContradicted(window.stage2));
+  return {
+    mark: wrong ? '✗' : stage2.shown > 0 ? '✓' : '–',
+    name: 'programmed',
+    text: `stage 2 as predicted in ${ratio(stage2)} windows, the host's mapping in ${ratio(hostVma)}`,
+  };
+}
+
+function observed({ checks: { type }, notToldApart }: Proof): ProofLine {
+  const mark = type.shown < type.of ? '✗' : type.of > 0 ? '✓' : '–';
+  if (type.of === 0)
+    return { mark, name: 'observed', text: 'by 0 checks: none could tell one memory type from another' };
+  const apart = notToldApart.map(({ type: one, from }) => `${one} from ${anyOf(from)}`);
+  return {
+    mark,
+    name: 'observed',
+    text: `by ${ratio(type)} checks that can tell types apart${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}`,
+  };
+}
+
+function works({ summary, platform }: Report, { checks }: Proof): string {
+  return [
+    `${ratio(checks.function)} checks that accesses work`,
+    ...(checks.stage1.of > 0 ? [`${ratio(checks.stage1)} of the guest's own stage 1`] : []),
+    ...(checks['kvm-policy'].of > 0 ? [`${ratio(checks['kvm-policy'])} of what KVM lets a guest execute`] : []),
+    ...(summary.erratum > 0
+      ? [
+          `${summary.erratum} ${summary.erratum === 1 ? 'erratum' : 'errata'} of ${platform.emulator ?? 'this platform'}`,
+        ]
+      : []),
+    ...(summary.unobservable > 0 ? [`${summary.unobservable} not observable`] : []),
+    ...(summary.skipped > 0 ? [`${summary.skipped} skipped`] : []),
+  ].join(', ');
+}
+
+function conclusion(report: Report, { notProven }: Proof): readonly ProofLine[] {
+  const { windows, summary } = report;
+  switch (exitCodeOf(report)) {
+    case EXIT.mismatch: {
+      const wrong = windows.filter(({ hostVma, stage2 }) => isContradicted(hostVma) || isContradicted(stage2)).length;
+      const what = [
+        ...(summary.mismatch > 0 ? [count(summary.mismatch, 'check')] : []),
+        ...(wrong > 0 ? [count(wrong, 'window')] : []),
+      ];
+      return [{ mark: '✗', name: 'mismatch', text: `${what.join(' and ')} not as predicted` }];
+    }
+    case EXIT.notProven: {
+      const which = `window${notProven.length === 1 ? '' : 's'} ${notProven.join(', ')}`;
+      return [{ mark: '?', name: 'not proven', text: `${which}: ${NOT_PROVEN}` }];
+    }
+    case EXIT.failed:
+      return [{ mark: '?', name: 'not proven', text: 'no check was carried out' }];
+    case EXIT.match:
+      return [];
+  }
+}
+
+/** Of a window. */
+export const NOT_PROVEN = 'the memory type was neither read back from the kernel nor observed by a guest';
+
+function ratio({ shown, of }: Part): string {
+  return `${shown} of ${of}`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

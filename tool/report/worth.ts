@@ -1,0 +1,89 @@
+/**
+ * What each check of a report is worth (memattr/exclusion.ts). Also of reports that were written before this was counted: they
+ * say all that it follows from.
+ */
+import { MODELS, MTRR_TYPES, excludedByTiming, worthOf } from '../../memattr/index.ts';
+import type { ArchitectureModel, Outcome, Platform, Stage1Type, Worth } from '../../memattr/index.ts';
+import { NO_OUTCOME, summarise } from './report.ts';
+import type { Check, Report } from './report.ts';
+
+/** The report with `speaksOf` and `excludes` in each check; a match that shows nothing is `unobservable`. */
+export function weighed(report: Report): Report {
+  const platforms = report.windows.map((_, index) => platformOf(report, index));
+  const checks = report.checks.map((check) => weighedCheck(report, platforms, check));
+  return { ...report, checks, summary: summarise(checks) };
+}
+
+function weighedCheck(report: Report, platforms: readonly Platform[], check: Check): Check {
+  const { speaksOf, excludes, blindBy } = worthIn(report, platforms, check);
+  const counted = { ...check, speaksOf, excludes: [...excludes] };
+  if (check.verdict !== 'match') return counted;
+  if (!isKnown(check.effective))
+    return {
+      ...counted,
+      verdict: 'unobservable',
+      note: 'nobody can tell what stage 2 is here, so no memory type was predicted that this could confirm',
+    };
+  if (blindBy !== null)
+    return { ...counted, verdict: 'unobservable', note: `it would be the same whatever the type: ${blindBy.text}` };
+  return counted;
+}
+
+/** A newer version may know more of its checks than this one does: what it has written is kept. */
+function worthIn({ arch, platform, windows }: Report, platforms: readonly Platform[], check: Check): Worth {
+  const [window, known] = [windows[check.window], platforms[check.window]];
+  const model = MODELS[arch];
+  const stage1 = model.stage1Named(check.stage1);
+  if (check.speaksOf !== undefined && check.excludes !== undefined)
+    return { speaksOf: check.speaksOf, excludes: check.excludes, blindBy: null };
+  if (window === undefined || known === undefined || stage1 === null) return NOTHING;
+  if (check.probe === 'timing-class') return timed(model, known, stage1, check);
+  return worthOf(
+    model,
+    known,
+    {
+      probe: check.probe,
+      stage1,
+      stage2: window.stage2.predicted,
+      effective: check.effective,
+      predicted: predictedOutcomes(check),
+    },
+    platform.emulator,
+  );
+}
+
+/** What the model has to know of the platform that one window's guest ran on. */
+export function platformOf({ platform, windows, checks }: Report, index: number): Platform {
+  return {
+    fwb: platform.fwb,
+    faultForwarding: platform.faultForwarding ?? null,
+    mte: checks.some((check) => check.window === index && showsMte(check)),
+    nestedPaging: platform.nestedPaging ?? null,
+    mtrr: MTRR_TYPES.find((type) => type === windows[index]?.mtrr) ?? null,
+  };
+}
+
+const NOTHING: Worth = { speaksOf: 'function', excludes: [], blindBy: null };
+
+/** Timing is only ever a match where it named the type. */
+function timed(model: ArchitectureModel, platform: Platform, stage1: Stage1Type, check: Check): Worth {
+  if (check.verdict !== 'match') return NOTHING;
+  const excludes = excludedByTiming(model, platform, stage1, check.effective);
+  return excludes.length > 0 ? { speaksOf: 'type', excludes, blindBy: null } : NOTHING;
+}
+
+function showsMte({ probe, observed }: Check): boolean {
+  return probe === 'tag-retention' && observed !== null && observed !== 'not-present';
+}
+
+function predictedOutcomes({ predicted, alternatives = [] }: Check): readonly Outcome[] | null {
+  return isNoOutcome(predicted) ? null : [predicted, ...alternatives];
+}
+
+function isNoOutcome(predicted: Check['predicted']): predicted is (typeof NO_OUTCOME)[number] {
+  return NO_OUTCOME.some((none) => none === predicted);
+}
+
+function isKnown(effective: string): boolean {
+  return effective !== '' && !effective.split(' or ').includes('unknown');
+}
