@@ -17,6 +17,7 @@ import {
   PROBE_NUMBER,
   RECORD_AT,
   SIZE_OF,
+  CELL_FLAG,
   STATUS,
   encodeCells,
   encodeParams,
@@ -52,6 +53,7 @@ function expectations(): Map<string, bigint> {
   for (const [name, value] of Object.entries(DOORBELL)) all.set(`WCVMM_DOORBELL_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(STATUS))
     all.set(`WCVMM_STATUS_${snake(name).toUpperCase()}`, BigInt(value));
+  for (const [name, value] of Object.entries(CELL_FLAG)) all.set(`WCVMM_CELL_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(MEASURE)) all.set(`WCVMM_MEASURE_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(PROBE_NUMBER)) all.set(`WCVMM_PROBE_${upper(name)}`, BigInt(value));
   for (const [name, value] of Object.entries(OUTCOME_NUMBER)) all.set(`WCVMM_OUTCOME_${upper(name)}`, BigInt(value));

@@ -17,11 +17,11 @@ enum wcvmm_outcome probe_zero_block(struct probe *probe)
 	const wcvmm_u64 block = (probe->address + bytes - 1) & ~(bytes - 1);
 
 	probe->value[0] = bytes;
-	for (wcvmm_u64 at = 0; at < bytes; at += 8)
+	for (wcvmm_u64 at = 0; !probe->registers && at < bytes; at += 8)
 		store(block + at, ~0ull);
 	window_forget_translation(probe->address);
 	__asm__ volatile("dc zva, %0" : : "r"(block) : "memory");
-	for (wcvmm_u64 at = 0; at < bytes; at += 8) {
+	for (wcvmm_u64 at = 0; !probe->registers && at < bytes; at += 8) {
 		if (load(block + at) == 0)
 			continue;
 		probe->value[1] = at;

@@ -21,10 +21,17 @@ static int params_are_sane(const struct wcvmm_params *params)
 	return 1;
 }
 
+static int is_for_registers(wcvmm_u32 probe)
+{
+	return (probe >= WCVMM_PROBE_STAGE1_SELF_CHECK && probe <= WCVMM_PROBE_ZERO_BLOCK) || probe == WCVMM_PROBE_DATA_READ;
+}
+
 static int cell_is_sane(const struct wcvmm_params *params, const struct wcvmm_cell *cell)
 {
 	if (cell->window >= params->window_count || cell->stage1 >= params->stage1_count || !probe_of(cell->probe) ||
-	    cell->flags & ~WCVMM_CELL_VERBOSE || cell->offset % 64)
+	    cell->flags & ~(WCVMM_CELL_VERBOSE | WCVMM_CELL_REGISTERS) || cell->offset % 64)
+		return 0;
+	if (cell->flags & WCVMM_CELL_REGISTERS && !is_for_registers(cell->probe))
 		return 0;
 	if ((cell->probe == WCVMM_PROBE_STORE_BANDWIDTH || cell->probe == WCVMM_PROBE_LOAD_LATENCY) &&
 	    !measure_is_sane(cell->argument))
@@ -55,6 +62,7 @@ static void answer(const struct wcvmm_params *params, const struct wcvmm_cell *c
 		.index = record->cell,
 		.stage1 = params->stage1[cell->stage1],
 		.argument = cell->argument,
+		.registers = !!(cell->flags & WCVMM_CELL_REGISTERS),
 		.value = record->value,
 	};
 

@@ -7,6 +7,8 @@
 
 #define BACKGROUND_WORDS 4u
 
+/* Of registers (WCVMM_CELL_REGISTERS) nothing is known: none of these stores to them or checks what they hold. */
+
 /* Writes the background at the start of the probe's memory and drops its translation. */
 void background_write(const struct probe *probe);
 

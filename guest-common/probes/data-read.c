@@ -8,6 +8,10 @@
 
 enum wcvmm_outcome probe_data_read(struct probe *probe)
 {
+	if (probe->registers) {
+		probe->value[1] = load(probe->address);
+		return WCVMM_OUTCOME_OK;
+	}
 	guest_sync(probe->index);
 	/* The host's mapping may be cacheable where the guest's is not. */
 	window_clean(probe->address);

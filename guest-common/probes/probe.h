@@ -16,6 +16,7 @@ struct probe {
 	wcvmm_u64 *value;	/* the record's four values */
 	wcvmm_u32 index;	/* the cell's */
 	wcvmm_u8 stage1;	/* the encoding that the address is mapped with */
+	int registers;		/* WCVMM_CELL_REGISTERS */
 };
 
 /* The architecture's function for this enum wcvmm_probe, or null: the number is the VMM's. */

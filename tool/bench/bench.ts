@@ -6,6 +6,7 @@ import type { Platform, Stage1Type } from '../../memattr/index.ts';
 import { scoped } from '../../common/scope.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../vmm/sys/port.ts';
+import { targetOf } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindows } from '../../vmm/vfio/open-windows.ts';
 import { summarise } from '../report/report.ts';
 import type { Report, ReportWindow } from '../report/report.ts';
@@ -15,6 +16,7 @@ import { limitsOf } from '../verify/limits.ts';
 import { expectationOf } from '../verify/plan.ts';
 import { openSession, reportHead } from '../verify/session.ts';
 import type { Session, SessionRequest } from '../verify/session.ts';
+import { requireHarmless } from '../verify/writes.ts';
 import { measure } from './measure.ts';
 import type { Measured, Measurer } from './measure.ts';
 
@@ -23,9 +25,16 @@ export interface BenchRequest extends SessionRequest {
   readonly runs: number;
 }
 
+/** Throws E_DEVICE_WRITES before the device is opened. */
 export async function bench(port: Port, arch: KvmArchitecture, request: BenchRequest): Promise<Report> {
   return scoped(async (ends) => {
-    const session = openSession(port, ends, arch, request);
+    // Before the device is opened, which resets it; and again when it is known which BAR is meant.
+    requireHarmless(targetOf(port, request.choice), request.allowWrites);
+    const session = openSession(port, ends, arch, request.choice);
+    requireHarmless(
+      { pci: session.opened.source.pci, bars: session.opened.windows.map(({ bar }) => bar) },
+      request.allowWrites,
+    );
     const { verifyArch, thread, facts, opened, control } = session;
     const { source, windows } = opened;
     const { stage1Types } = verifyArch.model;

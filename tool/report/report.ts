@@ -95,6 +95,8 @@ export interface ReportWindow {
   hostVma: Evidence & { reserved?: string[] };
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
+  /** What the probes touched. Older reports do not say. */
+  touched?: Touched;
   /** It is the control. Older reports only say so by its `source`. */
   control?: true;
   /** Where this mapping came from if not from the device's source: `memory` is the control. */
@@ -108,6 +110,22 @@ export interface ReportWindow {
    * mapping. `exits`: how many there were. Absent: the window has a memslot.
    */
   trapped?: { exits: number };
+}
+
+/**
+ * How the probes touch a window. loads: only loads, no data expected back, as a device's registers allow; stores: stores as well;
+ * memory: whatever a probe does to memory.
+ */
+export const TOUCHED_BY = ['loads', 'stores', 'memory'] as const;
+
+export type TouchedBy = (typeof TOUCHED_BY)[number];
+
+export interface Touched {
+  by: TouchedBy;
+  /** Where in the BAR: bytes from its start. */
+  offsets: number[];
+  /** From each of them, at most. */
+  bytes: number;
 }
 
 export interface Check {

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { ARCHES, ATTRIBUTES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES, SPEAKS_OF } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import { COMMANDS, NO_OUTCOME, QUANTITIES, SCHEMA, UNITS, VERDICTS, summarise } from './report.ts';
+import { COMMANDS, NO_OUTCOME, QUANTITIES, SCHEMA, TOUCHED_BY, UNITS, VERDICTS, summarise } from './report.ts';
 import type { Report } from './report.ts';
 import { weighed } from './worth.ts';
 
@@ -59,6 +59,13 @@ const window = v.looseObject({
   attribute: v.picklist(ATTRIBUTES),
   hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
+  touched: v.exactOptional(
+    v.looseObject({
+      by: v.picklist(TOUCHED_BY),
+      offsets: v.pipe(v.array(count), v.maxLength(MAX_LINES), v.description('bytes from the start of the BAR')),
+      bytes: v.pipe(count, v.description('from each of the offsets, at most')),
+    }),
+  ),
   control: v.exactOptional(
     v.pipe(v.literal(true), v.description('asked for comparison: ordinary memory, of which everything is known')),
   ),

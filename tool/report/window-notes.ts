@@ -1,12 +1,14 @@
 /** The notes below the table of windows: which are trapped, and why one is not strict. */
+import { formatSize } from '../../common/size.ts';
 import type { Check, Report, ReportWindow } from './report.ts';
 import { type Style, wrap } from '../../common/terminal.ts';
 
 /** @param order indexes of the windows that the table shows */
 export function windowNotes({ windows }: Report, style: Style, order: readonly number[]): string[] {
   return order.flatMap((index) => {
-    const note = noteOf(windows[index]);
-    return note === null ? [] : wrap(`  ${index}  `, note, style.columns);
+    return [noteOf(windows[index]), touchedNote(windows[index])].flatMap((note) =>
+      note === null ? [] : wrap(`  ${index}  `, note, style.columns),
+    );
   });
 }
 
@@ -19,6 +21,16 @@ function noteOf(window: ReportWindow | undefined): string | null {
   // Ordinary memory instead of a device is never strict, and need not be.
   if (attribute !== 'device' || source === 'memory' || strictness === undefined || strictness.strict) return null;
   return `not strict: ${strictness.why}. With --enforce it is, at the cost of an exit per access`;
+}
+
+/** Of a window that is not known to be memory: what was done to it. */
+function touchedNote(window: ReportWindow | undefined): string | null {
+  if (window?.touched === undefined || window.touched.by === 'memory') return null;
+  const { by, offsets, bytes } = window.touched;
+  const where = `${bytes} bytes from ${offsets.map((offset) => `+${formatSize(BigInt(offset))}`).join(', ')}`;
+  return by === 'loads'
+    ? `not known to be memory: only loads, of at most ${where}; no data was expected back. A register with a side effect of being read has had it; --map limits what is read, --allow-writes adds stores`
+    : `does not behave as memory: loads and stores, of at most ${where}; no data was expected back`;
 }
 
 /** Empty where KVM was not asked to report bus locks, or cannot. */

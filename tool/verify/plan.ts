@@ -11,6 +11,8 @@ import type {
   Stage1Type,
   Strictness,
 } from '../../memattr/index.ts';
+import type { TouchedBy } from '../report/report.ts';
+import { allowedProbes, predictedOfRegisters } from './contents.ts';
 import { ABI } from './guest/abi.ts';
 import type { Cell } from './guest/abi.ts';
 
@@ -23,6 +25,8 @@ export interface PlannedCheck {
   readonly stage2: string;
   readonly effective: string;
   readonly prediction: Prediction;
+  /** What lies there may be registers: the probe only makes its access. */
+  readonly registers: boolean;
 }
 
 export function planChecks(
@@ -42,6 +46,7 @@ export function planChecks(
         stage2: expected.stage2,
         effective: expected.effective(stage1),
         prediction: expected.predict(probe, stage1),
+        registers: planned.by !== undefined && planned.by !== 'memory',
       })),
     );
   });
@@ -50,6 +55,8 @@ export function planChecks(
 export interface PlannedWindow {
   readonly attribute: Attribute;
   readonly access: WindowAccess;
+  /** How probes touch the window; absent: it is memory. */
+  readonly by?: TouchedBy;
 }
 
 /** What the model predicts for one window, mapped or trapped. */
@@ -65,24 +72,25 @@ export function expectationOf(
   model: ArchitectureModel,
   platform: Platform,
   source: Source,
-  { attribute, access }: PlannedWindow,
+  { attribute, access, by = 'memory' }: PlannedWindow,
 ): Expectation {
+  const predicted = by === 'memory' ? (one: Prediction): Prediction => one : predictedOfRegisters;
   if (access === 'trapped') {
     return {
-      probes: model.trapped.probes,
+      probes: allowedProbes(model.trapped.probes, by),
       stage2: TRAPPED,
       strictness: model.trapped.strictness(attribute, source, platform),
       effective: () => model.trapped.effective(attribute, source, platform),
-      predict: (probe, stage1) => model.trapped.predict(probe, stage1, platform),
+      predict: (probe, stage1) => predicted(model.trapped.predict(probe, stage1, platform)),
     };
   }
   const stage2 = model.stage2(attribute, source, platform);
   return {
-    probes: model.probes,
+    probes: allowedProbes(model.probes, by),
     stage2,
     strictness: model.strictness(attribute, source, platform),
     effective: (stage1) => model.effective(stage1, stage2, platform),
-    predict: (probe, stage1) => model.predict(probe, stage1, stage2, platform),
+    predict: (probe, stage1) => predicted(model.predict(probe, stage1, stage2, platform)),
   };
 }
 
@@ -110,7 +118,7 @@ function repetitionsOf({ stage2 }: PlannedCheck): bigint {
 
 /** @param seed of the cell's own data pattern, so that data which an earlier cell left behind is not taken for its own */
 export function cellOf(check: PlannedCheck, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
-  const { window, stage1, probe } = check;
+  const { window, stage1, probe, registers } = check;
   const repeats = probe === 'store-bandwidth' || probe === 'load-latency';
   return {
     window,
@@ -118,5 +126,6 @@ export function cellOf(check: PlannedCheck, stage1Types: readonly Stage1Type[], 
     probe,
     offset: 0n,
     argument: repeats ? repetitionsOf(check) : seed,
+    registers,
   };
 }

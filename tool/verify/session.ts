@@ -8,13 +8,12 @@ import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
 import { BARE_MAP } from '../../vmm/machines/bare.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
-import { openWindows, targetOf } from '../../vmm/vfio/open-windows.ts';
+import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
 import type { Report } from '../report/report.ts';
 import type { VerifyArchitecture } from './arch/arch.ts';
 import { VERIFY_ARCHITECTURES } from './arch/index.ts';
 import { reportPlatform } from './platform.ts';
-import { requireHarmless } from './writes.ts';
 
 export interface SessionRequest {
   readonly choice: WindowChoice;
@@ -49,20 +48,13 @@ const CONTROL: WindowChoice = {
   enforce: false,
 };
 
-/** Ends with `ends`. Throws E_DEVICE_WRITES before the device is opened, and as openWindows and kvmFacts do. */
-export function openSession(
-  port: Port,
-  ends: AsyncScope,
-  arch: KvmArchitecture,
-  { choice, allowWrites }: Pick<SessionRequest, 'choice' | 'allowWrites'>,
-): Session {
+/** Ends with `ends`. Throws as openWindows and kvmFacts do. */
+export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture, choice: WindowChoice): Session {
   const scope = ends.inner();
   const thread = new VcpuThread();
   ends.defer(() => thread.close());
   const page = pageSize();
-  requireHarmless(targetOf(port, choice), allowWrites);
   const opened = openWindows(port, scope, BARE_MAP, choice, BigInt(page));
-  requireHarmless({ pci: opened.source.pci, bars: opened.windows.map(({ bar }) => bar) }, allowWrites);
   const facts = kvmFacts(port, arch);
   const control = openWindows(port, scope, BARE_MAP, CONTROL, BigInt(page));
   return { port, arch, verifyArch: VERIFY_ARCHITECTURES[arch.name], thread, facts, pageSize: page, opened, control };

@@ -6,12 +6,13 @@ import type { Platform } from '../../memattr/index.ts';
 import { scoped } from '../../common/scope.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../vmm/sys/port.ts';
-import type { OpenWindows } from '../../vmm/vfio/open-windows.ts';
+import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
 import { proofOf } from '../report/proof.ts';
 import { summarise } from '../report/report.ts';
-import type { Check, Report, ReportWindow } from '../report/report.ts';
+import type { Check, Report, ReportWindow, Touched, TouchedBy } from '../report/report.ts';
 import { weighed } from '../report/worth.ts';
 import type { HostMappingReading } from './arch/arch.ts';
+import { TOUCHED_BYTES, touchedBy } from './contents.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { limitsOf } from './limits.ts';
 import { replacePredictions } from './override.ts';
@@ -30,13 +31,15 @@ export interface VerifyRequest extends SessionRequest {
 
 /** What was observed in some windows. */
 interface VerifiedWindows extends OpenWindows, Observations {
+  /** How each window is touched. */
+  readonly by: readonly TouchedBy[];
   readonly platform: Platform;
   readonly planned: readonly PlannedCheck[];
 }
 
 export async function verify(port: Port, arch: KvmArchitecture, request: VerifyRequest): Promise<Report> {
   return scoped(async (ends) => {
-    const session = openSession(port, ends, arch, request);
+    const session = openSession(port, ends, arch, request.choice);
     const { verifyArch, facts, opened, control } = session;
     const { source, windows } = opened;
     const verifiedControl = await runOn(session, request, control, verifyArch.controlPlatform(facts), 'control');
@@ -70,6 +73,10 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
   });
 }
 
+function touchedIn({ offset }: OpenWindow, by: TouchedBy): Touched {
+  return { by, offsets: [Number(offset)], bytes: TOUCHED_BYTES[by] };
+}
+
 function asControl(window: ReportWindow): ReportWindow {
   return { ...window, control: true };
 }
@@ -84,7 +91,13 @@ async function runOn(
   const { source, windows } = opened;
   const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
   const { model } = verifyArch;
-  const predicted = planChecks(model, platform, source.kind, windows, verifyArch.stage1Types(platform));
+  const by = windows.map((window) => touchedBy(port, source, window, request.allowWrites));
+  const plannedWindows = windows.map(({ attribute, access }, index) => ({
+    attribute,
+    access,
+    by: by[index] ?? 'loads',
+  }));
+  const predicted = planChecks(model, platform, source.kind, plannedWindows, verifyArch.stage1Types(platform));
   const planned = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
   onPhase?.(
     what === 'control'
@@ -103,7 +116,7 @@ async function runOn(
     ...(onConsole && { onConsole }),
     ...(signal && { signal }),
   };
-  return { ...opened, ...(await runChecks(setup, planned)), platform, planned };
+  return { ...opened, ...(await runChecks(setup, planned)), platform, planned, by };
 }
 
 function partOf(
@@ -113,9 +126,10 @@ function partOf(
   mappings: readonly HostMappingReading[],
 ): { readonly windows: readonly ReportWindow[]; readonly checks: readonly Check[] } {
   const { platform } = verified;
-  const windows = verified.windows.map((window, index) =>
-    describeWindow({ ...verified, model, pageSize }, index, window, mappings[index]),
-  );
+  const windows = verified.windows.map((window, index) => ({
+    ...describeWindow({ ...verified, model, pageSize }, index, window, mappings[index]),
+    touched: touchedIn(window, verified.by[index] ?? 'loads'),
+  }));
   const facts = { model, platform, ticksPerSecond, emulator };
   const checks = verified.observed.map((one) =>
     checkOf(facts, one, windows[one.check.window]?.stage2.programmed ?? null),

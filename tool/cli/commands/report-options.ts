@@ -35,7 +35,7 @@ export function addReportOptions(command: Command): Command {
 export function addGuestOptions(command: Command): Command {
   return addOutputOptions(command)
     .option('--guest <image>', 'run this guest image instead of the built one')
-    .option('--allow-writes', 'let the probes store to BARs that are not known to be plain memory')
+    .option('--allow-writes', 'let the probes also store to BARs that are not known to be plain memory')
     .option('--guest-console', 'show what the guest prints')
     .addOption(new Option('--testbed <machine>', 'run inside an emulated instance').choices(MACHINES))
     .option('--stock', "with --testbed: a kernel without the project's patches")

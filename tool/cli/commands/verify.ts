@@ -11,6 +11,10 @@ Examples:
   $ wcvmm verify -d 0000:01:00.0 --predict unaligned-load@Device-nGnRnE=ok
                                                          a negative control: must end with exit code 1
 
+Of a BAR that is not known to be memory, such as a device's registers, only a few bytes of each window are loaded, and no
+data is expected back. --map limits what is read where reading a register has a side effect. --allow-writes adds stores, and
+all probes where the BAR behaves as memory.
+
 Exit code: 0 when nothing contradicts the model and each window's type was read back or observed, 1 on a mismatch, 2 when
 it could not run, 3 when of some window nothing shows the type.`;
 

@@ -47,6 +47,12 @@
 #define WCVMM_STATUS_BAD_CPU	3u	/* the CPU lacks what the runtime itself needs */
 
 #define WCVMM_CELL_VERBOSE	1u	/* cell.flags: one line on the console for this cell */
+/*
+ * cell.flags: what lies there may be a device's registers, which do not keep what is stored. Nothing but the probing
+ * access is made, and no data is expected back; data-read is one aligned 64-bit load. Only for stage1-self-check,
+ * unaligned-*, simd-half-aligned, zero-block and data-read.
+ */
+#define WCVMM_CELL_REGISTERS	2u
 #define WCVMM_MAX_REPETITIONS	0x100000ull	/* of a bandwidth or latency cell; more is a bad cell */
 
 /*

@@ -27,7 +27,7 @@ export const DOORBELL = { putchar: 0x000, exit: 0x008, sync: 0x010 } as const;
 /** What a guest stores to the exit doorbell. */
 export const STATUS = { ok: 0, badParams: 1, exception: 2, badCpu: 3 } as const;
 
-const CELL_VERBOSE = 1;
+export const CELL_FLAG = { verbose: 1, registers: 2 } as const;
 
 export const SIZE_OF = { window: 16, params: 288, cell: 32, record: 64, logHeader: 64, log: 262_208 } as const;
 
@@ -106,6 +106,8 @@ export interface Cell {
   offset: bigint;
   /** bandwidth, latency: `measureArgument` of measure.ts; every other probe: its pattern's seed, if it has one. */
   argument: bigint;
+  /** What lies there may be registers: only the probing access is made, and no data is expected back. */
+  registers?: boolean;
   /** One line on the guest's console for this cell. */
   verbose?: boolean;
 }
@@ -159,7 +161,11 @@ export function encodeCells(cells: readonly Cell[]): Uint8Array {
     view.setUint32(at + CELL_AT.window, cell.window, true);
     view.setUint32(at + CELL_AT.stage1, cell.stage1, true);
     view.setUint32(at + CELL_AT.probe, PROBE_NUMBER[cell.probe], true);
-    view.setUint32(at + CELL_AT.flags, cell.verbose ? CELL_VERBOSE : 0, true);
+    view.setUint32(
+      at + CELL_AT.flags,
+      (cell.verbose ? CELL_FLAG.verbose : 0) | (cell.registers ? CELL_FLAG.registers : 0),
+      true,
+    );
     view.setBigUint64(at + CELL_AT.offset, cell.offset, true);
     view.setBigUint64(at + CELL_AT.argument, cell.argument, true);
   }

@@ -140,10 +140,10 @@ const DIRECTION: Readonly<Record<ProbeName, Exchange['direction'] | null>> = {
 
 /** The host's half of each cell that has one. */
 function exchangesOf({ cells, windows }: GuestRequest): readonly Exchange[] {
-  return cells.flatMap(({ probe, window, offset, argument }, cell): Exchange[] => {
+  return cells.flatMap(({ probe, window, offset, argument, registers }, cell): Exchange[] => {
     const mapping = windows[window]?.mapping;
     const direction = DIRECTION[probe];
-    if (mapping === undefined || direction === null) return [];
+    if (mapping === undefined || direction === null || registers === true) return [];
     return [{ cell, direction, address: mapping.address + offset, seed: argument }];
   });
 }
