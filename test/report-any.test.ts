@@ -7,7 +7,7 @@ import { FORMATS, FORMAT_NAMES } from '../tool/report/formats.ts';
 import { formatReport } from '../tool/report/json.ts';
 import { nameMachines } from '../tool/report/machine.ts';
 import { renderMachines } from '../tool/report/machines-text.ts';
-import { COMMANDS, NO_OUTCOME, QUANTITIES, UNITS, VERDICTS, summarise } from '../tool/report/report.ts';
+import { COMMANDS, NO_OUTCOME, QUANTITIES, TOUCHED_BY, UNITS, VERDICTS, summarise } from '../tool/report/report.ts';
 import type { Check, Figure, Report, ReportWindow } from '../tool/report/report.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { renderReport } from '../tool/report/text.ts';
@@ -39,6 +39,12 @@ const window: fc.Arbitrary<ReportWindow> = fc.record(
       { requiredKeys: ['predicted', 'programmed'] },
     ),
     stage2: fc.record({ predicted: line, programmed: maybe(line), blockSize: maybe(count) }),
+    coverage: fc.record({ pageSize: count, pages: count, touched: count, unlike: count, readBack: maybe(count) }),
+    touched: fc.record({
+      by: fc.constantFrom(...TOUCHED_BY),
+      offsets: fc.array(count, { maxLength: 2 }),
+      bytes: count,
+    }),
     control: fc.constant(true as const),
     source,
     strictness: fc.record({ strict: fc.boolean(), why: line }),
@@ -62,6 +68,7 @@ function check(windows: number): fc.Arbitrary<Check> {
       note: maybe(line),
       measured: fc.record({ amount: count, ticks: count, ticksPerSecond: count }),
       busLocks: count,
+      offset: count,
       speaksOf: fc.constantFrom(...SPEAKS_OF),
       excludes: fc.array(line, { maxLength: 2 }),
     },

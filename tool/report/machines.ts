@@ -114,7 +114,7 @@ function checksOf(report: Report, attribute: Attribute): ReadonlyMap<string, Che
   const index = windowsOf(report, attribute)[0]?.[0];
   return new Map(
     report.checks
-      .filter(({ window }) => window === index)
+      .filter(({ window, offset }) => window === index && offset === undefined)
       .map((check) => [`${report.arch} ${check.stage1} ${check.probe}`, check]),
   );
 }

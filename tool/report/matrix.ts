@@ -56,7 +56,7 @@ export function renderMatrix(report: Report, notes: readonly Note[], style: Styl
     { label: '  stage 1', cells: types ? [{ text: 'gets (computed)', colour: 'dim' }, ...head] : head, colour: 'dim' },
   ];
   for (const [index, window] of report.windows.entries()) {
-    const checks = report.checks.filter((check) => check.window === index);
+    const checks = report.checks.filter((check) => check.window === index && check.offset === undefined);
     if (checks.length === 0) continue;
     const what = isControl(report, window) ? 'control, ordinary memory' : window.attribute;
     lines.push({

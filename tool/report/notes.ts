@@ -1,3 +1,4 @@
+import { formatSize } from '../../common/size.ts';
 import type { Check, Verdict } from './report.ts';
 import { predictedText } from './words.ts';
 
@@ -24,9 +25,19 @@ export function collectNotes(checks: readonly Check[]): readonly Note[] {
 export function groupMismatches(checks: readonly Check[]): readonly (readonly Check[])[] {
   const wrong = checks.filter(({ verdict }) => verdict === 'mismatch');
   return groupBy(wrong, (check) =>
-    JSON.stringify([check.window, predictedText(check), check.observed, template(check)]),
+    JSON.stringify([check.window, check.offset === undefined, predictedText(check), check.observed, template(check)]),
   );
 }
+
+/** ` at +1M, +2M` of checks that were made elsewhere than at their window's start; else nothing. */
+export function pagesOfGroup(group: readonly Check[]): string {
+  const known = new Set(group.flatMap(({ offset }) => offset ?? []));
+  const offsets = [...known].map((offset) => `+${formatSize(BigInt(offset))}`);
+  const more = offsets.length > SHOWN_PAGES ? ` and ${offsets.length - SHOWN_PAGES} other pages` : '';
+  return offsets.length === 0 ? '' : ` at ${offsets.slice(0, SHOWN_PAGES).join(', ')}${more}`;
+}
+
+const SHOWN_PAGES = 8;
 
 /** The types that a reason may name, and what stands for them in its template; no reason contains control characters. */
 const NAMES = [

@@ -24,16 +24,20 @@ export function proofLines(report: Report): readonly ProofLine[] {
   ];
 }
 
-function programmed({ windows }: Report, { stage2, hostVma }: Proof): ProofLine {
+function programmed({ windows }: Report, { stage2, hostVma, pages }: Proof): ProofLine {
   const wrong = windows.some((window) => isContradicted(window.hostVma) || isContradicted(window.stage2));
   return {
     mark: wrong ? '✗' : stage2.shown > 0 ? '✓' : '–',
     name: 'programmed',
-    text: `stage 2 as predicted in ${ratio(stage2)} windows, the host's mapping in ${ratio(hostVma)}`,
+    text: `stage 2 as predicted in ${ratio(stage2)} windows${pagesText(pages?.readBack ?? null, pages)}, the host's mapping in ${ratio(hostVma)}`,
   };
 }
 
-function observed({ checks: { type }, notToldApart }: Proof): ProofLine {
+function pagesText(some: number | null, pages: Proof['pages']): string {
+  return some === null || pages === null ? '' : ` (${some} of ${pages.of} pages)`;
+}
+
+function observed({ checks: { type }, notToldApart, pages }: Proof): ProofLine {
   const mark = type.shown < type.of ? '✗' : type.of > 0 ? '✓' : '–';
   if (type.of === 0)
     return { mark, name: 'observed', text: 'by 0 checks: none could tell one memory type from another' };
@@ -41,7 +45,7 @@ function observed({ checks: { type }, notToldApart }: Proof): ProofLine {
   return {
     mark,
     name: 'observed',
-    text: `by ${ratio(type)} checks that can tell types apart${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}`,
+    text: `by ${ratio(type)} checks that can tell types apart${pagesText(pages && pages.touched - pages.unlike, pages)}${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}`,
   };
 }
 

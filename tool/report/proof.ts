@@ -4,7 +4,7 @@ import type { SpeaksOf } from '../../memattr/index.ts';
 import { EXIT } from '../../common/errors.ts';
 import type { ExitCode } from '../../common/errors.ts';
 import { isContradicted, isControl } from './report.ts';
-import type { Check, Evidence, Report, ReportWindow } from './report.ts';
+import type { Check, Coverage, Evidence, Report, ReportWindow } from './report.ts';
 import { platformOf } from './worth.ts';
 
 /** What was as predicted, and of how many. */
@@ -13,11 +13,22 @@ export interface Part {
   readonly of: number;
 }
 
+export interface Pages {
+  readonly of: number;
+  readonly touched: number;
+  /** Of those, where what was seen was not as predicted. */
+  readonly unlike: number;
+  /** Those that stage 2 maps; null: it was not read back. */
+  readonly readBack: number | null;
+}
+
 /** Of the device's windows; the control, of which everything is known, proves nothing of them. */
 export interface Proof {
   /** Windows whose entries were read back: in stage 2, and in the host's own page tables. */
   readonly stage2: Part;
   readonly hostVma: Part;
+  /** Pages of the windows; null: the report does not say. */
+  readonly pages: Pages | null;
   /** Checks by what they are evidence of. Those with a definite outcome to predict; nothing can be said of the others. */
   readonly checks: Readonly<Record<SpeaksOf, Part>>;
   /** Types of windows, and those from which nothing that was seen tells them. */
@@ -33,6 +44,7 @@ export function proofOf(report: Report): Proof {
   return {
     stage2: { shown: devices.filter(([, window]) => isReadBack(window)).length, of: devices.length },
     hostVma: { shown: devices.filter(([, { hostVma }]) => isAsPredicted(hostVma)).length, of: devices.length },
+    pages: pagesOf(devices),
     checks: {
       type: about('type'),
       stage1: about('stage1'),
@@ -50,6 +62,25 @@ export function shownBy(checks: readonly Check[], subject: SpeaksOf): Part {
     ({ speaksOf, verdict }) => speaksOf === subject && (verdict === 'match' || verdict === 'mismatch'),
   );
   return { shown: some.filter(({ verdict }) => verdict === 'match').length, of: some.length };
+}
+
+function pagesOf(devices: Indexed): Pages | null {
+  const covered = devices.flatMap(([, { coverage }]) => coverage ?? []);
+  if (covered.length === 0) return null;
+  const sum = (count: (coverage: Coverage) => number): number => covered.reduce((all, one) => all + count(one), 0);
+  return {
+    of: sum(({ pages }) => pages),
+    touched: sum(({ touched }) => touched),
+    unlike: sum(({ unlike }) => unlike),
+    readBack: covered.every(({ readBack }) => readBack === null) ? null : sum(({ readBack }) => readBack ?? 0),
+  };
+}
+
+/** A sentence for the limits of a report whose windows were not touched everywhere; null: they were, or it does not say. */
+export function partialCoverage(report: Pick<Report, 'device' | 'windows'>): string | null {
+  const pages = pagesOf(deviceWindows(report).filter(([, { trapped }]) => trapped === undefined));
+  if (pages === null || pages.touched >= pages.of) return null;
+  return `${pages.touched} of ${pages.of} pages were touched: the first and the last of each window, and a few between. --whole touches every page`;
 }
 
 type Indexed = readonly (readonly [index: number, window: ReportWindow])[];

@@ -95,6 +95,8 @@ export interface ReportWindow {
   hostVma: Evidence & { reserved?: string[] };
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
+  /** How much of it was touched and read back. Older reports do not say. */
+  coverage?: Coverage;
   /** What the probes touched. Older reports do not say. */
   touched?: Touched;
   /** It is the control. Older reports only say so by its `source`. */
@@ -112,6 +114,18 @@ export interface ReportWindow {
   trapped?: { exits: number };
 }
 
+/** Pages of a window, of the host's size. All probes are made in the first; in others, one load. */
+export interface Coverage {
+  /** Bytes. */
+  pageSize: number;
+  pages: number;
+  touched: number;
+  /** Of those, where the load was not as predicted. */
+  unlike: number;
+  /** Those that stage 2 maps, as it was read back; null: it was not. A block maps more pages than were touched. */
+  readBack: number | null;
+}
+
 /**
  * How the probes touch a window. loads: only loads, no data expected back, as a device's registers allow; stores: stores as well;
  * memory: whatever a probe does to memory.
@@ -122,7 +136,7 @@ export type TouchedBy = (typeof TOUCHED_BY)[number];
 
 export interface Touched {
   by: TouchedBy;
-  /** Where in the BAR: bytes from its start. */
+  /** Where in the BAR: bytes from its start. At most 256 of them. */
   offsets: number[];
   /** From each of them, at most. */
   bytes: number;
@@ -131,6 +145,8 @@ export interface Touched {
 export interface Check {
   /** Index into `windows`. */
   window: number;
+  /** Where in the window: bytes. Absent: at its start. */
+  offset?: number;
   stage1: string;
   probe: ProbeName;
   /** The memory type that stage 1 and stage 2 combine to, by the model. */

@@ -59,6 +59,15 @@ const window = v.looseObject({
   attribute: v.picklist(ATTRIBUTES),
   hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
+  coverage: v.exactOptional(
+    v.looseObject({
+      pageSize: v.pipe(count, v.description('bytes')),
+      pages: count,
+      touched: count,
+      unlike: v.pipe(count, v.description('touched pages whose load was not as predicted')),
+      readBack: v.pipe(v.nullable(count), v.description('pages that stage 2 maps; null: it was not read back')),
+    }),
+  ),
   touched: v.exactOptional(
     v.looseObject({
       by: v.picklist(TOUCHED_BY),
@@ -77,6 +86,7 @@ const window = v.looseObject({
 
 const check = v.looseObject({
   window: v.pipe(count, v.description('index into windows')),
+  offset: v.exactOptional(v.pipe(count, v.description('in the window, bytes; absent: at its start'))),
   stage1: v.pipe(line, v.description('memory type in the tables of the guest')),
   probe,
   effective: v.pipe(line, v.description('memory type that stage 1 and stage 2 combine to, by the model')),

@@ -2,7 +2,7 @@ import { OUTCOMES } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
 import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
 import { deviceFacts, machineFacts } from './machine.ts';
-import { type Note, anyOf, collectNotes, groupMismatches, reasonOf } from './notes.ts';
+import { type Note, anyOf, collectNotes, groupMismatches, pagesOfGroup, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, joinSections, paint, table, wrap } from '../../common/terminal.ts';
 import { proofLines } from './proof-text.ts';
@@ -112,9 +112,11 @@ export function mismatchList({ windows, checks }: Report, style: Style): string[
     const types = anyOf(group.map(({ stage1 }) => stage1));
     const together = anyOf(group.map(({ effective }) => effective));
     const { predicted, programmed } = window.stage2;
-    const head = wrap('✗ mismatch  ', `${windowName(window)}: ${probes} under stage 1 ${types}`, style.columns).map(
-      (line) => paint(style, 'red', line),
-    );
+    const head = wrap(
+      '✗ mismatch  ',
+      `${windowName(window)}${pagesOfGroup(group)}: ${probes} under stage 1 ${types}`,
+      style.columns,
+    ).map((line) => paint(style, 'red', line));
     return head.concat(
       wrap(
         '  predicted   ',

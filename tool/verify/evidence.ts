@@ -74,7 +74,7 @@ export function checkOf(
   { check, observation, busLocks }: ObservedCheck,
   programmed: string | null,
 ): Check {
-  const { window, stage1, probe, prediction, stage2 } = check;
+  const { window, offset, stage1, probe, prediction, stage2 } = check;
   const effective =
     programmed === null || programmed === stage2 ? check.effective : effectiveOf(model, platform, check, programmed);
   const record = observation.kind === 'record' ? observation.record : null;
@@ -95,6 +95,7 @@ export function checkOf(
   );
   return {
     window,
+    ...(offset > 0n && { offset: Number(offset) }),
     stage1: stage1.name,
     probe,
     effective,

@@ -9,11 +9,13 @@ export interface Unproven {
   readonly hostMappings: HostMappings;
   /** Why no probe sees a memory type; null where some do. */
   readonly blindness: string | null;
+  /** How much of the windows was not touched; null: nothing. */
+  readonly coverage?: string | null;
   /** What else is not known, as sentences. */
   readonly unknowns: readonly string[];
 }
 
-export function limitsOf({ source, stage2, hostMappings, blindness, unknowns }: Unproven): string[] {
+export function limitsOf({ source, stage2, hostMappings, blindness, coverage = null, unknowns }: Unproven): string[] {
   return [
     ...(source === 'memory'
       ? [
@@ -23,6 +25,7 @@ export function limitsOf({ source, stage2, hostMappings, blindness, unknowns }: 
     ...(stage2.kind === 'unavailable' ? [`stage 2 was not read back: ${stage2.why}`] : []),
     ...(hostMappings.kind === 'unavailable' ? [`the host's mapping was not read back: ${hostMappings.why}`] : []),
     ...(blindness === null ? [] : [`no probe observed a memory type: ${blindness}`]),
+    ...(coverage === null ? [] : [coverage]),
     ...unknowns,
   ];
 }

@@ -25,6 +25,8 @@ export interface PlannedCheck {
   readonly stage2: string;
   readonly effective: string;
   readonly prediction: Prediction;
+  /** Where in the window: bytes. */
+  readonly offset: bigint;
   /** What lies there may be registers: the probe only makes its access. */
   readonly registers: boolean;
 }
@@ -46,6 +48,7 @@ export function planChecks(
         stage2: expected.stage2,
         effective: expected.effective(stage1),
         prediction: expected.predict(probe, stage1),
+        offset: 0n,
         registers: planned.by !== undefined && planned.by !== 'memory',
       })),
     );
@@ -118,13 +121,13 @@ function repetitionsOf({ stage2 }: PlannedCheck): bigint {
 
 /** @param seed of the cell's own data pattern, so that data which an earlier cell left behind is not taken for its own */
 export function cellOf(check: PlannedCheck, stage1Types: readonly Stage1Type[], seed: bigint): Cell {
-  const { window, stage1, probe, registers } = check;
+  const { window, stage1, probe, offset, registers } = check;
   const repeats = probe === 'store-bandwidth' || probe === 'load-latency';
   return {
     window,
     stage1: stage1Types.indexOf(stage1),
     probe,
-    offset: 0n,
+    offset,
     argument: repeats ? repetitionsOf(check) : seed,
     registers,
   };

@@ -7,12 +7,13 @@ import { scoped } from '../../common/scope.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
-import { proofOf } from '../report/proof.ts';
+import { partialCoverage, proofOf } from '../report/proof.ts';
 import { summarise } from '../report/report.ts';
 import type { Check, Report, ReportWindow, Touched, TouchedBy } from '../report/report.ts';
 import { weighed } from '../report/worth.ts';
 import type { HostMappingReading } from './arch/arch.ts';
 import { TOUCHED_BYTES, touchedBy } from './contents.ts';
+import { coverageOf, otherPages, pageChecks } from './coverage.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
 import { limitsOf } from './limits.ts';
 import { replacePredictions } from './override.ts';
@@ -27,6 +28,8 @@ import type { Session, SessionRequest } from './session.ts';
 export interface VerifyRequest extends SessionRequest {
   readonly command: 'verify' | 'compare';
   readonly overrides: readonly PredictionOverride[];
+  /** Touch every page of each window; otherwise the first, the last and a few between. */
+  readonly whole: boolean;
 }
 
 /** What was observed in some windows. */
@@ -67,14 +70,21 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
       stage2: verified.stage2,
       hostMappings,
       blindness: proofOf(report).checks.type.shown > 0 ? null : verifyArch.blindness(emulator),
+      coverage: partialCoverage(report),
       unknowns: [...(isOpen ? verifyArch.unknowns(platform) : []), ...verifyArch.hostLimits(port)],
     });
     return { ...report, limits };
   });
 }
 
-function touchedIn({ offset }: OpenWindow, by: TouchedBy): Touched {
-  return { by, offsets: [Number(offset)], bytes: TOUCHED_BYTES[by] };
+/** A window that is wrong throughout needs no check of each page in its report: coverage counts them. */
+const MOST_WRONG_PAGES = 64;
+const MOST_OFFSETS = 256;
+
+/** Of pages beside the first, only what loads touch. */
+function touchedIn({ offset }: OpenWindow, by: TouchedBy, pages: readonly Check[]): Touched {
+  const offsets = pages.map((page) => Number(offset) + (page.offset ?? 0));
+  return { by, offsets: [Number(offset), ...offsets].slice(0, MOST_OFFSETS), bytes: TOUCHED_BYTES[by] };
 }
 
 function asControl(window: ReportWindow): ReportWindow {
@@ -82,7 +92,7 @@ function asControl(window: ReportWindow): ReportWindow {
 }
 
 async function runOn(
-  { port, arch, verifyArch, thread }: Session,
+  { port, arch, verifyArch, thread, pageSize }: Session,
   request: VerifyRequest,
   opened: OpenWindows,
   platform: Platform,
@@ -98,7 +108,18 @@ async function runOn(
     by: by[index] ?? 'loads',
   }));
   const predicted = planChecks(model, platform, source.kind, plannedWindows, verifyArch.stage1Types(platform));
-  const planned = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
+  const first = what === 'device' ? replacePredictions(predicted, overrides) : predicted;
+  const planned = first.concat(
+    windows.flatMap((window, index) => {
+      const whole = request.whole && what === 'device';
+      const offsets = window.access === 'mapped' ? otherPages(window.length, pageSize, whole) : [];
+      return pageChecks(
+        model,
+        predicted.filter((check) => check.window === index),
+        offsets,
+      );
+    }),
+  );
   onPhase?.(
     what === 'control'
       ? 'running the control guest on ordinary memory'
@@ -126,19 +147,29 @@ function partOf(
   mappings: readonly HostMappingReading[],
 ): { readonly windows: readonly ReportWindow[]; readonly checks: readonly Check[] } {
   const { platform } = verified;
-  const windows = verified.windows.map((window, index) => ({
-    ...describeWindow({ ...verified, model, pageSize }, index, window, mappings[index]),
-    touched: touchedIn(window, verified.by[index] ?? 'loads'),
-  }));
+  const described = verified.windows.map((window, index) =>
+    describeWindow({ ...verified, model, pageSize }, index, window, mappings[index]),
+  );
   const facts = { model, platform, ticksPerSecond, emulator };
   const checks = verified.observed.map((one) =>
-    checkOf(facts, one, windows[one.check.window]?.stage2.programmed ?? null),
+    checkOf(facts, one, described[one.check.window]?.stage2.programmed ?? null),
   );
+  const ofPages = checks.filter(({ offset }) => offset !== undefined);
+  const windows = verified.windows.flatMap((window, index): ReportWindow[] => {
+    const known = described[index];
+    const pages = ofPages.filter((check) => check.window === index);
+    const touched = touchedIn(window, verified.by[index] ?? 'loads', pages);
+    return known ? [{ ...known, coverage: coverageOf(window, pages, verified.stage2, pageSize), touched }] : [];
+  });
+  const wrongPages = ofPages.filter(({ verdict }) => verdict === 'mismatch').slice(0, MOST_WRONG_PAGES);
   return {
     windows,
     checks: inOrder(
-      checks,
-      verified.planned.map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`),
+      checks.filter(({ offset }) => offset === undefined).concat(wrongPages),
+      // A check of another page comes right after that of the first.
+      verified.planned
+        .filter(({ offset }) => offset === 0n)
+        .map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`),
     ),
   };
 }

@@ -14,6 +14,7 @@ export interface ReportOptions extends WindowOptions, OutputOptions {
   readonly guest?: string;
   readonly allowWrites?: boolean;
   /** verify, compare. */
+  readonly whole?: boolean;
   readonly predict?: readonly string[];
   /** bench. */
   readonly runs?: number;
@@ -24,12 +25,14 @@ export interface ReportOptions extends WindowOptions, OutputOptions {
 }
 
 export function addReportOptions(command: Command): Command {
-  return addGuestOptions(command).addOption(
-    repeatable(
-      '--predict <row>',
-      'replace a row of the model, PROBE@STAGE1=OUTCOME, to check that a wrong one is caught',
-    ),
-  );
+  return addGuestOptions(command)
+    .option('--whole', 'touch every page of each window, not only the first, the last and a few between')
+    .addOption(
+      repeatable(
+        '--predict <row>',
+        'replace a row of the model, PROBE@STAGE1=OUTCOME, to check that a wrong one is caught',
+      ),
+    );
 }
 
 export function addGuestOptions(command: Command): Command {

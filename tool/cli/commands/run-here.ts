@@ -30,7 +30,12 @@ export async function runHere(command: ReportCommand, options: ReportOptions): P
     };
     return command === 'bench'
       ? measure(arch, request, options)
-      : verify(libcPort, arch, { ...request, command, overrides: (options.predict ?? []).map(parseOverride) });
+      : verify(libcPort, arch, {
+          ...request,
+          command,
+          whole: options.whole === true,
+          overrides: (options.predict ?? []).map(parseOverride),
+        });
   }).finally(() => progress.done());
   return { report };
 }

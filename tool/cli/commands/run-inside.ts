@@ -44,7 +44,20 @@ export async function runInside(
 }
 
 function argumentsInside(
-  { device, source, iommu, map, enforce, timeout, guest, allowWrites, predict = [], runs, guestConsole }: ReportOptions,
+  {
+    device,
+    source,
+    iommu,
+    map,
+    enforce,
+    timeout,
+    guest,
+    allowWrites,
+    whole,
+    predict = [],
+    runs,
+    guestConsole,
+  }: ReportOptions,
   defaultDevice: string,
 ): readonly string[] {
   const inside = source === 'memory' ? undefined : (device ?? defaultDevice);
@@ -62,6 +75,7 @@ function argumentsInside(
     ...(guest === undefined ? [] : ['--guest', basename(guest)]),
     ...(enforce === true ? ['--enforce'] : []),
     ...(allowWrites === true ? ['--allow-writes'] : []),
+    ...(whole === true ? ['--whole'] : []),
     ...(guestConsole === true ? ['--guest-console'] : []),
   ];
 }

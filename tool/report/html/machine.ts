@@ -7,7 +7,7 @@ import { noticed } from '../driver.ts';
 import type { NamedReport } from '../machine.ts';
 import { deviceFacts, machineFacts } from '../machine.ts';
 import type { Note } from '../notes.ts';
-import { anyOf, collectNotes, groupMismatches, reasonOf } from '../notes.ts';
+import { anyOf, collectNotes, groupMismatches, pagesOfGroup, reasonOf } from '../notes.ts';
 import { exitCodeOf } from '../proof.ts';
 import { proofLines } from '../proof-text.ts';
 import { isContradicted, isControl } from '../report.ts';
@@ -115,7 +115,7 @@ function mismatches(report: Report, prefix: string): Markup | null {
     if (first === undefined || window === undefined) return [];
     const probes = [...new Set(group.map(({ probe }) => probe))].join(', ');
     return [
-      html`<li><b>${windowName(window)}</b>: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${predictedText(first)}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'not known'}. ${reasonOf(group)}</li>`,
+      html`<li><b>${windowName(window)}</b>${pagesOfGroup(group)}: ${probes} under stage 1 ${anyOf(group.map(({ stage1 }) => stage1))}. Predicted <b>${predictedText(first)}</b>, observed <b>${first.observed ?? 'nothing'}</b>; stage 2 was programmed as ${window.stage2.programmed ?? 'not known'}. ${reasonOf(group)}</li>`,
     ];
   });
   return html`<ul class="mismatches" id="${prefix}-mismatches" tabindex="-1">${items}</ul>`;

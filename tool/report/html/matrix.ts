@@ -46,7 +46,7 @@ interface Rows {
 }
 
 function windowRows({ report, index, window, probes, noteOf, prefix }: Rows): Markup {
-  const checks = report.checks.filter((check) => check.window === index);
+  const checks = report.checks.filter(({ window: of, offset }) => of === index && offset === undefined);
   const types = [...new Set(checks.map(({ stage1 }) => stage1))];
   if (types.length === 0) return html``;
   const title = isControl(report, window)
