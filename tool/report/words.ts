@@ -23,7 +23,7 @@ const UNALIGNED_128 = '128-bit';
 const UNALIGNED_PAIR = 'pair';
 const DATA = 'data from, to the host';
 const TIMING = 'timing';
-const NON_TEMPORAL = 'non-temporal store, load';
+const NON_TEMPORAL = 'data by non-temporal store, load';
 
 const PROBE_WORDS: Readonly<Record<ProbeName, ProbeWords>> = {
   'stage1-self-check': { short: 'self', meaning: 'stage 1 is as set' },
@@ -46,9 +46,9 @@ const PROBE_WORDS: Readonly<Record<ProbeName, ProbeWords>> = {
   'nt-store': { short: 'nti', meaning: NON_TEMPORAL },
   'nt-load': { short: 'ntl', meaning: NON_TEMPORAL },
   'direct-store': { short: '64b', meaning: 'MOVDIR64B' },
-  'cache-flush': { short: 'clf', meaning: 'CLFLUSH' },
-  'fence-visibility': { short: 'sfen', meaning: 'visible to the host after SFENCE' },
-  'locked-access': { short: 'lock', meaning: 'locked exchange' },
+  'cache-flush': { short: 'clf', meaning: 'data kept over CLFLUSH' },
+  'fence-visibility': { short: 'sfen', meaning: 'data to the host, SFENCE' },
+  'locked-access': { short: 'lock', meaning: 'data by locked exchange' },
   'timing-class': { short: 'time', meaning: 'memory type by timing' },
 };
 
