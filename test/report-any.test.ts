@@ -103,6 +103,18 @@ const report: fc.Arbitrary<Report> = fc.array(window, { maxLength: 4 }).chain((w
         schema: fc.constant('wcvmm.report/1'),
         command: fc.constantFrom(...COMMANDS),
         arch: fc.constantFrom(...ARCHES),
+        origin: fc.record({
+          host: maybe(line),
+          machine: maybe(line),
+          firmware: maybe(line),
+          hypervisor: maybe(fc.boolean()),
+          cpu: fc.record({ model: maybe(line), stepping: maybe(line), microcode: maybe(line) }),
+          kernelBuild: maybe(line),
+          series: maybe(line),
+          wcvmm: line,
+          time: line,
+          asked: fc.array(line, { maxLength: 3 }),
+        }),
         platform: fc.record(
           {
             kind: fc.constantFrom('testbed', 'native'),

@@ -20,6 +20,8 @@ export interface Report {
   schema: typeof SCHEMA;
   command: Command;
   arch: Arch;
+  /** Where, when and how it was made. Older reports do not say. */
+  origin?: Origin;
   platform: ReportPlatform;
   device: ReportDevice;
   windows: ReportWindow[];
@@ -69,6 +71,36 @@ export interface ReportPlatform {
   nestedPaging?: NestedPaging | null;
   /** False: VFIO holds the device in its no-IOMMU mode, so that it cannot reach guest RAM. */
   iommu?: boolean;
+}
+
+/** null: the machine does not say. */
+export interface Origin {
+  /** As the machine calls itself. */
+  host: string | null;
+  /** By its firmware: vendor and product, which on an instance is its type. */
+  machine: string | null;
+  firmware: string | null;
+  /** Whether this kernel runs below a hypervisor, which then has a say in memory types. */
+  hypervisor: boolean | null;
+  cpu: Cpu;
+  /** The whole of /proc/version. */
+  kernelBuild: string | null;
+  /** What the kernel's release says of the project's patches: `wcvmm`. */
+  series: string | null;
+  /** Version. */
+  wcvmm: string;
+  /** ISO 8601, UTC. */
+  time: string;
+  /** The command's arguments. */
+  asked: string[];
+}
+
+export interface Cpu {
+  /** x86: its name; arm64: MIDR_EL1 as hexadecimal. */
+  model: string | null;
+  /** x86: family, model and stepping; arm64: variant and revision. */
+  stepping: string | null;
+  microcode: string | null;
 }
 
 export interface ReportDevice {

@@ -52,6 +52,19 @@ const platform = v.looseObject({
   ),
 });
 
+const origin = v.looseObject({
+  host: v.nullable(line),
+  machine: v.pipe(v.nullable(line), v.description('by its firmware: vendor and product')),
+  firmware: v.nullable(line),
+  hypervisor: v.pipe(v.nullable(v.boolean()), v.description('the kernel runs below one; null: it does not say')),
+  cpu: v.looseObject({ model: v.nullable(line), stepping: v.nullable(line), microcode: v.nullable(line) }),
+  kernelBuild: v.nullable(line),
+  series: v.pipe(v.nullable(line), v.description("the project's patches, by the kernel's release")),
+  wcvmm: v.pipe(line, v.description('version')),
+  time: v.pipe(line, v.description('ISO 8601, UTC')),
+  asked: v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description("the command's arguments")),
+});
+
 const window = v.looseObject({
   bar,
   offset: v.pipe(count, v.description('bytes')),
@@ -149,6 +162,7 @@ export const reportSchema = v.looseObject({
   schema: v.literal(SCHEMA),
   command: v.picklist(COMMANDS),
   arch: v.picklist(ARCHES),
+  origin: v.exactOptional(origin),
   platform,
   device: v.looseObject({
     address: v.pipe(v.nullable(line), v.description('PCI address; null: memory instead of a BAR')),

@@ -1,5 +1,6 @@
 /** What a verification leaves unproven, in sentences for its report. Silence would read as proof. */
 import type { Source } from '../../memattr/index.ts';
+import type { Report } from '../report/report.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
 import type { HostMappings } from './arch/arch.ts';
 
@@ -28,4 +29,13 @@ export function limitsOf({ source, stage2, hostMappings, blindness, coverage = n
     ...(coverage === null ? [] : [coverage]),
     ...unknowns,
   ];
+}
+
+/** An emulator is named already, and what it does not model is said of it. */
+export function belowHypervisor({ origin, platform }: Pick<Report, 'origin' | 'platform'>): readonly string[] {
+  return origin?.hypervisor === true && platform.emulator === null
+    ? [
+        'this kernel runs below another hypervisor, whose own second stage has a say in every memory type; nothing of it was read',
+      ]
+    : [];
 }

@@ -10,9 +10,10 @@ import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
-import type { Report } from '../report/report.ts';
+import type { Origin, Report } from '../report/report.ts';
 import type { VerifyArchitecture } from './arch/arch.ts';
 import { VERIFY_ARCHITECTURES } from './arch/index.ts';
+import { originHere } from './origin.ts';
 import { reportPlatform } from './platform.ts';
 
 export interface SessionRequest {
@@ -21,6 +22,8 @@ export interface SessionRequest {
   readonly timeoutMs: number;
   /** Without it only BARs that are known to be plain memory are written to. */
   readonly allowWrites: boolean;
+  /** The command's arguments, for the report. */
+  readonly asked?: readonly string[];
   readonly onPhase?: (what: string) => void;
   readonly onProgress?: (done: number, total: number) => void;
   readonly onConsole?: TakeOutput;
@@ -61,15 +64,14 @@ export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture,
 }
 
 /** What stands at the head of a report. */
-export function reportHead({
-  port,
-  arch,
-  facts,
-  opened: { source, windows },
-}: Session): Pick<Report, 'schema' | 'arch' | 'platform' | 'device'> {
+export function reportHead(
+  { port, arch, verifyArch, facts, opened: { source, windows } }: Session,
+  { asked = [] }: Pick<SessionRequest, 'asked'>,
+): Pick<Report, 'schema' | 'arch' | 'origin' | 'platform' | 'device'> & { origin: Origin } {
   return {
     schema: 'wcvmm.report/1',
     arch: arch.name,
+    origin: originHere(port, verifyArch, asked),
     platform: reportPlatform(port, facts, source.device),
     device: {
       address: source.pci?.address ?? null,

@@ -15,7 +15,7 @@ import type { HostMappingReading } from './arch/arch.ts';
 import { TOUCHED_BYTES, touchedBy } from './contents.ts';
 import { coverageOf, otherPages, pageChecks } from './coverage.ts';
 import { checkOf, describeWindow, inOrder } from './evidence.ts';
-import { limitsOf } from './limits.ts';
+import { belowHypervisor, limitsOf } from './limits.ts';
 import { replacePredictions } from './override.ts';
 import type { PredictionOverride } from './override.ts';
 import { planChecks } from './plan.ts';
@@ -50,7 +50,7 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
     const verified = await runOn(session, request, opened, platform, 'device');
     const hostMappings = verifyArch.readHostMappings(port, [opened, control]);
     const mappings = hostMappings.kind === 'read' ? hostMappings.windows : [];
-    const head = reportHead(session);
+    const head = reportHead(session, request);
     const { emulator } = head.platform;
     const shift = windows.length;
     const part = partOf(session, emulator, verified, mappings);
@@ -71,7 +71,11 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
       hostMappings,
       blindness: proofOf(report).checks.type.shown > 0 ? null : verifyArch.blindness(emulator),
       coverage: partialCoverage(report),
-      unknowns: [...(isOpen ? verifyArch.unknowns(platform) : []), ...verifyArch.hostLimits(port)],
+      unknowns: [
+        ...(isOpen ? verifyArch.unknowns(platform) : []),
+        ...verifyArch.hostLimits(port),
+        ...belowHypervisor(head),
+      ],
     });
     return { ...report, limits };
   });

@@ -27,6 +27,7 @@ export async function runHere(command: ReportCommand, options: ReportOptions): P
       onProgress: (done: number, total: number) => progress.update(`${done} of ${total}`),
       ...(options.guestConsole === true && { onConsole: writerTo(process.stderr) }),
       signal,
+      asked: process.argv.slice(2),
     };
     return command === 'bench'
       ? measure(arch, request, options)

@@ -11,7 +11,7 @@ import { anyOf, collectNotes, groupMismatches, pagesOfGroup, reasonOf } from '..
 import { exitCodeOf } from '../proof.ts';
 import { proofLines } from '../proof-text.ts';
 import { isContradicted, isControl } from '../report.ts';
-import type { Report, ReportPlatform, ReportWindow } from '../report.ts';
+import type { Origin, Report, ReportPlatform, ReportWindow } from '../report.ts';
 import { VERDICT_WORDS, evidenceText, predictedText, windowName } from '../words.ts';
 import { barPictures } from './bar.ts';
 import { html } from './markup.ts';
@@ -140,9 +140,38 @@ const PLATFORM_FACTS: Readonly<Record<Arch, (platform: ReportPlatform) => readon
   ],
 };
 
-function factList({ arch, platform, device, command, limits = [] }: Report): Markup {
+function originFacts({
+  host,
+  machine,
+  firmware,
+  hypervisor,
+  cpu,
+  kernelBuild,
+  wcvmm,
+  time,
+  asked,
+}: Origin): readonly Fact[] {
+  return [
+    ['at', time],
+    ['on', host ?? 'not known'],
+    ['as asked', `wcvmm ${asked.join(' ')}`],
+    ['version', `wcvmm ${wcvmm}`],
+    ['machine type', machine ?? 'not known'],
+    ['firmware', firmware ?? 'not known'],
+    ['below a hypervisor', word(hypervisor)],
+    [
+      'CPU',
+      [cpu.model, cpu.stepping, cpu.microcode && `microcode ${cpu.microcode}`].filter(Boolean).join(', ') ||
+        'not known',
+    ],
+    ['kernel build', kernelBuild ?? 'not known'],
+  ];
+}
+
+function factList({ arch, origin, platform, device, command, limits = [] }: Report): Markup {
   const facts: readonly Fact[] = [
     ['made by', `wcvmm ${command}`],
+    ...(origin === undefined ? [] : originFacts(origin)),
     ['machine', platform.emulator === null ? `${arch} hardware` : `${arch}, emulated by ${platform.emulator}`],
     ['Linux', platform.kernel],
     ['mmap cookies', word(platform.cookies)],

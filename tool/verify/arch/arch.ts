@@ -2,6 +2,7 @@
 import type { ArchitectureModel, Platform, Stage1Type } from '../../../memattr/index.ts';
 import type { KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
+import type { Cpu } from '../../report/report.ts';
 import type { BarSource } from '../../../vmm/vfio/source.ts';
 import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
 
@@ -33,6 +34,10 @@ export interface VerifyArchitecture {
   readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
   /** How far the host's own registers were read: sentences for a report's limits. */
   hostLimits(port: Port): readonly string[];
+  /** As far as the kernel shows it. */
+  cpu(port: Port): Cpu;
+  /** Does this kernel run below a hypervisor? null: nothing says. */
+  underHypervisor(port: Port): boolean | null;
   /** Why no probe saw a memory type, where none did. */
   blindness(emulator: string | null): string;
 }

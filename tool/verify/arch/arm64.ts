@@ -1,5 +1,10 @@
 import { arm64, normalTagged } from '../../../memattr/index.ts';
+import { readOr } from '../../../vmm/sys/attempt.ts';
+import { cpuField } from '../origin.ts';
 import type { VerifyArchitecture } from './arch.ts';
+
+const MIDR = '/sys/devices/system/cpu/cpu0/regs/identification/midr_el1';
+const HYPERVISOR_NODE = '/proc/device-tree/hypervisor/compatible';
 
 export const verifyArm64: VerifyArchitecture = {
   model: arm64,
@@ -18,6 +23,17 @@ export const verifyArm64: VerifyArchitecture = {
     why: 'nothing in the kernel shows the memory type of a user mapping on arm64',
   }),
   hostLimits: () => [],
+  cpu: (port) => {
+    const midr = readOr(port, MIDR, '').trim();
+    const [variant, revision] = [cpuField(port, 'CPU variant'), cpuField(port, 'CPU revision')];
+    return {
+      model: /^0x[0-9a-f]{1,16}$/.test(midr) ? midr : null,
+      stepping: variant === null || revision === null ? null : `r${Number(variant)}p${revision}`,
+      microcode: null,
+    };
+  },
+  // A guest of KVM has no flag for it; some hypervisors name themselves in the device tree.
+  underHypervisor: (port) => (readOr(port, HYPERVISOR_NODE, '') === '' ? null : true),
   // What tells Device from Normal is asked of every window whose guest may use Normal memory.
   blindness: () => 'no check whose outcome depends on the type of stage 2 was answered as predicted',
 };

@@ -7,6 +7,7 @@ import { parseHostPtdump, readHostRange } from '../read-back/host-ptdump.ts';
 import { memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
 import type { BarSource } from '../../../vmm/vfio/source.ts';
 import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import { cpuField } from '../origin.ts';
 import type { HostMappings, VerifyArchitecture } from './arch.ts';
 
 /** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
@@ -86,6 +87,15 @@ export const verifyX86: VerifyArchitecture = {
       ? "the host's PAT and MTRRs were read on CPU 0 only, and are taken to be the same on the others"
       : "the host's PAT and MTRRs were not read, which takes root and the module msr: Linux's usual PAT is assumed, and every MTRR type is possible",
   ],
+  cpu: (port) => {
+    const numbers = ['cpu family', 'model', 'stepping'].map((name) => cpuField(port, name));
+    return {
+      model: cpuField(port, 'model name'),
+      stepping: numbers.includes(null) ? null : `family ${numbers[0]} model ${numbers[1]} stepping ${numbers[2]}`,
+      microcode: cpuField(port, 'microcode'),
+    };
+  },
+  underHypervisor: (port) => cpuField(port, 'flags')?.split(' ').includes('hypervisor') ?? null,
   blindness: (emulator) =>
     emulator === null
       ? "no x86 memory type makes an access fault, and no window's timing was that of one type"
