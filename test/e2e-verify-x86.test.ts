@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { x86 } from '../memattr/index.ts';
 import type { Report } from '../tool/report/report.ts';
+import { proofOf } from '../tool/report/proof.ts';
+import { parseReport } from '../tool/report/schema.ts';
 import { findings, inOneBoot, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
 
@@ -30,8 +32,9 @@ describe('verify on AMD, patched kernel', () => {
   let pages: Finished | undefined;
   let blocks: Finished | undefined;
   let text: Finished | undefined;
+  let whole: Finished | undefined;
   beforeAll(async () => {
-    [pages, blocks, text] = await inOneBoot(
+    [pages, blocks, text, whole] = await inOneBoot(
       [
         [
           'verify',
@@ -46,6 +49,7 @@ describe('verify on AMD, patched kernel', () => {
         ],
         ['verify', ...BLOCKS, ...JSON_REPORT],
         ['verify', ...SMALL],
+        ['verify', ...SMALL, '-m', 'bar2:0-4M=wc', '--whole', ...JSON_REPORT],
       ],
       { arch: 'x86-amd' },
     );
@@ -85,6 +89,21 @@ describe('verify on AMD, patched kernel', () => {
         .join(' ');
     // UC UC- WC WP WT WB, with NPT UC, WC, WB and MTRRs that say UC.
     expect([gets(0), gets(1), gets(2)]).toEqual(['UC UC WC UC UC UC', 'UC WC WC UC UC WC', 'UC UC WC UC UC UC']);
+  });
+
+  test('the verdict rests on what was programmed, and nothing else', () => {
+    const report = parseReport(pages?.stdout ?? '');
+    const { stage2, checks, pages: covered, notProven } = proofOf(report);
+    expect([stage2, checks.type, notProven]).toEqual([{ shown: 3, of: 3 }, { shown: 0, of: 0 }, []]);
+    expect(report.checks.filter(({ speaksOf }) => speaksOf === 'type')).toEqual([]);
+    expect(covered).toMatchObject({ touched: 15, unlike: 0, readBack: 15, of: 48 });
+    expect(text?.stdout).toMatch(/^– observed {4}by 0 checks/m);
+    expect(proofOf(parseReport(whole?.stdout ?? '')).pages).toEqual({
+      of: 1024,
+      touched: 1024,
+      unlike: 0,
+      readBack: 1024,
+    });
   });
 
   test('the report says that nothing observed a type, and that device is not strict on AMD', () => {

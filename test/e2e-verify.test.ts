@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { arm64 } from '../memattr/index.ts';
 import type { Report } from '../tool/report/report.ts';
 import { parseReport } from '../tool/report/schema.ts';
+import { proofOf } from '../tool/report/proof.ts';
 import { publishedFaults } from './report-readers.ts';
 import { inTestbed } from './support.ts';
 import type { Finished } from './support.ts';
@@ -57,6 +58,24 @@ describe.each([
     ]);
     expect(windows.map(({ stage2 }) => stage2.programmed)).toEqual(['Device-nGnRE', 'Normal-NC', 'Normal-NC']);
     for (const { stage2 } of report.windows) expect(stage2.programmed).toBe(stage2.predicted);
+  });
+
+  test('each window is touched at both its ends and between, and read back there', () => {
+    for (const { coverage, length, stage2 } of report.windows) {
+      expect(coverage).toMatchObject({ pages: length / 4096, touched: 5, unlike: 0 });
+      expect(coverage?.readBack).toBe(stage2.blockSize === 4096 ? 5 : length / 4096);
+    }
+    expect(report.limits?.join('\n')).toMatch(/15 of 1024 pages were touched/);
+  });
+
+  test('what was observed is what the model computes from the checks', () => {
+    const observed = report.checks.filter(
+      ({ window, speaksOf, verdict }) => window < 3 && speaksOf === 'type' && verdict === 'match',
+    );
+    expect(observed.length).toBe(36);
+    for (const { window, excludes } of observed)
+      expect(excludes).toEqual(expect.arrayContaining(window === 0 ? ['Normal-NC', 'Normal-WB'] : ['Device-nGnRE']));
+    expect(proofOf(report)).toMatchObject({ checks: { type: { shown: 36, of: 36 } }, notProven: [] });
   });
 
   test('every stage-1 type is asked by every probe in every window', () => {
@@ -113,6 +132,13 @@ test('a controller memory buffer is only written to when the user says so', asyn
   expect([code, report.summary.mismatch]).toEqual([0, 0]);
   expect(new Set(report.windows.map(({ touched }) => touched?.by))).toEqual(new Set(['memory']));
   expect(report.checks.length).toBeGreaterThan(only.report.checks.length);
+});
+
+test('every page of a window, where asked', async () => {
+  const { report, code } = await verify('whole', ['verify', ...DEVICE, '-m', 'bar2:0-256K=device', '--whole']);
+  expect(code).toBe(0);
+  expect(report.windows[0]?.coverage).toMatchObject({ pages: 64, touched: 64, unlike: 0, readBack: 64 });
+  expect(report.limits?.join('\n')).not.toContain('--whole');
 });
 
 test('a wrong row of the model is a mismatch, and exit code 1', async () => {

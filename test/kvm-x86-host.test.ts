@@ -120,6 +120,17 @@ describe('watching KVM make entries', () => {
     expect(made.size).toBe(0);
   });
 
+  test.each([
+    [undefined, 80],
+    [4096, 720],
+  ])('with room for %s pages: %s KiB of each CPU', (pages, size) => {
+    const { port, written } = stubPort({ folders, texts: AMD, nodes: anyNode });
+    const scope = new Scope();
+    watchSptes(port, scope, { ...VM, ...(pages !== undefined && { pages }) }, 'npt');
+    expect([...written].find(([path]) => path.endsWith('/buffer_size_kb'))?.[1]).toBe(String(size));
+    scope.close();
+  });
+
   test('says so when events were lost', () => {
     const { ranges, scope } = watching(`${event}CPU:0 [LOST 12 EVENTS]\n`);
     expect(ranges).toMatch(/LOST 12 EVENTS/);

@@ -80,7 +80,11 @@ export async function runGuest(
   };
   const run = await mteRefused(mte, () =>
     runBare(machine, async (scope, vm) => {
-      const stage2 = await watchStage2(arch.name, port, scope, vm);
+      const stage2 = await watchStage2(arch.name, port, scope, {
+        debugName: vm.debugName,
+        vcpuThread: vm.vcpuThread,
+        pages: cells.length,
+      });
       // A copy, taken once: what was checked must be what is used.
       return (ram) => ({ stage2: stage2.read(), log: ram.view(logAt, SIZE_OF.log).slice() });
     }),

@@ -12,10 +12,17 @@ import { startTrace } from './trace.ts';
 
 const PAGE = 4096n;
 
-/** A guest touches the first page of each window, and KVM makes few entries more than once. */
+/** A guest touches few pages of each window, and KVM makes few entries more than once. */
 const EVENTS = 1024;
+/** The entry of a page, and of the table above it. */
+const EVENTS_OF_PAGE = 2;
 
-export function watchSptes(port: Port, scope: Scope, { vcpuThread }: WatchedVm, paging: NestedPaging): Stage2Watch {
+export function watchSptes(
+  port: Port,
+  scope: Scope,
+  { vcpuThread, pages = 0 }: WatchedVm,
+  paging: NestedPaging,
+): Stage2Watch {
   // Guest RAM is not in question, and has more entries than the windows.
   const filter = `gfn >= 0x${(BARE_MAP.windowBase / PAGE).toString(16)}`;
   const trace = startTrace(port, scope, {
@@ -23,7 +30,7 @@ export function watchSptes(port: Port, scope: Scope, { vcpuThread }: WatchedVm, 
     event: 'kvm_mmu_set_spte',
     filter,
     thread: vcpuThread,
-    events: EVENTS,
+    events: EVENTS + EVENTS_OF_PAGE * pages,
   });
   if (trace.kind === 'unavailable') return unreadable(trace.why);
   return {

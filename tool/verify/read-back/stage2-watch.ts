@@ -8,6 +8,8 @@ export interface WatchedVm {
   readonly debugName: string;
   /** Id of the thread that runs the vCPU, and in which KVM therefore makes its entries. */
   readonly vcpuThread: number;
+  /** How many pages of windows the guest touches, at most; absent: the first of each. */
+  readonly pages?: number;
 }
 
 /** What KVM programs, watched until `scope` closes; to be read while the VM lives. */
