@@ -36,8 +36,11 @@ describe('what npm start shows once everything is built', () => {
     }
   });
 
-  test.each(['wcvmm verify', 'wcvmm compare: 3 machines'])("README's output of %s is the real one", (head) => {
-    const blocks = readFileSync(join(projectRoot, 'README.md'), 'utf8').split('```');
+  test.each([
+    ['README.md', 'wcvmm verify'],
+    ['docs/usage.md', 'wcvmm compare: 3 machines'],
+  ])('%s: the output of %s is the real one', (page, head) => {
+    const blocks = readFileSync(join(projectRoot, page), 'utf8').split('```');
     const block = blocks.find((text) => text.startsWith(`\n${head}\n`)) ?? '';
     const lines = block.split('\n').filter((line) => line !== '' && line !== '…');
     expect(lines.length).toBeGreaterThan(20);
