@@ -40,9 +40,16 @@ export function seconds(text: string): number {
   return value;
 }
 
-export function addDeviceOptions(command: Command): Command {
+const DEVICE_FLAGS = '-d, --device <address>';
+const DEVICE_DESCRIPTION = 'PCI address of the device, as in 0000:01:00.0';
+
+const ONE_DEVICE = new Option(DEVICE_FLAGS, DEVICE_DESCRIPTION);
+/** For a command that can have many. */
+export const MANY_DEVICES = repeatable(DEVICE_FLAGS, `${DEVICE_DESCRIPTION}; for Linux more than once`);
+
+export function addDeviceOptions(command: Command, device: Option = ONE_DEVICE): Command {
   return command
-    .option('-d, --device <address>', 'PCI address of the device, as in 0000:01:00.0')
+    .addOption(device)
     .addOption(new Option('-s, --source <source>', 'where mappings come from').choices(SOURCES).default('cookie'))
     .addOption(
       new Option('--iommu <path>', 'which interface of VFIO to use')
@@ -51,15 +58,15 @@ export function addDeviceOptions(command: Command): Command {
     );
 }
 
-export function addWindowOptions(command: Command): Command {
-  return addDeviceOptions(command)
-    .addOption(
-      repeatable(
-        '-m, --map <map>',
-        'a window, as in bar2:0-64K=device; may be given more than once',
-        'all attributes, side by side in the largest BAR',
-      ).argParser(collectMap),
-    )
+const MAPS = repeatable(
+  '-m, --map <map>',
+  'a window, as in bar2:0-64K=device; may be given more than once',
+  'all attributes, side by side in the largest BAR',
+).argParser(collectMap);
+
+export function addWindowOptions(command: Command, device: Option = ONE_DEVICE, maps: Option = MAPS): Command {
+  return addDeviceOptions(command, device)
+    .addOption(maps)
     .option(
       '--enforce',
       'trap every guest access to device windows, for machines where stage 2 cannot make them strict; each access then takes microseconds',

@@ -4,7 +4,7 @@ import { runInTestbed } from '../../../testbed/index.ts';
 import type { BareOptions } from './run-bare.ts';
 import type { LinuxOptions } from './run-linux.ts';
 
-export interface RunOptions extends BareOptions, Omit<LinuxOptions, 'kernel' | 'timeout'> {
+export interface RunOptions extends Omit<BareOptions, 'device'>, Omit<LinuxOptions, 'kernel' | 'timeout'> {
   readonly kernel?: string;
   readonly testbed?: string;
 }
@@ -40,19 +40,14 @@ function argumentsInside(path: string | undefined, options: RunOptions, isTimed:
   const forBare =
     path === undefined
       ? []
-      : [
-          '--source',
-          source,
-          '--iommu',
-          iommu,
-          ...(device === undefined ? [] : ['--device', device]),
-          ...map.flatMap((text) => ['--map', text]),
-          ...dmaDevice.flatMap((address) => ['--dma-device', address]),
-          ...(enforce === true ? ['--enforce'] : []),
-          basename(path),
-        ];
+      : ['--source', source, ...dmaDevice.flatMap((address) => ['--dma-device', address]), basename(path)];
   return [
     ...forLinux,
+    '--iommu',
+    iommu,
+    ...device.flatMap((address) => ['--device', address]),
+    ...map.flatMap((text) => ['--map', text]),
+    ...(enforce === true ? ['--enforce'] : []),
     ...(memory === undefined ? [] : ['--memory', memory]),
     ...(isTimed ? ['--timeout', String(options.timeout)] : []),
     ...forBare,

@@ -2,14 +2,21 @@
 import { readFile } from 'node:fs/promises';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
 import { scoped } from '../../../common/scope.ts';
-import type { AsyncScope } from '../../../common/scope.ts';
+import type { AsyncScope, Scope } from '../../../common/scope.ts';
 import { formatSize, parseSize } from '../../../common/size.ts';
 import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
+import type { Vm } from '../../../vmm/kvm/vm.ts';
 import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
 import { LINUX_ARCHITECTURES } from '../../../vmm/machines/linux-arches.ts';
+import { attachPci } from '../../../vmm/machines/linux-pci.ts';
 import { MOST_CPUS, RAM_STEP, bootLinux } from '../../../vmm/machines/linux.ts';
 import type { LinuxEnd } from '../../../vmm/machines/linux.ts';
+import type { GuestRam } from '../../../vmm/memory/ram.ts';
+import { libcPort } from '../../../vmm/sys/libc.ts';
+import type { IommuPath } from '../../../vmm/vfio/device.ts';
+import { keptIovas } from '../../../vmm/vfio/guest-dma.ts';
 import { openConsole, parseConsole } from '../guest-console.ts';
+import { deviceRequests, openPassed } from './passed-devices.ts';
 import { describeLinuxExit } from './linux-exit.ts';
 
 export interface LinuxOptions {
@@ -24,6 +31,12 @@ export interface LinuxOptions {
   readonly reboot: boolean;
   /** Seconds. */
   readonly timeout?: number;
+  /** PCI addresses. */
+  readonly device: readonly string[];
+  /** Attributes: see splitMap. */
+  readonly map: readonly string[];
+  readonly iommu: IommuPath | 'auto';
+  readonly enforce?: boolean;
 }
 
 /** Exit code of a guest that asked for a reboot, where it was not to have one. */
@@ -36,14 +49,27 @@ const LEAST_MEMORY = 32n << 20n;
 export async function runLinux(options: LinuxOptions, signal: AbortSignal): Promise<number> {
   const [cpus, ramLength] = [cpuCount(options.cpus), ramSize(options.memory ?? LINUX_MEMORY)];
   const choice = parseConsole(options.console);
-  const kernel = LINUX_ARCHITECTURES[requireArchitecture().name].parseKernel(await readInput('kernel', options.kernel));
+  const requests = deviceRequests(options.device, options.map);
+  const arch = LINUX_ARCHITECTURES[requireArchitecture().name];
+  const kernel = arch.parseKernel(await readInput('kernel', options.kernel));
   const initrd = options.initrd === undefined ? null : await readInput('initrd', options.initrd);
   const end = await scoped(async (ends) => {
     const threads = Array.from({ length: cpus }, () => new VcpuThread());
     for (const thread of threads) ends.defer(() => thread.close());
     const stopped = new AbortController();
     stopAfter(options.timeout, ends, stopped);
+    const devices = openPassed(libcPort, ends.inner(), requests, options.iommu);
     const machine = {
+      arch,
+      keptIovas: keptIovas(
+        libcPort,
+        devices.map(({ source }) => source.device),
+        arch.map.ram.limit,
+      ),
+      attach: (scope: Scope, vm: Vm, ram: GuestRam) =>
+        devices.length === 0
+          ? []
+          : attachPci(libcPort, scope, arch.name, vm, ram, { devices, enforce: options.enforce === true }).descriptions,
       threads,
       kernel,
       initrd,

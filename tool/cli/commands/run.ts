@@ -3,7 +3,8 @@ import { WcvmmError } from '../../../common/errors.ts';
 import { interruptible } from '../../../common/interrupt.ts';
 import { MACHINES } from '../../../testbed/machine/names.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
-import { addWindowOptions, repeatable } from './options.ts';
+import { MANY_DEVICES, addWindowOptions, repeatable } from './options.ts';
+import { splitMap } from './passed-devices.ts';
 import { BARE_MEMORY, runBareGuest } from './run-bare.ts';
 import { LINUX_MEMORY, runLinux } from './run-linux.ts';
 import { runGuestInTestbed } from './run-in-testbed.ts';
@@ -14,6 +15,8 @@ Examples:
   $ wcvmm run --kernel Image --initrd initramfs.cpio --cpus 4 --memory 1G
   $ wcvmm run --kernel vmlinuz --initrd initrd.img --append 'quiet loglevel=3' --no-reboot
   $ wcvmm run --testbed arm64 --kernel Image --initrd initramfs.cpio   inside an emulated instance
+  $ wcvmm run --kernel Image --initrd initramfs.cpio -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc
+  $ wcvmm run --kernel Image --initrd initramfs.cpio -d 0000:01:00.0 -d 0000:02:00.0 -m 0000:01:00.0/bar2=wc
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc guest.elf
   $ wcvmm run --source memory guest.elf          a machine with KVM and no device
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device --enforce guest.elf
@@ -23,8 +26,18 @@ The guest's console goes to standard output, and what is typed to Linux; at a te
 windows goes to standard error.
 Exit code: 0 when Linux powered off, or a bare-metal guest ended with status 0; 4 when Linux rebooted and --no-reboot is given; 2 otherwise.`;
 
+const MAPS = repeatable(
+  '-m, --map <map>',
+  'an attribute of a part of a BAR, as in bar2:0-64K=device; with many devices 0000:01:00.0/bar2=wc; may be given more than once',
+  'bare-metal: all, side by side in the largest BAR; Linux: default',
+).argParser((text: string, previous: readonly string[]) => {
+  splitMap(text);
+  return [...previous, text];
+});
+
 export function runCommand(): Command {
-  return addWindowOptions(new Command('run').description('Run Linux, or a bare-metal guest with windows of a BAR'))
+  const command = new Command('run').description('Run Linux, or a bare-metal guest with windows of a BAR');
+  return addWindowOptions(command, MANY_DEVICES, MAPS)
     .argument('[image]', 'a bare-metal guest: an ELF executable, linked as tool/verify/guest/abi.h says')
     .option('--kernel <file>', 'run Linux: an arm64 Image or an x86 bzImage')
     .option('--initrd <file>', 'Linux: its initramfs')
@@ -47,7 +60,7 @@ export function runCommand(): Command {
 }
 
 /** Options of the other kind of guest are refused: nobody should believe that they did something. */
-const ONLY_BARE = ['device', 'map', 'source', 'iommu', 'enforce', 'dmaDevice', 'json'] as const;
+const ONLY_BARE = ['source', 'dmaDevice', 'json'] as const;
 const ONLY_LINUX = ['initrd', 'append', 'cpus', 'console', 'reboot'] as const;
 
 async function run(path: string | undefined, options: RunOptions, command: Command): Promise<number> {
@@ -65,8 +78,20 @@ async function run(path: string | undefined, options: RunOptions, command: Comma
   }
   if (testbed !== undefined) return runGuestInTestbed(path, options, testbed, isGiven('timeout'));
   return interruptible((signal) => {
-    if (kernel === undefined) return runBareGuest(libcPort, path ?? '', options, signal);
+    if (kernel === undefined) {
+      const { device: _devices, ...others } = options;
+      return runBareGuest(libcPort, path ?? '', { ...others, ...oneDevice(options) }, signal);
+    }
     const { timeout, ...others } = options;
     return runLinux({ ...others, kernel, ...(isGiven('timeout') && { timeout }) }, signal);
   });
+}
+
+/** Throws E_USAGE for more than one. */
+function oneDevice({ device }: RunOptions): { readonly device?: string } {
+  const [only, second] = device;
+  if (second !== undefined) {
+    throw new WcvmmError('E_USAGE', '--device is given more than once; expected one for a bare-metal guest.');
+  }
+  return only === undefined ? {} : { device: only };
 }
