@@ -12,12 +12,16 @@ import { KVM_IRQFD, KVM_SET_GSI_ROUTING } from '../vmm/sys/kvm-irq.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { VFIO_DEVICE_GET_INFO, VFIO_DEVICE_GET_IRQ_INFO, VFIO_DEVICE_SET_IRQS } from '../vmm/sys/vfio-irq.ts';
+import type { Dma } from '../vmm/vfio/dma.ts';
 import type { BarSource } from '../vmm/vfio/source.ts';
 import { stubPort } from './stub-port.ts';
 
 const KVM_SET_USER_MEMORY_REGION = 0x4020ae46;
 const VFIO_DEVICE_GET_REGION_INFO = 0x3b6c;
 const VFIO_DEVICE_RESET = 0x3b6f;
+const VFIO_DEVICE_FEATURE = 0x3b75;
+const [IOAS_UNMAP, IOAS_MAP_FILE] = [0x3b86, 0x3b8f];
+const [MAP_DMA, UNMAP_DMA] = [0x3b71, 0x3b72];
 const MAP_FIXED = 0x10;
 
 export const PAGE = 4096;
@@ -39,6 +43,7 @@ export interface FakeDevice {
   readonly maps?: readonly string[];
   readonly mayTransfer?: boolean;
   readonly mappable?: boolean;
+  readonly dma?: Dma;
 }
 
 export interface Slot {
@@ -67,25 +72,30 @@ export class FakeKernel {
   readonly events = new Map<number, number>();
   /** GSIs of the interrupts that the guest got. */
   readonly delivered: number[] = [];
+  /** What other devices reach: by address space and address, the length and what is behind it. */
+  readonly dma = new Map<string, string>();
+  /** Which BAR of which device a DMA-buf is. */
+  readonly dmaBufs = new Map<number, string>();
   /** Rules that were broken. */
   readonly violations: string[] = [];
   readonly states = new Map<number, State>();
   readonly memory = new Map<bigint, ArrayBuffer>();
   readonly #mapped = new Map<bigint, bigint>();
+  #nextFd = 100;
 
   constructor() {
     const { port: stub } = stubPort({});
-    let nextFd = 100;
     this.port = {
       ...stub,
       ioctl: (fd, request, argument) => this.#ioctl(fd, request, argument),
       eventfd: () => {
-        this.events.set(nextFd, 0);
-        return nextFd++;
+        this.events.set(this.#nextFd, 0);
+        return this.#nextFd++;
       },
       close: (fd) => {
         if (this.irqfds.has(fd)) this.violations.push('an eventfd is closed while KVM takes its signals');
         this.events.delete(fd);
+        this.dmaBufs.delete(fd);
       },
       read: (fd) => {
         if (this.events.get(fd) === undefined) throw new SysError('read', ERRNO.EBADF);
@@ -142,6 +152,8 @@ export class FakeKernel {
   #ioctl(fd: number, request: number, argument: Uint8Array | number): number {
     if (request === VFIO_DEVICE_RESET) {
       this.state(fd).resets += 1;
+      if ([...this.dma.values()].some((what) => what.includes(`of ${fd} `)))
+        this.violations.push('a reset under a mapping');
       return 0;
     }
     if (typeof argument === 'number') throw new SysError(`ioctl 0x${request.toString(16)}`, ERRNO.ENOTTY);
@@ -149,6 +161,23 @@ export class FakeKernel {
     switch (request) {
       case KVM_SET_USER_MEMORY_REGION:
         return this.#setSlot(view);
+      case VFIO_DEVICE_FEATURE:
+        this.dmaBufs.set(this.#nextFd, `of ${fd} bar ${view.getUint32(8, true)}`);
+        return this.#nextFd++;
+      case IOAS_MAP_FILE: {
+        const what = this.dmaBufs.get(view.getInt32(12, true)) ?? 'nothing';
+        return this.#mapDma(`ioas ${view.getUint32(8, true)}`, view.getBigUint64(32, true), what);
+      }
+      case IOAS_UNMAP:
+        return this.#unmapDma(`ioas ${view.getUint32(4, true)}`, view.getBigUint64(8, true), 1n);
+      case MAP_DMA:
+        return this.#mapDma(
+          `container ${fd}`,
+          view.getBigUint64(16, true),
+          `of hva 0x${view.getBigUint64(8, true).toString(16)}`,
+        );
+      case UNMAP_DMA:
+        return this.#unmapDma(`container ${fd}`, view.getBigUint64(8, true), view.getBigUint64(16, true));
       case KVM_IRQFD:
         return this.#irqfd(view);
       case KVM_SET_GSI_ROUTING:
@@ -167,6 +196,23 @@ export class FakeKernel {
       default:
         throw new SysError(`ioctl 0x${request.toString(16)}`, ERRNO.ENOTTY);
     }
+  }
+
+  #mapDma(space: string, iova: bigint, what: string): number {
+    const key = `${space} 0x${iova.toString(16)}`;
+    if (this.dma.has(key)) throw new SysError('map', ERRNO.EEXIST);
+    this.dma.set(key, what);
+    return 0;
+  }
+
+  #unmapDma(space: string, iova: bigint, length: bigint): number {
+    const found = [...this.dma.keys()].filter((key) => {
+      const at = BigInt(key.split(' ').at(-1) ?? 0);
+      return key.startsWith(`${space} `) && at >= iova && at < iova + length;
+    });
+    if (found.length === 0) this.violations.push(`nothing is mapped in ${space} at 0x${iova.toString(16)}`);
+    for (const key of found) this.dma.delete(key);
+    return 0;
   }
 
   #setSlot(view: DataView): number {
@@ -276,7 +322,7 @@ export function fdOf(index: number): number {
 }
 
 export function passedDevice(fd: number, device: FakeDevice): PassedDevice {
-  const { bars, mappable = true, maps = [], mayTransfer = true } = device;
+  const { bars, mappable = true, maps = [], mayTransfer = true, dma = { kind: 'none' } } = device;
   const regions = Array.from({ length: 6 }, (_, bar) => {
     const size = BigInt(bars[bar] ?? 0);
     const kind = size === 0n ? ('absent' as const) : ('memory' as const);
@@ -296,7 +342,7 @@ export function passedDevice(fd: number, device: FakeDevice): PassedDevice {
     kind: 'cookie',
     pci,
     regions,
-    device: { pci, fd, kvmFile: fd, dma: { kind: 'none' } },
+    device: { pci, fd, kvmFile: fd, dma },
     slice: ({ bar, offset, length }) => ({ fd, offset: (BigInt(bar) << 40n) + offset, length }),
     map: (): never => {
       throw new Error('windows of a guest are mapped by slice');

@@ -1,8 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { assignBars } from '../vmm/devices/pci/placement.ts';
+import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import { HIGH, LOW, PAGE, configWith, fakeHost, fdOf, nic, nvme } from './fake-pci.ts';
 import type { FakeHost } from './fake-pci.ts';
+import type { Dma } from '../vmm/vfio/dma.ts';
 import { codeOf } from './stub-port.ts';
 
 const [FIRST, SECOND] = [8, 16];
@@ -60,6 +62,22 @@ function expectedPages(pci: FakeHost): Map<bigint, bigint> {
   return expected;
 }
 
+/** Each device reaches the other's BARs, where those are. */
+function expectedDma({ host }: FakeHost): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [number, { bars, placed }] of host.options.functions.entries()) {
+    for (const [index, base] of new Float64Array(placed).entries()) {
+      const what = `of ${fdOf(number - 1)} bar ${bars[index]?.bar}`;
+      if (base >= 0) found.set(`ioas ${number === 1 ? 2 : 1} 0x${base.toString(16)}`, what);
+    }
+  }
+  return found;
+}
+
+function ioas(number: number): Dma {
+  return { kind: 'ioas', iommufd: 90, ioas: number };
+}
+
 /** Addresses that meet, overlap in parts, leave the windows, or are RAM's. */
 const places = fc.constantFrom(
   0n,
@@ -89,7 +107,7 @@ describe("a guest's BARs", () => {
   test('have memslots where the registers say, at most one a byte at every moment, and none while decoding is off', () => {
     fc.assert(
       fc.property(steps, (list) => {
-        const pci = fakeHost([nic(), nvme()]);
+        const pci = fakeHost([nic({ dma: ioas(1) }), nvme({ dma: ioas(2) })]);
         for (const step of list) {
           if ('bar' in step) {
             const { bar, address, bytes } = step;
@@ -100,9 +118,10 @@ describe("a guest's BARs", () => {
           else if ('sleep' in step) pci.writeConfig(step.devfn, step.devfn === FIRST ? 0x54 : 0x64, 1, step.sleep);
           else pci.writeConfig(step.reset, step.reset === FIRST ? 0xa8 : 0x88, 2, 0x8000);
           expect(pages(pci)).toEqual(expectedPages(pci));
+          expect(pci.kernel.dma).toEqual(expectedDma(pci));
         }
         pci.scope.close();
-        expect(pci.kernel.slots.size).toBe(0);
+        expect([pci.kernel.slots.size, pci.kernel.dma.size, pci.kernel.dmaBufs.size]).toEqual([0, 0, 0]);
         expect(pci.kernel.violations).toEqual([]);
       }),
       { numRuns: 150 },
@@ -227,6 +246,46 @@ describe("accesses to the bridge's windows that no memslot takes", () => {
     expect(pci.readMemory(base + 0xfe, 4)).toBe(0xffff_5a5an);
     pci.kernel.states.get(fdOf(0))?.device.config.fill(0);
     pci.writeMemory(base, 4, 1);
+  });
+});
+
+describe("another device's DMA to a BAR", () => {
+  const containers = [70, 71].map((container): Dma => ({ kind: 'container', container }));
+
+  test("goes by the host's mapping, window by window, where there are containers", () => {
+    const maps = ['bar0:0-16K=device'];
+    const [first, second] = containers;
+    const pci = fakeHost([nic({ maps, ...(first && { dma: first }) }), nvme({ ...(second && { dma: second }) })]);
+    pci.writeConfig(FIRST, 4, 2, 2);
+    const [bar] = pci.host.options.functions[1]?.bars ?? [];
+    const base = pci.readConfig(FIRST, 0x10, 8) & ~0xfn;
+    const hva = (offset: bigint): string => `of hva 0x${((bar?.hva ?? 0n) + offset).toString(16)}`;
+    expect(pci.kernel.dma.get(`container 71 0x${base.toString(16)}`)).toBe(hva(0n));
+    expect(pci.kernel.dma.get(`container 71 0x${(base + 0x4000n).toString(16)}`)).toBe(hva(0x4000n));
+    expect([...pci.kernel.dma.keys()].some((key) => key.startsWith('container 70'))).toBe(false);
+    pci.writeConfig(FIRST, 4, 2, 0);
+    expect(pci.kernel.dma.size).toBe(0);
+    expect(pci.kernel.violations).toEqual([]);
+  });
+
+  test.each([
+    ['the kernel exports no DMA-bufs', false, true],
+    ['a device may start no transfers', true, false],
+  ])('is not there where %s, and nothing else is missing', (_name, exports, mayTransfer) => {
+    const pci = fakeHost([nic({ dma: ioas(1) }), nvme({ dma: ioas(2), mayTransfer })], {
+      port: (real) => ({
+        ...real,
+        ioctl(fd, request, argument) {
+          if (request === 0x3b75 && !exports) throw new SysError('VFIO_DEVICE_FEATURE', ERRNO.ENOTTY);
+          return real.ioctl(fd, request, argument);
+        },
+      }),
+    });
+    pci.writeConfig(FIRST, 4, 2, 2);
+    expect(pci.kernel.dma.size).toBe(0);
+    expect(pages(pci).size).toBe(24);
+    pci.scope.close();
+    expect(pci.kernel.violations).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ERRNO } from '../vmm/sys/port.ts';
+import type { Dma } from '../vmm/vfio/dma.ts';
 import { fakeHost, nic, nvme } from './fake-pci.ts';
 import type { FakeHost } from './fake-pci.ts';
 import { FaultyPort } from './inside/faulty-port.ts';
@@ -22,6 +23,10 @@ function drive(pci: FakeHost): void {
   pci.writeConfig(16, 0x88, 2, 0x8000);
 }
 
+function ioas(number: number): Dma {
+  return { kind: 'ioas', iommufd: 90, ioas: number };
+}
+
 interface Outcome {
   readonly calls: number;
   readonly error: unknown;
@@ -38,7 +43,7 @@ function driveWithFault(failing: number): Outcome {
     return faulty.port;
   };
   try {
-    pci = fakeHost([nic(), nvme()], { port });
+    pci = fakeHost([nic({ dma: ioas(1) }), nvme({ dma: ioas(2) })], { port });
     drive(pci);
   } catch (thrown) {
     error = thrown;
@@ -62,7 +67,7 @@ describe('a system call that fails once', () => {
       expect(faulty?.failed).not.toBe(null);
       expect(faulty?.held()).toEqual({ fds: [], mappings: [], memslots: [] });
       expect(pci?.kernel.violations ?? []).toEqual([]);
-      expect(pci?.kernel.irqfds.size ?? 0).toBe(0);
+      expect([pci?.kernel.irqfds.size ?? 0, pci?.kernel.dma.size ?? 0]).toEqual([0, 0]);
       // What ends the run says which call it was; what does not, the guest can live with.
       expect(error === null || /made to fail|kernel refused|gave 0 of/.test(String(error))).toBe(true);
     },

@@ -6,8 +6,14 @@ const KVM_CREATE_DEVICE = 0xc00caee0;
 const KVM_IRQFD = 0x4020ae76;
 const VFIO_DEVICE_SET_IRQS = 0x3b6e;
 
-/** Taking back an irqfd, and switching a device's interrupts off. */
+const VFIO_DEVICE_FEATURE = 0x3b75;
+const FEATURE_DMA_BUF = 11;
+const IOMMU_IOAS_UNMAP = 0x3b86;
+const VFIO_IOMMU_UNMAP_DMA = 0x3b72;
+
+/** Taking back an irqfd or a mapping, and switching a device's interrupts off. */
 function isGivingBack(request: number, view: DataView): boolean {
+  if (request === IOMMU_IOAS_UNMAP || request === VFIO_IOMMU_UNMAP_DMA) return true;
   if (request === KVM_IRQFD) return view.getUint32(8, true) === 1;
   return request === VFIO_DEVICE_SET_IRQS && view.getUint32(16, true) === 0;
 }
@@ -89,6 +95,8 @@ export class FaultyPort {
       if (deletes) this.#memslots.delete(key);
       else this.#memslots.set(key, `gpa 0x${view.getBigUint64(8, true).toString(16)}`);
     }
+    const isDmaBuf = request === VFIO_DEVICE_FEATURE && ((view?.getUint32(4, true) ?? 0) & 0xffff) === FEATURE_DMA_BUF;
+    if (isDmaBuf) this.#opened(result, 'a DMA-buf');
     // These make file descriptors: KVM_CREATE_DEVICE in its argument; KVM_CREATE_VM, KVM_CREATE_VCPU, VFIO_GROUP_GET_DEVICE_FD.
     if (request === KVM_CREATE_DEVICE && view !== null) this.#opened(view.getUint32(4, true), 'KVM_CREATE_DEVICE');
     if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, `ioctl 0x${request.toString(16)}`);

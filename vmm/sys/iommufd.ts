@@ -8,6 +8,7 @@ const IOMMU_IOAS_COPY = 0x3b83;
 const IOMMU_IOAS_IOVA_RANGES = 0x3b84;
 const IOMMU_IOAS_MAP = 0x3b85;
 const IOMMU_IOAS_UNMAP = 0x3b86;
+const IOMMU_IOAS_MAP_FILE = 0x3b8f;
 
 const MAP_FIXED_READ_WRITE = 1 | 2 | 4;
 
@@ -81,6 +82,24 @@ export function ioasMap(port: Port, iommufd: number, ioas: number, mapping: Ioas
   view.setBigUint64(24, mapping.length, true);
   view.setBigUint64(32, mapping.iova, true);
   port.ioctl(iommufd, IOMMU_IOAS_MAP, bytes);
+}
+
+/** Maps all of a DMA-buf of VFIO's: a device's BAR for another device. */
+export function ioasMapFile(
+  port: Port,
+  iommufd: number,
+  ioas: number,
+  { fd, iova, length }: { readonly fd: number; readonly iova: bigint; readonly length: bigint },
+): void {
+  const bytes = new Uint8Array(40);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 40, true);
+  view.setUint32(4, MAP_FIXED_READ_WRITE, true);
+  view.setUint32(8, ioas, true);
+  view.setInt32(12, fd, true);
+  view.setBigUint64(24, length, true);
+  view.setBigUint64(32, iova, true);
+  port.ioctl(iommufd, IOMMU_IOAS_MAP_FILE, bytes);
 }
 
 /** Of a range that was mapped as a whole. */

@@ -34,6 +34,8 @@ export const REGION_CAP = { sparseMmap: 1, msixMappable: 3, mmapAttributes: 6 } 
 const FEATURE_GET = 1 << 16;
 const FEATURE_PROBE = 1 << 18;
 export const FEATURE_MMAP_COOKIE = 14;
+const FEATURE_DMA_BUF = 11;
+const OPEN_READ_WRITE_CLOEXEC = 0o2000002;
 
 /** enum vfio_mmap_attr */
 export const MMAP_ATTRIBUTE = { default: 0, device: 1, wc: 2, cacheable: 3 } as const;
@@ -111,6 +113,17 @@ export function getMmapCookie(port: Port, device: number, region: number, attrib
   view.setUint32(12, attribute, true);
   port.ioctl(device, VFIO_DEVICE_FEATURE, request);
   return { offset: view.getBigUint64(16, true), size: view.getBigUint64(24, true) };
+}
+
+/** A DMA-buf of [0, length) of a region, as a file descriptor: what IOMMU_IOAS_MAP_FILE takes. Its mappings end when the device is reset. */
+export function exportDmaBuf(port: Port, device: number, region: number, length: bigint): number {
+  const request = featureRequest(FEATURE_GET | FEATURE_DMA_BUF, 32);
+  const view = new DataView(request.buffer);
+  view.setUint32(8, region, true);
+  view.setUint32(12, OPEN_READ_WRITE_CLOEXEC, true);
+  view.setUint32(20, 1, true);
+  view.setBigUint64(32, length, true);
+  return port.ioctl(device, VFIO_DEVICE_FEATURE, request);
 }
 
 export function resetDevice(port: Port, device: number): void {

@@ -10,6 +10,7 @@ import type { Port } from '../../sys/port.ts';
 import { trappedDevice } from '../trapped.ts';
 import { NOWHERE } from './options.ts';
 import type { BarOptions, FunctionOptions } from './options.ts';
+import { PeerMaps } from './peer-maps.ts';
 
 interface Mapped {
   readonly offset: number;
@@ -25,6 +26,7 @@ export class BarWindow {
   readonly #slots: Float64Array<SharedArrayBuffer>;
   readonly #firstSlot: number;
   readonly #mapped: readonly Mapped[];
+  readonly #peers: PeerMaps;
 
   constructor(port: Port, vm: number, fd: number, of: FunctionOptions, options: BarOptions) {
     this.options = options;
@@ -33,6 +35,7 @@ export class BarWindow {
     this.#fd = fd;
     this.#slots = new Float64Array(of.slots);
     this.#firstSlot = of.bars.slice(0, of.bars.indexOf(options)).reduce((sum, { slots }) => sum + slots.length, 0);
+    this.#peers = new PeerMaps(port, of, options);
     const { hva } = options;
     // Accesses are counted by the function, which sees all of them.
     const exits = new SharedArrayBuffer(4);
@@ -42,8 +45,10 @@ export class BarWindow {
     });
   }
 
-  /** Takes the BAR's memslots away; what the guest touches there is an exit afterwards. */
-  remove(): void {
+  /** Takes the BAR away from `base`: what the guest touches there is an exit afterwards, and no other device reaches it. */
+  remove(base: number): void {
+    if (base === NOWHERE) return;
+    this.#peers.remove(base);
     for (const [index, { slot }] of this.options.slots.entries()) {
       const gpa = this.#slots[this.#firstSlot + index] ?? NOWHERE;
       if (gpa === NOWHERE) continue;
@@ -52,7 +57,7 @@ export class BarWindow {
     }
   }
 
-  /** Gives the guest the BAR at `base`. Where KVM refuses a memslot, its accesses stay exits. */
+  /** Gives the guest, and other devices, the BAR at `base`. Where KVM refuses a memslot, its accesses stay exits. */
   add(base: number): void {
     for (const [index, { slot, offset, length }] of this.options.slots.entries()) {
       try {
@@ -62,6 +67,7 @@ export class BarWindow {
         if (!(error instanceof SysError)) throw error;
       }
     }
+    this.#peers.add(base);
   }
 
   /** Of bytes that lie in the BAR and are aligned to their number, 1, 2, 4 or 8. */

@@ -95,7 +95,15 @@ export class PciFunction implements DecodingFunction {
     return mayMove;
   }
 
-  /** As power-on does. The BARs' memslots must be gone. */
+  /** Every BAR is nowhere afterwards. */
+  removeBars(): void {
+    for (const [index, window] of this.windows.entries()) {
+      window.remove(this.placed[index] ?? NOWHERE);
+      this.placed[index] = NOWHERE;
+    }
+  }
+
+  /** As power-on does. The BARs must be gone. */
   reset(): void {
     this.#interrupts?.disable();
     this.#table?.reset();
@@ -114,7 +122,7 @@ export class PciFunction implements DecodingFunction {
   /** Ends what it holds, after the last vCPU has ended. */
   close(): void {
     try {
-      for (const window of this.windows) window.remove();
+      this.removeBars();
     } finally {
       try {
         this.#interrupts?.disable();
@@ -167,8 +175,7 @@ export class PciFunction implements DecodingFunction {
   }
 
   #resetByGuest(): void {
-    for (const window of this.windows) window.remove();
-    this.placed.fill(NOWHERE);
+    this.removeBars();
     this.reset();
   }
 

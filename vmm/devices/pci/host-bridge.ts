@@ -19,6 +19,8 @@ export function hostBridge(): FunctionOptions {
     bars: [],
     placed: new SharedArrayBuffer(0),
     slots: new SharedArrayBuffer(0),
+    peers: [],
+    peerMaps: new SharedArrayBuffer(0),
     exits: new SharedArrayBuffer(4),
     power: null,
     functionReset: null,

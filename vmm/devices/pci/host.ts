@@ -59,10 +59,7 @@ export class PciHost {
 
   /** All functions as after power-on. No vCPU may run. */
   reset(): void {
-    for (const { windows, placed } of this.#functions) {
-      for (const window of windows) window.remove();
-      placed.fill(NOWHERE);
-    }
+    for (const one of this.#functions) one.removeBars();
     for (const one of this.#functions) one.reset();
   }
 
@@ -108,15 +105,15 @@ export class PciHost {
       for (const [index, window] of of.windows.entries()) {
         const to = wanted[number]?.[index] ?? NOWHERE;
         if (of.placed[index] === to) continue;
-        window.remove();
+        window.remove(of.placed[index] ?? NOWHERE);
         of.placed[index] = NOWHERE;
         moved.push({ of, window, index, to });
       }
     }
     for (const { of, window, index, to } of moved) {
       if (to === NOWHERE) continue;
-      window.add(to);
       of.placed[index] = to;
+      window.add(to);
     }
   }
 

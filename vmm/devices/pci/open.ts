@@ -4,6 +4,7 @@ import type { Scope } from '../../../common/scope.ts';
 import type { DeviceDescription } from '../../bus/device.ts';
 import { pageSize as hostPageSize } from '../../sys/libc.ts';
 import type { Port } from '../../sys/port.ts';
+import type { DmaSpace } from '../../vfio/dma.ts';
 import { ecamAt } from './ecam.ts';
 import { hostBridge } from './host-bridge.ts';
 import { PciHost } from './host.ts';
@@ -14,7 +15,7 @@ import type { PreparedFunction } from './passthrough.ts';
 import { assignBars } from './placement.ts';
 import type { BridgeWindows } from './placement.ts';
 import { pciPorts } from './ports.ts';
-import type { PciHostRequest } from './request.ts';
+import type { PassedDevice, PciHostRequest } from './request.ts';
 import { REG } from './registers.ts';
 
 export interface OpenPciHost {
@@ -42,12 +43,9 @@ export function openPciHost(port: Port, scope: Scope, request: PciHostRequest): 
   if (devices.length > MOST_DEVICES) throw tooMany(`${devices.length} devices`, `${MOST_DEVICES} on one bus`);
   let gsi = firstGsi;
   const prepared = devices.map((device, index): PreparedFunction => {
-    const one = openFunction(port, scope, request, {
-      device,
-      devfn: (index + 1) << 3,
-      gsi,
-      pageSize: BigInt(pageSize),
-    });
+    const peers = devices.flatMap((other) => (other === device ? [] : spaceOf(other)));
+    const place = { devfn: (index + 1) << 3, gsi, pageSize: BigInt(pageSize) };
+    const one = openFunction(port, scope, request, { device, ...place, peers });
     gsi += one.options.interrupts?.vectors ?? 0;
     return one;
   });
@@ -75,6 +73,12 @@ export function openPciHost(port: Port, scope: Scope, request: PciHostRequest): 
     reset: () => host.reset(),
     exits: () => prepared.map((one) => new Uint32Array(one.options.exits)[0] ?? 0),
   };
+}
+
+/** Where the device reaches what is mapped for it; nowhere if it may start no transfers. */
+function spaceOf({ source, mayTransfer }: PassedDevice): readonly DmaSpace[] {
+  const { dma } = source.device;
+  return mayTransfer && dma.kind !== 'none' ? [dma] : [];
 }
 
 /** Writes addresses into the BARs, as firmware does: a guest may keep them. */

@@ -3,6 +3,7 @@
  * share is in the SharedArrayBuffers, and is only touched while the host's lock is held.
  */
 import type { GsiRoute } from '../../sys/kvm-irq.ts';
+import type { DmaSpace } from '../../vfio/dma.ts';
 
 /** Guest-physical bytes [base, base + size). */
 export interface AddressRange {
@@ -37,6 +38,10 @@ export interface FunctionOptions {
   readonly placed: SharedArrayBuffer;
   /** A 64-bit number for each slot of all `bars`, in their order: where it is, or NOWHERE. */
   readonly slots: SharedArrayBuffer;
+  /** IO address spaces of other devices, which shall reach the BARs where the guest has them. */
+  readonly peers: readonly DmaSpace[];
+  /** A word for each of `bars` and each of `peers`: 1, the BAR is mapped there. */
+  readonly peerMaps: SharedArrayBuffer;
   /** One word: accesses to BARs that were exits. */
   readonly exits: SharedArrayBuffer;
   /** Offset of the power management capability; null: none. */
@@ -64,6 +69,8 @@ export interface BarOptions {
   readonly slots: readonly { readonly slot: number; readonly offset: number; readonly length: number }[];
   /** Where VFIO's file has the BAR for pread and pwrite. */
   readonly fileOffset: bigint;
+  /** A DMA-buf of all of it, for peers by iommufd; null: there is none. */
+  readonly dmaBuf: number | null;
 }
 
 export interface DeviceOptions {

@@ -2,10 +2,12 @@
 import { WcvmmError } from '../../../common/errors.ts';
 import type { Scope } from '../../../common/scope.ts';
 import type { Region } from '../../memory/windows.ts';
+import { attempt } from '../../sys/attempt.ts';
 import type { Port } from '../../sys/port.ts';
-import { getRegionInfo } from '../../sys/vfio.ts';
+import { exportDmaBuf, getRegionInfo } from '../../sys/vfio.ts';
 import { VFIO_PCI_IRQ, getDeviceInfo, getIrqInfo } from '../../sys/vfio-irq.ts';
 import { readConfigSpace } from '../../vfio/config.ts';
+import type { DmaSpace } from '../../vfio/dma.ts';
 import { mapBarWindows, slotParts, wholeBarWindows } from '../../vfio/guest-bars.ts';
 import type { Part } from '../../vfio/guest-bars.ts';
 import { guestConfig } from './guest-config.ts';
@@ -28,6 +30,8 @@ interface FunctionRequest {
   readonly devfn: number;
   readonly gsi: number;
   readonly pageSize: bigint;
+  /** See FunctionOptions. */
+  readonly peers: readonly DmaSpace[];
 }
 
 /** Throws E_PASSTHROUGH, and as planWindows and mapWindow do. */
@@ -35,7 +39,7 @@ export function openFunction(
   port: Port,
   scope: Scope,
   { slots, hasIts, enforce = false }: Pick<PciHostRequest, 'slots' | 'hasIts' | 'enforce'>,
-  { device: { source, maps, mayTransfer }, devfn, gsi, pageSize }: FunctionRequest,
+  { device: { source, maps, mayTransfer }, devfn, gsi, pageSize, peers }: FunctionRequest,
 ): PreparedFunction {
   const { device, regions } = source;
   const name = device.pci.address;
@@ -68,6 +72,7 @@ export function openFunction(
         length: Number(length),
       })),
       fileOffset: getRegionInfo(port, device.fd, bar).offset,
+      dmaBuf: peers.some(({ kind }) => kind === 'ioas') ? dmaBufOf(port, scope, device.fd, region) : null,
     };
   });
   const command = new DataView(space.bytes.buffer).getUint16(REG.command, true) & ~COMMAND.master;
@@ -84,6 +89,8 @@ export function openFunction(
       bars,
       placed: nowhere(bars.length),
       slots: nowhere(bars.reduce((sum, bar) => sum + bar.slots.length, 0)),
+      peers,
+      peerMaps: new SharedArrayBuffer(bars.length * peers.length * 4),
       exits: new SharedArrayBuffer(4),
       power,
       functionReset: canReset ? functionReset : null,
@@ -94,6 +101,13 @@ export function openFunction(
       device: { fd: device.fd, configOffset: space.offset, live, canReset, mayTransfer, command },
     },
   };
+}
+
+/** Null where the kernel exports none: it needs CONFIG_VFIO_PCI_DMABUF, and a BAR of whole pages. */
+function dmaBufOf(port: Port, scope: Scope, device: number, { bar, size }: Region): number | null {
+  const file = attempt(() => exportDmaBuf(port, device, bar, size));
+  if (file !== null) scope.defer(() => port.close(file));
+  return file;
 }
 
 function nowhere(count: number): SharedArrayBuffer {
