@@ -1,6 +1,10 @@
 import { runInTestbed } from '../testbed/index.ts';
 import type { TestbedRequest } from '../testbed/index.ts';
 
+/** Arguments of wcvmm, or those and what is typed once standard output has said `after`. */
+export type BatchCommand =
+  readonly string[] | { readonly args: readonly string[]; readonly after: string; readonly input: string };
+
 export interface Finished {
   readonly code: number;
   readonly stdout: string;
@@ -47,7 +51,7 @@ export function insideScript(
 
 /** Many wcvmm command lines in one boot; results in their order. */
 export async function inOneBoot(
-  commands: readonly (readonly string[])[],
+  commands: readonly BatchCommand[],
   request: Omit<Parameters<typeof inTestbed>[0], 'run'> = {},
 ): Promise<readonly Finished[]> {
   const { stdout, stderr } = await insideScript('batch', [JSON.stringify(commands)], request);

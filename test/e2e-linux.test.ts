@@ -1,0 +1,78 @@
+/** Linux as a guest, with the testbed's own kernel, on arm64 and on x86. */
+import { writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { guestFiles } from './guest-initramfs.ts';
+import { testMachines } from './linux-machine-findings.ts';
+import { findings, inOneBoot, insideScript } from './support.ts';
+
+describe.each([
+  ['arm64', 'arm64'],
+  ['x86-amd', 'x86'],
+] as const)('Linux in the %s testbed', async (arch, kernelArch) => {
+  const { kernel, initrd, remove } = await guestFiles(kernelArch);
+  afterAll(remove);
+  const notKernel = join(dirname(kernel), 'not-a-kernel');
+  await writeFile(notKernel, Buffer.from([0x1f, 0x8b, 0x08]));
+  const large = join(dirname(kernel), 'large');
+  await writeFile(large, Buffer.alloc(40 << 20));
+  const linux = (...more: readonly string[]): readonly string[] => [
+    'run',
+    '--kernel',
+    basename(kernel),
+    '--initrd',
+    basename(initrd),
+    '--timeout',
+    '120',
+    ...more,
+  ];
+  const [one, four, typed, reboot, tooSmall, gzip] = await inOneBoot(
+    [
+      linux('--memory', '64M'),
+      linux('--cpus', '4', '--memory', '6G'),
+      { args: linux('--append', 'quiet task=echo'), after: 'name? ', input: 'Jürgen\n\n' },
+      linux('--append', 'quiet task=reboot', '--no-reboot'),
+      ['run', '--kernel', basename(kernel), '--initrd', basename(large), '--memory', '32M'],
+      ['run', '--kernel', basename(notKernel)],
+    ],
+    { arch, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
+  );
+
+  test('boots with 64 MiB and powers off', () => {
+    expect(one).toMatchObject({ code: 0, stderr: '' });
+    expect(one?.stdout).toMatch(/^guest: 1 CPUs, \d+ MiB, up \d+ s\r$/m);
+    expect(one?.stdout).toMatch(/^guest: ends\r$/m);
+  });
+
+  test('finds four CPUs, and memory above 4 GiB that the instance does not have', () => {
+    expect(four?.code).toBe(0);
+    const [, memory = ''] = /^guest: 4 CPUs, (\d+) MiB/m.exec(four?.stdout ?? '') ?? [];
+    expect(Number(memory)).toBeGreaterThan(5500);
+  });
+
+  // The testbed's x86 kernel has no driver that finds the serial port by ACPI: programs cannot use it, only the kernel itself.
+  const hasTerminal = kernelArch === 'arm64';
+
+  test.runIf(hasTerminal)('reads what is typed, after a prompt without a newline, in UTF-8', () => {
+    expect(typed?.stdout).toContain('name? ');
+    expect(typed?.stdout).toContain('you typed: Jürgen');
+    expect(typed?.code).toBe(0);
+  });
+
+  test('ends with a code of its own where it asks for a reboot and is not to have one', () => {
+    expect(reboot?.code).toBe(4);
+    expect(reboot?.stderr).toContain('--no-reboot');
+  });
+
+  test('what cannot be is refused with a sentence', () => {
+    expect([tooSmall?.code, tooSmall?.stderr]).toEqual([
+      2,
+      expect.stringMatching(/E_GUEST_IMAGE: the initrd .*--memory/),
+    ]);
+    expect([gzip?.code, gzip?.stderr]).toEqual([2, expect.stringMatching(/E_GUEST_IMAGE: .*compressed with gzip/)]);
+  });
+});
+
+describe("machines for Linux on arm64's KVM", async () => {
+  testMachines(findings((await insideScript('linux-machine', [])).stdout));
+});
