@@ -10,6 +10,7 @@ import { packCpio } from '../testbed/rootfs/cpio.ts';
 import type { LinuxDevicesRequest } from './inside/linux-devices.ts';
 import { findings, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
+import { MACHINES, isWanted, why } from './linux-guests.ts';
 
 const [NVME, IVSHMEM] = ['0000:04:00.0', '0000:01:00.0'];
 const BYTES = 1 << 20;
@@ -51,18 +52,6 @@ function exitCounts({ stdout }: Finished): readonly Record<string, number>[] {
 function served({ mmio_exit_user = 0, mmio_exits = 0 }: Record<string, number>): number {
   return mmio_exit_user + mmio_exits;
 }
-
-const variable = 'WCVMM_TEST_LINUX';
-const isWanted = process.env[variable] === '1';
-const why = isWanted
-  ? ''
-  : ` (skipped: x86 guests with several CPUs do not always come up yet; ${variable}=1 runs them)`;
-const MACHINES: readonly (readonly ['arm64' | 'x86-amd', 'arm64' | 'x86'])[] = isWanted
-  ? [
-      ['arm64', 'arm64'],
-      ['x86-amd', 'x86'],
-    ]
-  : [];
 
 test.skipIf(!isWanted)(`Linux guests in both testbeds${why}`, () => {
   expect(MACHINES).toHaveLength(2);

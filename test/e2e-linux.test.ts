@@ -5,18 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { guestFiles } from './guest-initramfs.ts';
 import { testMachines } from './linux-machine-findings.ts';
 import { findings, inOneBoot, insideScript } from './support.ts';
-
-const variable = 'WCVMM_TEST_LINUX';
-const isWanted = process.env[variable] === '1';
-const why = isWanted
-  ? ''
-  : ` (skipped: x86 guests with several CPUs do not always come up yet; ${variable}=1 runs them)`;
-const MACHINES: readonly (readonly ['arm64' | 'x86-amd', 'arm64' | 'x86'])[] = isWanted
-  ? [
-      ['arm64', 'arm64'],
-      ['x86-amd', 'x86'],
-    ]
-  : [];
+import { MACHINES, isWanted, why } from './linux-guests.ts';
 
 test.skipIf(!isWanted)(`Linux guests in both testbeds${why}`, () => {
   expect(MACHINES).toHaveLength(2);

@@ -4,43 +4,23 @@ import { dirname, join, normalize } from 'node:path';
 import { expect, test } from 'vitest';
 import { projectRoot } from '../common/paths.ts';
 
+const VMM = ['common', 'memattr', 'vmm', 'vmm/sys', 'vmm/memory'];
+const VERIFY = [...VMM, 'tool/report', 'tool/verify', 'tool/verify/read-back'];
 /** A folder ("room"), and those that its files may import beside their own. The longest name that fits a file is its room. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   common: [],
   memattr: [],
   'vmm/sys': ['common'],
   'vmm/memory': ['common', 'memattr', 'vmm/sys'],
-  vmm: ['common', 'memattr', 'vmm/sys', 'vmm/memory'],
+  vmm: VMM,
   testbed: ['common'],
   'kernel-patches': ['common', 'testbed'],
   'tool/report': ['common', 'memattr'],
-  'tool/verify/read-back': ['common', 'memattr', 'vmm', 'vmm/sys', 'vmm/memory'],
-  'tool/verify': ['common', 'memattr', 'vmm', 'vmm/sys', 'vmm/memory', 'tool/report', 'tool/verify/read-back'],
-  'tool/bench': [
-    'common',
-    'memattr',
-    'vmm',
-    'vmm/sys',
-    'vmm/memory',
-    'tool/report',
-    'tool/verify',
-    'tool/verify/read-back',
-  ],
-  'tool/host': ['common', 'memattr', 'vmm', 'vmm/sys', 'vmm/memory', 'tool/verify/read-back'],
-  'tool/cli': [
-    'common',
-    'memattr',
-    'vmm',
-    'vmm/sys',
-    'vmm/memory',
-    'tool/report',
-    'tool/verify',
-    'tool/verify/read-back',
-    'tool/bench',
-    'tool/host',
-    'testbed',
-    'kernel-patches',
-  ],
+  'tool/verify/read-back': VMM,
+  'tool/verify': VERIFY,
+  'tool/bench': VERIFY,
+  'tool/host': [...VMM, 'tool/verify/read-back'],
+  'tool/cli': [...VERIFY, 'tool/bench', 'tool/host', 'testbed', 'kernel-patches'],
 };
 
 const IMPORT = /(?:\bfrom|\bimport|\bimport\()\s*'(\.\.?\/[^']+)'/g;

@@ -1,24 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, readdirSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Report } from '../tool/report/report.ts';
+import { whyNoKvm } from './own-kvm.ts';
 
 const CLI = 'dist/tool/cli/cli.js';
 const GUESTS = process.arch === 'arm64' ? 'arm64-tests/build' : 'x86-tests/build';
 
-function missing(): string | null {
-  if (process.arch !== 'arm64' && process.arch !== 'x64') return `no guests for ${process.arch}`;
-  try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return null;
-  } catch {
-    return 'no /dev/kvm that this user may open';
-  }
-}
-
-const why = missing();
+const why = whyNoKvm();
 
 function run(guest: string, ...options: readonly string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, [CLI, 'run', '--source', 'memory', ...options, `${GUESTS}/${guest}.elf`], {

@@ -1,8 +1,7 @@
 /** The guest on what may be registers: it makes the probing access and nothing else. */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { expect, test } from 'vitest';
-import { hostArchitecture } from '../vmm/kvm/arch/index.ts';
+import { whyNoKvm } from './own-kvm.ts';
 import { insideScript } from './support.ts';
 
 interface Asked {
@@ -18,17 +17,7 @@ interface Found {
   readonly memory: Asked;
 }
 
-function missing(): string | null {
-  if (hostArchitecture() === null) return `nothing known of ${process.arch}`;
-  try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return null;
-  } catch {
-    return 'no /dev/kvm that this user may open';
-  }
-}
-
-const why = missing();
+const why = whyNoKvm();
 
 function check({ loads, store, refused, memory }: Found): void {
   expect(new Set(Object.values(loads.seen))).toEqual(new Set(['ok']));

@@ -1,20 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { hostArchitecture } from '../vmm/kvm/arch/index.ts';
+import { whyNoKvm } from './own-kvm.ts';
 import { insideScript } from './support.ts';
 
-function missing(): string | null {
-  if (hostArchitecture() === null) return `nothing known of ${process.arch}`;
-  try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return null;
-  } catch {
-    return 'no /dev/kvm that this user may open';
-  }
-}
-
-const why = missing();
+const why = whyNoKvm();
 
 /** What test/inside/vmm.ts prints, wherever it runs. */
 const EXPECTED = {

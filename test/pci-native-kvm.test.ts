@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
 import { addVcpu } from '../vmm/kvm/vcpu.ts';
@@ -11,22 +10,13 @@ import { KVM_IRQ_CAP } from '../vmm/sys/kvm-irq.ts';
 import { libcPort, pageSize } from '../vmm/sys/libc.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { FakeKernel, HIGH, LOW, nvme, passedDevice } from './fake-pci.ts';
+import { whyNoKvm } from './own-kvm.ts';
 
 const [GET_LAPIC, SET_LAPIC] = [0x8400ae8e, 0x4400ae8f];
 const SPURIOUS = 0xf0;
 const REQUESTED = 0x200;
 
-function missing(): string | null {
-  if (process.arch !== 'x64') return 'it looks into a local APIC';
-  try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return null;
-  } catch {
-    return 'no /dev/kvm that this user may open';
-  }
-}
-
-const why = missing();
+const why = process.arch === 'x64' ? whyNoKvm() : 'it looks into a local APIC';
 /** A file that only the made-up VFIO has. */
 const VFIO_FD = 1_000_000;
 const DEVFN = 8;

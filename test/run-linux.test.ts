@@ -2,13 +2,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { hostArchitecture } from '../vmm/kvm/arch/index.ts';
 import { tinyKernel } from './inside/tiny-kernel.ts';
 import type { Deed } from './inside/tiny-kernel.ts';
+import { whyNoKvm } from './own-kvm.ts';
 
 const CLI = 'dist/tool/cli/cli.js';
 const arch = hostArchitecture()?.name;
@@ -48,17 +49,7 @@ async function converse(
   return { code, output };
 }
 
-function missing(): string | null {
-  if (arch === undefined) return `no guests for ${process.arch}`;
-  try {
-    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return null;
-  } catch {
-    return 'no /dev/kvm that this user may open';
-  }
-}
-
-const why = missing();
+const why = whyNoKvm();
 
 describe.skipIf(why !== null)(
   `Linux guests on this machine's own KVM${why === null ? '' : ` (skipped: ${why})`}`,
