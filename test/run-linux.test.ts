@@ -152,7 +152,7 @@ test.skipIf(arch === undefined).each([
   [['--kernel', own, '--console', `file:${folder}/absent/x`], 'E_USAGE', /cannot be written/],
   [['--kernel', own, 'guest.elf'], 'E_USAGE', /either/],
   [[], 'E_USAGE', /either/],
-  [['--kernel', own, '--enforce'], 'E_USAGE', /--enforce is for bare-metal guests/],
+  [['--kernel', own, '--enforce'], 'E_USAGE', /--enforce traps .* no --map asks for one/],
   [['--cpus', '2', 'guest.elf'], 'E_USAGE', /--cpus is for Linux guests/],
   [['--no-reboot', 'guest.elf'], 'E_USAGE', /--no-reboot is for Linux guests/],
 ])('run %j is refused with a sentence', (args, code, sentence) => {

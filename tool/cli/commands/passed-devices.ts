@@ -16,8 +16,15 @@ export function splitMap(text: string): { readonly device: string | null; readon
   return { device: slash < 0 ? null : text.slice(0, slash), map: parseMap(text.slice(slash + 1)) };
 }
 
-/** Throws E_USAGE for a map of no device, or one that does not say which of several it is for. */
-export function deviceRequests(devices: readonly string[], maps: readonly string[]): readonly GuestDeviceRequest[] {
+/**
+ * Throws E_USAGE for a map of no device, or one that does not say which of several it is for, and for `enforce` with nothing
+ * to trap.
+ */
+export function deviceRequests(
+  devices: readonly string[],
+  maps: readonly string[],
+  enforce = false,
+): readonly GuestDeviceRequest[] {
   const requests = devices.map((address) => ({ address, maps: [] as MapRequest[] }));
   for (const text of maps) {
     const { device, map } = splitMap(text);
@@ -26,6 +33,12 @@ export function deviceRequests(devices: readonly string[], maps: readonly string
     const found = device === null && second === undefined ? only : named;
     if (found === undefined) throw unplaced(text, device, devices);
     found.maps.push(map);
+  }
+  if (enforce && !requests.some((request) => request.maps.some(({ attribute }) => attribute === 'device'))) {
+    throw new WcvmmError(
+      'E_USAGE',
+      '--enforce traps windows of the attribute device, and no --map asks for one; expected one, as in --map bar2:0-64K=device. Or leave out --enforce.',
+    );
   }
   return requests;
 }

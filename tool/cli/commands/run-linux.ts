@@ -49,7 +49,7 @@ const LEAST_MEMORY = 32n << 20n;
 export async function runLinux(options: LinuxOptions, signal: AbortSignal): Promise<number> {
   const [cpus, ramLength] = [cpuCount(options.cpus), ramSize(options.memory ?? LINUX_MEMORY)];
   const choice = parseConsole(options.console);
-  const requests = deviceRequests(options.device, options.map);
+  const requests = deviceRequests(options.device, options.map, options.enforce === true);
   const arch = LINUX_ARCHITECTURES[requireArchitecture().name];
   const kernel = arch.parseKernel(await readInput('kernel', options.kernel));
   const initrd = options.initrd === undefined ? null : await readInput('initrd', options.initrd);
