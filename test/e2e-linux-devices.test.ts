@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../common/paths.ts';
 import { compileC } from '../testbed/compile.ts';
 import { buildKernels } from '../testbed/index.ts';
-import { packCpio } from '../testbed/rootfs/cpio.ts';
+import { packCpio } from '../common/cpio.ts';
 import type { LinuxDevicesRequest } from './inside/linux-devices.ts';
 import { findings, insideScript } from './support.ts';
 import type { Finished } from './support.ts';

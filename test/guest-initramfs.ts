@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { projectRoot } from '../common/paths.ts';
 import { compileC } from '../testbed/compile.ts';
 import { buildKernels } from '../testbed/index.ts';
-import { packCpio } from '../testbed/rootfs/cpio.ts';
+import { packCpio } from '../common/cpio.ts';
 
 const CROSS_COMPILE = { arm64: 'aarch64-linux-gnu-', x86: 'x86_64-linux-gnu-' } as const;
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { packCpio, type CpioEntry } from '../testbed/rootfs/cpio.ts';
+import { packCpio, type CpioEntry } from '../common/cpio.ts';
 import { withFolders } from '../testbed/rootfs/app.ts';
 
 interface Unpacked {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { packCpio, type CpioEntry } from '../rootfs/cpio.ts';
+import { packCpio, type CpioEntry } from '../../common/cpio.ts';
 import type { Command } from '../share.ts';
 
 /** Bytes. Part of a kept state, so that there are few sizes: this one, doubled until the job fits. */

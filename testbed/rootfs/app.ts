@@ -7,7 +7,7 @@ import type { Machine } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
 import type { Progress } from '../../common/progress.ts';
 import { unpackNpmPackage } from './base.ts';
-import type { CpioEntry } from './cpio.ts';
+import type { CpioEntry } from '../../common/cpio.ts';
 
 /** Where the project stands inside the instance. */
 const insideRoot = '/wcvmm';

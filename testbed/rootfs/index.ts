@@ -7,7 +7,7 @@ import type { Progress } from '../../common/progress.ts';
 import { compileC } from '../compile.ts';
 import { appEntries, insideCommand } from './app.ts';
 import { ensureBase } from './base.ts';
-import { packCpio, type CpioEntry } from './cpio.ts';
+import { packCpio, type CpioEntry } from '../../common/cpio.ts';
 
 const here = join(projectRoot, 'testbed/rootfs');
 

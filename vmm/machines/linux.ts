@@ -39,7 +39,13 @@ export interface LinuxMachine {
   /** Guest-physical ranges where no RAM may be, since an IOMMU keeps those IOVAs. */
   readonly keptIovas?: readonly RamRange[];
   /** Called for each boot before the vCPUs run, in a scope that ends with it: for devices of the caller's. */
-  readonly attach?: (scope: Scope, vm: Vm, ram: GuestRam) => readonly DeviceDescription[];
+  readonly attach?: (
+    scope: Scope,
+    vm: Vm,
+    ram: GuestRam,
+  ) => readonly DeviceDescription[] | Promise<readonly DeviceDescription[]>;
+  /** Called for each boot when the vCPUs have stopped, while the VM, its RAM and what `attach` made are still there. */
+  readonly onStopped?: () => void;
   /** Milliseconds; default: no limit. */
   readonly timeoutMs?: number;
   /** Where its reason is a WcvmmError, that is thrown. */
@@ -90,7 +96,7 @@ async function boot(machine: LinuxMachine, ends: AsyncScope): Promise<LinuxEnd> 
   addRam(vm.slots, ram);
   arch.initVcpus(port, vm, vcpus, start);
   controllers.finish();
-  const attached = machine.attach?.(scope, vm, ram) ?? [];
+  const attached = (await machine.attach?.(scope, vm, ram)) ?? [];
   const ring = newRing();
   const uart = { state: newUart(), output: ring, line: controllers.serialLine };
   const serial = arch.serialPort(uart);
@@ -115,6 +121,7 @@ async function boot(machine: LinuxMachine, ends: AsyncScope): Promise<LinuxEnd> 
     })
     .finally(() => input.end());
   await reader.end();
+  machine.onStopped?.();
   return endOf(run.exit, hasSpoken);
 }
 

@@ -4,7 +4,8 @@ import type { KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import type { Cpu } from '../../report/report.ts';
 import type { BarSource } from '../../../vmm/vfio/source.ts';
-import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import type { OpenWindow } from '../../../vmm/vfio/open-windows.ts';
+import type { Window } from '../../../vmm/memory/index.ts';
 
 /** How the host itself has a window mapped. */
 export interface HostMappingReading {
@@ -17,6 +18,12 @@ export interface HostMappingReading {
 export type HostMappings =
   | { readonly kind: 'read'; readonly windows: readonly HostMappingReading[] }
   | { readonly kind: 'unavailable'; readonly why: string };
+
+/** Windows of one source, and where this process has them mapped. */
+export interface HostMapped {
+  readonly source: Pick<BarSource, 'kind' | 'pci'>;
+  readonly windows: readonly (Window & { readonly mapping: { readonly address: bigint } })[];
+}
 
 export interface VerifyArchitecture {
   readonly model: ArchitectureModel;
@@ -31,7 +38,7 @@ export interface VerifyArchitecture {
    * Of all windows, in their order. To be called while they are mapped and after a guest has touched them: VFIO maps pages as
    * they are touched. All at once, because the kernel shows its page tables whole, and takes its time.
    */
-  readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings;
+  readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappings;
   /** How far the host's own registers were read: sentences for a report's limits. */
   hostLimits(port: Port): readonly string[];
   /** As far as the kernel shows it. */

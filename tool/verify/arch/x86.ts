@@ -6,16 +6,17 @@ import type { Port } from '../../../vmm/sys/port.ts';
 import { parseHostPtdump, readHostRange } from '../read-back/host-ptdump.ts';
 import { memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
 import type { BarSource } from '../../../vmm/vfio/source.ts';
-import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import type { OpenWindow } from '../../../vmm/vfio/open-windows.ts';
+import type { Window } from '../../../vmm/memory/index.ts';
 import { cpuField } from '../origin.ts';
-import type { HostMappings, VerifyArchitecture } from './arch.ts';
+import type { HostMapped, HostMappings, VerifyArchitecture } from './arch.ts';
 
 /** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
 const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
 const MEMTYPES = '/sys/kernel/debug/x86/pat_memtype_list';
 
 /** Where the window is in physical memory; null for memory instead of a device, or where sysfs does not say. */
-function physical({ pci }: BarSource, { bar, offset }: OpenWindow): bigint | null {
+function physical({ pci }: Pick<BarSource, 'pci'>, { bar, offset }: Window): bigint | null {
   const start = pci?.bars[bar]?.start ?? 0n;
   return start === 0n ? null : start + offset;
 }
@@ -32,7 +33,7 @@ function mtrrOf(port: Port, source: BarSource, windows: readonly OpenWindow[]): 
   return types.size === 1 ? only : null;
 }
 
-function readHostMappings(port: Port, opened: readonly OpenWindows[]): HostMappings {
+function readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappings {
   try {
     const ranges = parseHostPtdump(port.readText(PAGE_TABLES));
     const list = opened.every(({ source }) => source.pci === null) ? null : parseMemtypeList(port.readText(MEMTYPES));

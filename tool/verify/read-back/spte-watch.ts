@@ -17,14 +17,21 @@ const EVENTS = 1024;
 /** The entry of a page, and of the table above it. */
 const EVENTS_OF_PAGE = 2;
 
+function frame(gpa: bigint): string {
+  return `0x${(gpa / PAGE).toString(16)}`;
+}
+
 export function watchSptes(
   port: Port,
   scope: Scope,
-  { vcpuThread, pages = 0 }: WatchedVm,
+  { vcpuThread, pages = 0, ranges }: WatchedVm,
   paging: NestedPaging,
 ): Stage2Watch {
   // Guest RAM is not in question, and has more entries than the windows.
-  const filter = `gfn >= 0x${(BARE_MAP.windowBase / PAGE).toString(16)}`;
+  const filter =
+    ranges === undefined
+      ? `gfn >= ${frame(BARE_MAP.windowBase)}`
+      : ranges.map(({ gpa, length }) => `(gfn >= ${frame(gpa)} && gfn < ${frame(gpa + length)})`).join(' || ');
   const trace = startTrace(port, scope, {
     system: 'kvmmmu',
     event: 'kvm_mmu_set_spte',

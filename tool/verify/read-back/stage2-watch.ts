@@ -10,6 +10,8 @@ export interface WatchedVm {
   readonly vcpuThread: number;
   /** How many pages of windows the guest touches, at most; absent: the first of each. */
   readonly pages?: number;
+  /** Guest-physical ranges that are in question; absent: where a bare guest has its windows. */
+  readonly ranges?: readonly { readonly gpa: bigint; readonly length: bigint }[];
 }
 
 /** What KVM programs, watched until `scope` closes; to be read while the VM lives. */
