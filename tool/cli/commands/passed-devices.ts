@@ -2,19 +2,13 @@
 import { WcvmmError } from '../../../common/errors.ts';
 import type { Scope } from '../../../common/scope.ts';
 import { hasIommu } from '../../../vmm/machines/linux-pci.ts';
-import { parseMap } from '../../../vmm/memory/index.ts';
 import type { MapRequest } from '../../../vmm/memory/index.ts';
 import { normaliseAddress } from '../../../vmm/sys/pci.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import type { IommuPath } from '../../../vmm/vfio/device.ts';
 import { openGuestDevices } from '../../../vmm/vfio/guest-devices.ts';
 import type { GuestDevice, GuestDeviceRequest } from '../../../vmm/vfio/guest-devices.ts';
-
-/** A map, and the device that it names before a slash; null where it names none. Throws as parseMap does. */
-export function splitMap(text: string): { readonly device: string | null; readonly map: MapRequest } {
-  const slash = text.lastIndexOf('/');
-  return { device: slash < 0 ? null : text.slice(0, slash), map: parseMap(text.slice(slash + 1)) };
-}
+import { splitMap } from './device-map.ts';
 
 /**
  * Throws E_USAGE for a map of no device, or one that does not say which of several it is for, and for `enforce` with nothing

@@ -50,6 +50,20 @@ export async function buildProgram(argv: readonly string[]): Promise<Command> {
   return program;
 }
 
+/** Loads what runs guests and writes reports, for a process that has time now and none later. What fails now fails again for whoever needs it. */
+export async function preloadCommands(): Promise<void> {
+  await Promise.allSettled([
+    ...(['run', 'verify', 'compare', 'bench'] as const).map((name) => COMMANDS[name]?.()),
+    import('./run-here.ts'),
+    import('../../bench/bench.ts'),
+    import('../../report/json.ts'),
+    import('../../report/text.ts'),
+    import('../../report/compare.ts'),
+    import('../../report/bench.ts'),
+    import('../../verify/read-back/spte-watch.ts'),
+  ]);
+}
+
 /** commander ends with 1 on a bad command line; here 1 means a mismatch. */
 function exitWithCode2(command: Command): void {
   command.exitOverride();

@@ -21,6 +21,7 @@ import type { Port } from '../../../vmm/sys/port.ts';
 import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
 import { openWindows } from '../../../vmm/vfio/open-windows.ts';
 import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
+import { BARE_MEMORY } from './guest-memory.ts';
 import { windowChoice } from './options.ts';
 import type { WindowOptions } from './options.ts';
 
@@ -30,8 +31,6 @@ export interface BareOptions extends WindowOptions {
   readonly dmaDevice: readonly string[];
   readonly json?: string;
 }
-
-export const BARE_MEMORY = '4M';
 
 /** Returns the exit code. */
 export async function runBareGuest(

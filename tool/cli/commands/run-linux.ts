@@ -16,6 +16,7 @@ import { libcPort } from '../../../vmm/sys/libc.ts';
 import type { IommuPath } from '../../../vmm/vfio/device.ts';
 import { keptIovas } from '../../../vmm/vfio/guest-dma.ts';
 import { openConsole, parseConsole } from '../guest-console.ts';
+import { LINUX_MEMORY } from './guest-memory.ts';
 import { deviceRequests, openPassed } from './passed-devices.ts';
 import { describeLinuxExit } from './linux-exit.ts';
 
@@ -42,7 +43,6 @@ export interface LinuxOptions {
 /** Exit code of a guest that asked for a reboot, where it was not to have one. */
 export const REBOOT_REFUSED = 4;
 
-export const LINUX_MEMORY = '256M';
 const LEAST_MEMORY = 32n << 20n;
 
 /** Returns the exit code. */

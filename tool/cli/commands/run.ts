@@ -3,11 +3,9 @@ import { WcvmmError } from '../../../common/errors.ts';
 import { interruptible } from '../../../common/interrupt.ts';
 import { MACHINES } from '../../../testbed/machine/names.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
+import { splitMap } from './device-map.ts';
+import { BARE_MEMORY, LINUX_MEMORY } from './guest-memory.ts';
 import { MANY_DEVICES, addWindowOptions, repeatable } from './options.ts';
-import { splitMap } from './passed-devices.ts';
-import { BARE_MEMORY, runBareGuest } from './run-bare.ts';
-import { LINUX_MEMORY, runLinux } from './run-linux.ts';
-import { runGuestInTestbed } from './run-in-testbed.ts';
 import type { RunOptions } from './run-in-testbed.ts';
 
 const EXAMPLES = `
@@ -76,12 +74,17 @@ async function run(path: string | undefined, options: RunOptions, command: Comma
       kernel === undefined ? 'Linux guests, which --kernel runs' : 'bare-metal guests, which need no --kernel';
     throw new WcvmmError('E_USAGE', `${flag} is for ${what}; leave it out.`);
   }
-  if (testbed !== undefined) return runGuestInTestbed(path, options, testbed, isGiven('timeout'));
-  return interruptible((signal) => {
+  if (testbed !== undefined) {
+    const { runGuestInTestbed } = await import('./run-in-testbed.ts');
+    return runGuestInTestbed(path, options, testbed, isGiven('timeout'));
+  }
+  return interruptible(async (signal) => {
     if (kernel === undefined) {
+      const { runBareGuest } = await import('./run-bare.ts');
       const { device: _devices, ...others } = options;
       return runBareGuest(libcPort, path ?? '', { ...others, ...oneDevice(options) }, signal);
     }
+    const { runLinux } = await import('./run-linux.ts');
     const { timeout, ...others } = options;
     return runLinux({ ...others, kernel, ...(isGiven('timeout') && { timeout }) }, signal);
   });
