@@ -6,6 +6,8 @@ export { errata } from './errata.ts';
 export type { Erratum, ErratumCheck } from './errata.ts';
 export { SPEAKS_OF, excludedByTiming, timedAlike, worthOf } from './exclusion.ts';
 export type { SpeaksOf, WeighedCheck, Worth } from './exclusion.ts';
+export { MEMORY_KINDS, memoryKindOf } from './kinds.ts';
+export type { MemoryKind } from './kinds.ts';
 export { decodeMair, encodeMair, normalTagged } from './mair.ts';
 export { describe, nameOf } from './memory-type.ts';
 export type { Cacheability, MemoryType } from './memory-type.ts';

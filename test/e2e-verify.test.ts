@@ -58,6 +58,8 @@ describe.each([
     ]);
     expect(windows.map(({ stage2 }) => stage2.programmed)).toEqual(['Device-nGnRE', 'Normal-NC', 'Normal-NC']);
     for (const { stage2 } of report.windows) expect(stage2.programmed).toBe(stage2.predicted);
+    // The host's own loads: the mappings that fault stand beside those that do not.
+    expect(report.windows.map(({ hostVma }) => hostVma.observed)).toEqual(['Device', 'Normal', 'Device', 'Normal']);
   });
 
   test('each window is touched at both its ends and between, and read back there', () => {

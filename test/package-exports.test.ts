@@ -94,6 +94,7 @@ describe('the package', () => {
       'dist/memattr/index.d.ts',
       'arm64-tests/build/guest.elf',
       'x86-tests/build/guest.elf',
+      'host-probe/build/host-probe',
       'kernel-patches/series',
       'testbed/setup',
       'testbed/rootfs/init-qemu',

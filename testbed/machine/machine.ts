@@ -86,6 +86,8 @@ export interface Machine {
     readonly strip: string;
     /** The bare guest's image, below the project's folder. */
     readonly guestImage: string;
+    /** Programs of the project's own that wcvmm runs inside, below the project's folder. */
+    readonly programs: readonly string[];
   };
   /** The PCI address of a device with a BAR of plain memory, bound to vfio-pci. */
   readonly memoryDevice: string;

@@ -48,7 +48,8 @@ export async function appEntries(machine: Machine, progress: Progress, signal: A
     (name) => isCode(name) || name.endsWith('.node'),
   );
   files.set('package.json', await readFile(join(projectRoot, 'package.json')));
-  files.set(machine.userland.guestImage, await guestImage(machine));
+  const { guestImage, programs } = machine.userland;
+  for (const path of [guestImage, ...programs]) files.set(path, await built(path));
   return withFolders(insideRoot.slice(1), files);
 }
 
@@ -127,10 +128,9 @@ async function koffiFolder(machine: Machine, progress: Progress, signal: AbortSi
   return inside;
 }
 
-async function guestImage(machine: Machine): Promise<Uint8Array> {
-  const path = join(projectRoot, machine.userland.guestImage);
-  return readFile(path).catch((cause: unknown) => {
-    throw new WcvmmError('E_TESTBED', `The bare guest ${path} is not built. Run \`npm run build\` and try again.`, {
+async function built(path: string): Promise<Uint8Array> {
+  return readFile(join(projectRoot, path)).catch((cause: unknown) => {
+    throw new WcvmmError('E_TESTBED', `${join(projectRoot, path)} is not built. Run \`npm run build\` and try again.`, {
       cause,
     });
   });

@@ -4,8 +4,9 @@ import { machineFacts } from './machine.ts';
 import { proofOf } from './proof.ts';
 import type { Proof } from './proof.ts';
 import { NOT_PROVEN } from './proof-text.ts';
+import { memoryKindOf } from '../../memattr/index.ts';
 import { isContradicted, isControl } from './report.ts';
-import type { Check, Evidence, Report, ReportWindow } from './report.ts';
+import type { Check, Evidence, HostEvidence, Report, ReportWindow } from './report.ts';
 import { predictedText, windowName } from './words.ts';
 
 export interface Suite {
@@ -47,6 +48,7 @@ function suiteOf(machine: string, report: Report, proof: Proof, window: ReportWi
     facts: machineFacts(report),
     cases: [
       evidenceCase('host mapping', window.hostVma),
+      ...observedCases(window.hostVma),
       evidenceCase('stage 2', window.stage2),
       ...(isControl(report, window) || report.checks.length === 0 ? [] : [proofCase(window, index, proof)]),
       ...checks.map((check) => checkCase(check, window)),
@@ -67,10 +69,19 @@ function proofCase({ stage2 }: ReportWindow, index: number, { notProven }: Proof
   };
 }
 
+/** What the host's own loads showed, where it made any. */
+function observedCases({ predicted, observed }: HostEvidence): readonly Case[] {
+  if (observed === undefined) return [];
+  const why = `${observed} memory, predicted ${predicted}`;
+  const result: CaseResult =
+    observed === memoryKindOf(predicted) ? { kind: 'passed' } : { kind: 'failed', why: `observed ${why}` };
+  return [{ group: 'observed', name: 'host mapping', result, detail: { predicted, observed } }];
+}
+
 type Programmed = Evidence & { reserved?: readonly string[] };
 
-function evidenceCase(name: string, evidence: Programmed): Case {
-  const { predicted, programmed, reserved } = evidence;
+function evidenceCase(name: string, { predicted, programmed, reserved }: Programmed): Case {
+  const evidence = { predicted, programmed, ...(reserved && { reserved }) };
   return {
     group: 'programmed',
     name,

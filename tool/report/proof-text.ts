@@ -37,15 +37,20 @@ function pagesText(some: number | null, pages: Proof['pages']): string {
   return some === null || pages === null ? '' : ` (${some} of ${pages.of} pages)`;
 }
 
-function observed({ checks: { type }, notToldApart, pages }: Proof): ProofLine {
-  const mark = type.shown < type.of ? '✗' : type.of > 0 ? '✓' : '–';
+function observed({ checks: { type }, hostLoads, notToldApart, pages }: Proof): ProofLine {
+  const isWrong = type.shown < type.of || hostLoads.shown < hostLoads.of;
+  const mark = isWrong ? '✗' : type.of > 0 ? '✓' : '–';
+  const host =
+    hostLoads.of === 0
+      ? ''
+      : `; the host's own loads show Device or Normal as predicted in ${ratio(hostLoads)} windows`;
   if (type.of === 0)
-    return { mark, name: 'observed', text: 'by 0 checks: none could tell one memory type from another' };
+    return { mark, name: 'observed', text: `by 0 checks: none could tell one memory type from another${host}` };
   const apart = notToldApart.map(({ type: one, from }) => `${one} from ${anyOf(from)}`);
   return {
     mark,
     name: 'observed',
-    text: `by ${ratio(type)} checks that can tell types apart${pagesText(pages && pages.touched - pages.unlike, pages)}${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}`,
+    text: `by ${ratio(type)} checks that can tell types apart${pagesText(pages && pages.touched - pages.unlike, pages)}${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}${host}`,
   };
 }
 

@@ -1,5 +1,5 @@
 /** What a report proves: of each window, whether anything showed its memory type; of all of them, how much did. */
-import { MODELS, TRAPPED } from '../../memattr/index.ts';
+import { MODELS, TRAPPED, memoryKindOf } from '../../memattr/index.ts';
 import type { SpeaksOf } from '../../memattr/index.ts';
 import { EXIT } from '../../common/errors.ts';
 import type { ExitCode } from '../../common/errors.ts';
@@ -27,6 +27,8 @@ export interface Proof {
   /** Windows whose entries were read back: in stage 2, and in the host's own page tables. */
   readonly stage2: Part;
   readonly hostVma: Part;
+  /** Windows where the host's own loads showed the kind of memory that is predicted, of those where it made some. */
+  readonly hostLoads: Part;
   /** Pages of the windows; null: the report does not say. */
   readonly pages: Pages | null;
   /** Checks by what they are evidence of. Those with a definite outcome to predict; nothing can be said of the others. */
@@ -44,6 +46,7 @@ export function proofOf(report: Report): Proof {
   return {
     stage2: { shown: devices.filter(([, window]) => isReadBack(window)).length, of: devices.length },
     hostVma: { shown: devices.filter(([, { hostVma }]) => isAsPredicted(hostVma)).length, of: devices.length },
+    hostLoads: hostLoadsOf(devices),
     pages: pagesOf(devices),
     checks: {
       type: about('type'),
@@ -87,6 +90,14 @@ type Indexed = readonly (readonly [index: number, window: ReportWindow])[];
 
 function deviceWindows(report: Pick<Report, 'device' | 'windows'>): Indexed {
   return [...report.windows.entries()].filter(([, window]) => !isControl(report, window));
+}
+
+function hostLoadsOf(devices: Indexed): Part {
+  const made = devices.flatMap(([, { hostVma }]) => (hostVma.observed === undefined ? [] : [hostVma]));
+  return {
+    shown: made.filter(({ predicted, observed }) => observed === memoryKindOf(predicted)).length,
+    of: made.length,
+  };
 }
 
 function isAsPredicted(evidence: Evidence): boolean {

@@ -1,6 +1,8 @@
+import { memoryKindOf } from '../../memattr/index.ts';
 import type {
   Arch,
   Attribute,
+  MemoryKind,
   NestedPaging,
   Outcome,
   ProbeName,
@@ -118,13 +120,19 @@ export interface Evidence {
   programmed: string | null;
 }
 
+export interface HostEvidence extends Evidence {
+  /** x86: the types that the kernel has on record for the window's physical range (pat_memtype_list). */
+  reserved?: string[];
+  /** arm64: what an unaligned load of the host's own showed. */
+  observed?: MemoryKind;
+}
+
 export interface ReportWindow {
   bar: number;
   offset: number;
   length: number;
   attribute: Attribute;
-  /** reserved: x86, the types that the kernel has on record for the window's physical range (pat_memtype_list). */
-  hostVma: Evidence & { reserved?: string[] };
+  hostVma: HostEvidence;
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
   /** How much of it was touched and read back. Older reports do not say. */
@@ -279,7 +287,7 @@ export function isControl({ device }: Pick<Report, 'device'>, { source, control 
 }
 
 /**
- * Does the kernel contradict the model: was it read back, and is not as predicted? What is on record for the range may be
+ * Is the model contradicted: was something read back or observed, and is not as predicted? What is on record for the range may be
  * of other mappings, too: the prediction must be among them, and WC only where it is predicted. UC- is what
  * Linux assumes where there is no record.
  */
@@ -287,8 +295,10 @@ export function isContradicted({
   predicted,
   programmed,
   reserved,
-}: Evidence & { reserved?: readonly string[] }): boolean {
+  observed,
+}: Evidence & { readonly reserved?: readonly string[]; readonly observed?: MemoryKind }): boolean {
   if (programmed !== null && programmed !== predicted) return true;
+  if (observed !== undefined && observed !== memoryKindOf(predicted)) return true;
   if (reserved === undefined) return false;
   const missing = predicted !== 'UC-' && !reserved.includes(predicted);
   return missing || (predicted !== 'WC' && reserved.includes('WC'));

@@ -1,5 +1,14 @@
 import * as v from 'valibot';
-import { ARCHES, ATTRIBUTES, NESTED_PAGING, OUTCOMES, PROBES, SOURCES, SPEAKS_OF } from '../../memattr/index.ts';
+import {
+  ARCHES,
+  ATTRIBUTES,
+  MEMORY_KINDS,
+  NESTED_PAGING,
+  OUTCOMES,
+  PROBES,
+  SOURCES,
+  SPEAKS_OF,
+} from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { COMMANDS, NO_OUTCOME, QUANTITIES, SCHEMA, TOUCHED_BY, UNITS, VERDICTS, summarise } from './report.ts';
 import type { Report } from './report.ts';
@@ -70,7 +79,13 @@ const window = v.looseObject({
   offset: v.pipe(count, v.description('bytes')),
   length: v.pipe(count, v.minValue(1), v.description('bytes')),
   attribute: v.picklist(ATTRIBUTES),
-  hostVma: v.looseObject({ ...evidence, reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))) }),
+  hostVma: v.looseObject({
+    ...evidence,
+    reserved: v.exactOptional(v.pipe(v.array(line), v.maxLength(MAX_LINES))),
+    observed: v.exactOptional(
+      v.pipe(v.picklist(MEMORY_KINDS), v.description("arm64: what an unaligned load of the host's own showed")),
+    ),
+  }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
   coverage: v.exactOptional(
     v.looseObject({

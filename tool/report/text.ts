@@ -38,7 +38,7 @@ export function windowTable(
 ): string[] {
   const { windows } = report;
   const read = {
-    hostVma: windows.some(({ hostVma }) => hostVma.programmed !== null),
+    hostVma: windows.some(({ hostVma }) => hostVma.programmed !== null || hostVma.observed !== undefined),
     stage2: windows.some(({ stage2 }) => stage2.programmed !== null),
   };
   const head = [

@@ -2,7 +2,7 @@ import { ATTRIBUTES, PROBES } from '../../memattr/index.ts';
 import type { Attribute, Outcome, ProbeName } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
 import { isContradicted } from './report.ts';
-import type { Check, Evidence, ReportWindow, Verdict } from './report.ts';
+import type { Check, Evidence, HostEvidence, ReportWindow, Verdict } from './report.ts';
 
 /** The words that every reporter uses for the same thing. */
 
@@ -109,10 +109,20 @@ export function windowName(window: ReportWindow): string {
   return window.source === 'memory' ? windowRange(window) : `${windowRange(window)}=${window.attribute}`;
 }
 
+type ShownEvidence = Evidence & Readonly<Pick<HostEvidence, 'observed'>> & { readonly reserved?: readonly string[] };
+
 /** What the kernel programmed; what was not read back is marked as predicted, unless the reader knows. */
-export function evidenceText(evidence: Evidence & { reserved?: readonly string[] }, isMarked = true): string {
-  const { predicted, programmed, reserved } = evidence;
-  if (!isContradicted(evidence)) return programmed ?? (isMarked ? `${predicted} (predicted)` : predicted);
+export function evidenceText(evidence: ShownEvidence, isMarked = true): string {
+  const { predicted, programmed, reserved, observed } = evidence;
+  if (!isContradicted(evidence)) {
+    if (programmed !== null) return programmed;
+    return observed === undefined
+      ? isMarked
+        ? `${predicted} (predicted)`
+        : predicted
+      : `${predicted} (${observed} seen)`;
+  }
+  if (programmed === null && observed !== undefined) return `${observed} seen ✗ not ${predicted}`;
   const found =
     programmed === null || programmed === predicted ? `${reserved?.join(', ') || 'nothing'} on record` : programmed;
   return `${found} ✗ not ${predicted}`;

@@ -49,6 +49,7 @@ export function describeWindow(
       predicted: model.hostVma(window.attribute, source.kind),
       programmed: host?.programmed ?? null,
       ...(host && host.reserved !== null && { reserved: [...host.reserved] }),
+      ...(host && host.observed !== null && { observed: host.observed }),
     },
     stage2: {
       predicted: expected.stage2,

@@ -1,11 +1,12 @@
 /** All that differs between architectures in a verification: the model, and how the kernel is read back. One object for each. */
-import type { ArchitectureModel, Platform, Stage1Type } from '../../../memattr/index.ts';
+import type { ArchitectureModel, MemoryKind, Platform, Stage1Type } from '../../../memattr/index.ts';
 import type { KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import type { Cpu } from '../../report/report.ts';
 import type { BarSource } from '../../../vmm/vfio/source.ts';
 import type { OpenWindow } from '../../../vmm/vfio/open-windows.ts';
 import type { Window } from '../../../vmm/memory/index.ts';
+import type { ProbedPage } from '../read-back/host-probe.ts';
 
 /** How the host itself has a window mapped. */
 export interface HostMappingReading {
@@ -13,15 +14,17 @@ export interface HostMappingReading {
   readonly programmed: string | null;
   /** The types that the kernel has on record for the window's physical range; null where there is no such record. */
   readonly reserved: readonly string[] | null;
+  /** What the host's own loads showed: arm64. null: nothing. */
+  readonly observed: MemoryKind | null;
 }
 
 export type HostMappings =
   | { readonly kind: 'read'; readonly windows: readonly HostMappingReading[] }
   | { readonly kind: 'unavailable'; readonly why: string };
 
-/** Windows of one source, and where this process has them mapped. */
+/** Windows of one source, and where this process has them mapped; by which file, if they can be mapped once more. */
 export interface HostMapped {
-  readonly source: Pick<BarSource, 'kind' | 'pci'>;
+  readonly source: Pick<BarSource, 'kind' | 'pci'> & { readonly slice?: (window: Window) => ProbedPage };
   readonly windows: readonly (Window & { readonly mapping: { readonly address: bigint } })[];
 }
 

@@ -1,10 +1,25 @@
 import { arm64, normalTagged } from '../../../memattr/index.ts';
 import { readOr } from '../../../vmm/sys/attempt.ts';
 import { cpuField } from '../origin.ts';
-import type { VerifyArchitecture } from './arch.ts';
+import { kindShown, probeHost } from '../read-back/host-probe.ts';
+import type { ProbeHost } from '../read-back/host-probe.ts';
+import type { HostMapped, HostMappings, VerifyArchitecture } from './arch.ts';
 
 const MIDR = '/sys/devices/system/cpu/cpu0/regs/identification/midr_el1';
 const HYPERVISOR_NODE = '/proc/device-tree/hypervisor/compatible';
+
+/** Through mappings of the same files as the windows', at the start of each. */
+export function readHostMappings(opened: readonly HostMapped[], probe: ProbeHost): HostMappings {
+  const pages = opened.flatMap(({ source, windows }) => windows.map((window) => source.slice?.(window) ?? null));
+  const made = probe(pages.filter((page) => page !== null));
+  if (made.kind === 'unavailable') return made;
+  const loads = made.pages.values();
+  const observed = pages.map((page) => {
+    const next = page === null ? undefined : loads.next().value;
+    return next === undefined ? null : kindShown(next);
+  });
+  return { kind: 'read', windows: observed.map((kind) => ({ programmed: null, reserved: null, observed: kind })) };
+}
 
 export const verifyArm64: VerifyArchitecture = {
   model: arm64,
@@ -18,11 +33,10 @@ export const verifyArm64: VerifyArchitecture = {
           'this KVM does not say whether it forwards stage-2 alignment faults to the guest (KVM_CAP_ARM_S2_ALIGNMENT_FAULT): where stage 2 makes an access fault, a fault in the guest and the end of its VM both count as a match',
         ]
       : [],
-  readHostMappings: () => ({
-    kind: 'unavailable',
-    why: 'nothing in the kernel shows the memory type of a user mapping on arm64',
-  }),
-  hostLimits: () => [],
+  readHostMappings: (_port, opened) => readHostMappings(opened, probeHost),
+  hostLimits: () => [
+    "nothing in the kernel shows the memory type of a user mapping on arm64: an unaligned load through the host's mapping tells Device from Normal, and no more",
+  ],
   cpu: (port) => {
     const midr = readOr(port, MIDR, '').trim();
     const [variant, revision] = [cpuField(port, 'CPU variant'), cpuField(port, 'CPU revision')];

@@ -47,6 +47,7 @@ function readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappin
           return {
             programmed: mixed ? 'mixed' : memoryType,
             reserved: list === null || start === null ? null : memtypesOf(list, start, window.length),
+            observed: null,
           };
         }),
       ),
