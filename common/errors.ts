@@ -36,6 +36,7 @@ export const ERROR_CODES = [
   'E_GUEST_EXIT',
   'E_VCPU',
   'E_REPORT',
+  'E_PROFILE',
   'E_SETUP',
   'E_KERNEL_SOURCE',
   'E_KERNEL_BUILD',

@@ -16,11 +16,12 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   testbed: ['common'],
   'kernel-patches': ['common', 'testbed'],
   'tool/report': ['common', 'memattr'],
+  'tool/fleet': ['common', 'memattr', 'tool/report'],
   'tool/verify/read-back': VMM,
   'tool/verify': VERIFY,
   'tool/bench': VERIFY,
   'tool/host': [...VMM, 'tool/verify/read-back'],
-  'tool/cli': [...VERIFY, 'tool/bench', 'tool/host', 'testbed', 'kernel-patches'],
+  'tool/cli': [...VERIFY, 'tool/bench', 'tool/fleet', 'tool/host', 'testbed', 'kernel-patches'],
 };
 
 const IMPORT = /(?:\bfrom|\bimport|\bimport\()\s*'(\.\.?\/[^']+)'/g;

@@ -26,7 +26,7 @@ const bar = v.pipe(count, v.maxValue(5));
  * line separators, directional marks. Written so that a JSON Schema can have the same.
  */
 const ONE_LINE = String.raw`^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]*$`;
-const line = v.pipe(
+export const line = v.pipe(
   v.string(),
   v.maxLength(4096),
   v.regex(new RegExp(ONE_LINE), 'one line without control characters'),

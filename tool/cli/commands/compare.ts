@@ -1,8 +1,10 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
+import { parseDuration } from '../../fleet/duration.ts';
 import { FORMAT_NAMES } from '../../report/formats.ts';
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf, worstOf } from '../../report/proof.ts';
+import { compareExpected } from './compare-expect.ts';
 import { addWindowOptions } from './options.ts';
 import { checkOutputs, writeOutputs } from './outputs.ts';
 import type { OutputOptions } from './outputs.ts';
@@ -16,18 +18,45 @@ Examples:
   $ wcvmm compare -d 0000:01:00.0 --json compare.json
   $ wcvmm compare graviton.json epyc.json xeon.json      reports of three machines, side by side
   $ wcvmm compare before.json after.json --html machines.html
+  $ wcvmm compare --expect profile.json reports/         every host against what its kind must show
+  $ wcvmm compare --expect profile.json --hosts hosts.txt reports/ --junit fleet.xml
 
 Exit code: 0 when nothing contradicts the model and each window's type was read back or observed, 1 on a mismatch, 2 when
 it could not run, 3 when of some window nothing shows the type. With reports: the worst of theirs (2, 1, 3, 0); a
-difference between machines is not a mismatch.`;
+difference between machines is not a mismatch. With --expect: 0 when every host is as expected, 1 when one is not, or is not
+verified, 2 when the profile or the hosts cannot be read.`;
+
+interface CompareOptions extends ReportOptions {
+  readonly expect?: string;
+  readonly hosts?: string;
+  readonly maxAge?: string;
+}
+
+/** Those that say what is done with reports. */
+const OF_FILES: ReadonlySet<string> = new Set([...FORMAT_NAMES, 'expect', 'hosts', 'maxAge']);
 
 export function compareCommand(): Command {
   const command = new Command('compare')
     .description('Compare wc, default and device under stage-1 Device-nGnRnE, or reports of several machines')
     .argument('[reports...]', 'reports that verify, compare or bench wrote with --json; nothing is run then');
   return addReportOptions(addWindowOptions(command))
+    .option('--expect <profile>', 'compare each report with what its kind of instance must show: docs/fleet.md')
+    .option(
+      '--hosts <file>',
+      'with --expect: hosts that must have a report, and their kinds; a line "HOST KIND" for each',
+    )
+    .option('--max-age <age>', 'with --expect: reports that are older count as none, as in 90m, 24h or 7d', duration)
     .addHelpText('after', EXAMPLES)
-    .action(async (paths: readonly string[], options: ReportOptions) => {
+    .action(async (paths: readonly string[], options: CompareOptions) => {
+      const { expect, hosts, maxAge } = options;
+      if (expect === undefined && (hosts !== undefined || maxAge !== undefined))
+        throw new WcvmmError('E_USAGE', `${hosts === undefined ? '--max-age' : '--hosts'} needs --expect PROFILE.`);
+      if (expect !== undefined) {
+        if (paths.length === 0)
+          throw new WcvmmError('E_USAGE', 'compare --expect was given no report; expected files, or folders of them.');
+        refuse(runOnly(command));
+        return compareExpected(paths, { ...options, expect });
+      }
       if (paths.length === 0) return reportAction('compare')(options);
       return compareFiles(paths, options, runOnly(command));
     });
@@ -35,13 +64,26 @@ export function compareCommand(): Command {
 
 /** The options that were given and choose what to run: they have no effect where nothing is run. */
 function runOnly(command: Command): readonly string[] {
-  const outputs = new Set<string>(FORMAT_NAMES);
   return command.options
     .filter(
       (option) =>
-        !outputs.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === 'cli',
+        !OF_FILES.has(option.attributeName()) && command.getOptionValueSource(option.attributeName()) === 'cli',
     )
     .map(({ long, flags }) => long ?? flags);
+}
+
+function duration(text: string): string {
+  if (parseDuration(text) === null)
+    throw new InvalidArgumentError('Expected minutes, hours or days, as in 90m, 24h, 7d.');
+  return text;
+}
+
+function refuse(ineffective: readonly string[]): void {
+  if (ineffective.length > 0)
+    throw new WcvmmError(
+      'E_USAGE',
+      `${ineffective.join(', ')} ${ineffective.length > 1 ? 'have' : 'has'} no effect when report files are given; remove ${ineffective.length > 1 ? 'them' : 'it'} or the files.`,
+    );
 }
 
 async function compareFiles(
@@ -49,11 +91,7 @@ async function compareFiles(
   options: OutputOptions,
   ineffective: readonly string[],
 ): Promise<void> {
-  if (ineffective.length > 0)
-    throw new WcvmmError(
-      'E_USAGE',
-      `${ineffective.join(', ')} ${ineffective.length > 1 ? 'have' : 'has'} no effect when report files are given; remove ${ineffective.length > 1 ? 'them' : 'it'} or the files.`,
-    );
+  refuse(ineffective);
   if (paths.length < 2)
     throw new WcvmmError(
       'E_USAGE',

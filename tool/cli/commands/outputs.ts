@@ -64,11 +64,24 @@ export async function writeOutputs(
   reports: readonly NamedReport[],
   text: (style: Style) => Promise<string>,
 ): Promise<void> {
+  await writeTexts(
+    options,
+    (format) => FORMATS[format].write(reports),
+    () => text(styleOf(process.stdout, process.env)),
+  );
+}
+
+/** The same of anything that has these formats. */
+export async function writeTexts(
+  options: OutputOptions,
+  write: (format: Format) => Promise<string>,
+  text: () => Promise<string>,
+): Promise<void> {
   const outputs = outputsOf(options);
   for (const { format, path } of outputs) {
-    const written = await FORMATS[format].write(reports);
+    const written = await write(format);
     if (path === '-') process.stdout.write(written);
     else await (await import('../../report/json.ts')).writeWhole(path, written);
   }
-  if (!outputs.some(({ path }) => path === '-')) process.stdout.write(await text(styleOf(process.stdout, process.env)));
+  if (!outputs.some(({ path }) => path === '-')) process.stdout.write(await text());
 }
