@@ -7,6 +7,9 @@ import type { Erratum } from './errata.ts';
 import type { ArchitectureModel, Outcome, Platform, ProbeName, Stage1Type } from './model.ts';
 import { OUTCOMES } from './model.ts';
 import { outcomesOf } from './outcomes.ts';
+import { locksBus } from './x86/bus-lock.ts';
+import { mayBePaced } from './x86/timing.ts';
+import type { Paces } from './x86/timing.ts';
 
 /**
  * type: some other stage-2 type would have shown another outcome. stage1: only another stage 1 would have. kvm-policy: the outcome
@@ -138,4 +141,40 @@ export function excludedByTiming(
         .split(' or ')
         .some((type) => confirmed.has(type)),
   );
+}
+
+/** The stage-1 type that the guest's own measure of timing has. */
+const UNCACHED = 'UC';
+
+/** May timing beside the window's own uncached mapping be so, with this stage 2? */
+export function mayBeTimed(
+  model: ArchitectureModel,
+  platform: Platform,
+  stage1: Stage1Type,
+  stage2: string,
+  seen: Paces,
+): boolean {
+  const reference = model.stage1Named(UNCACHED);
+  if (reference === null) return true;
+  return mayBePaced(model.effective(stage1, stage2, platform), model.effective(reference, stage2, platform), seen);
+}
+
+/** Stage-2 types with which the timing beside the window's own uncached mapping would have been another. */
+export function excludedByPaces(
+  model: ArchitectureModel,
+  platform: Platform,
+  stage1: Stage1Type,
+  seen: Paces,
+): readonly string[] {
+  return model.stage2Types(platform).filter((other) => !mayBeTimed(model, platform, stage1, other, seen));
+}
+
+/** Stage-2 types with which a locked access would have locked the bus where it did not, or the other way round. */
+export function excludedByBusLock(
+  model: ArchitectureModel,
+  platform: Platform,
+  stage1: Stage1Type,
+  locked: boolean,
+): readonly string[] {
+  return model.stage2Types(platform).filter((other) => locksBus(model.effective(stage1, other, platform)) === !locked);
 }

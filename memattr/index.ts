@@ -4,7 +4,15 @@ export { combine, combineShareability, decodeShareability } from './combine.ts';
 export type { Shareability } from './combine.ts';
 export { errata } from './errata.ts';
 export type { Erratum, ErratumCheck } from './errata.ts';
-export { SPEAKS_OF, excludedByTiming, timedAlike, worthOf } from './exclusion.ts';
+export {
+  SPEAKS_OF,
+  excludedByBusLock,
+  excludedByPaces,
+  excludedByTiming,
+  mayBeTimed,
+  timedAlike,
+  worthOf,
+} from './exclusion.ts';
 export type { SpeaksOf, WeighedCheck, Worth } from './exclusion.ts';
 export { MEMORY_KINDS, memoryKindOf } from './kinds.ts';
 export type { MemoryKind } from './kinds.ts';
@@ -35,6 +43,7 @@ export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.t
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';
 export { x86 } from './x86.ts';
+export { locksBus } from './x86/bus-lock.ts';
 export { combineEpt, decodeEpt, encodeEpt } from './x86/ept.ts';
 export type { EptEntry, EptType } from './x86/ept.ts';
 export { usualMtrr } from './x86/linux.ts';
@@ -56,3 +65,5 @@ export {
 export type { Pat, PatBits, PatEntry, PatType } from './x86/pat.ts';
 export { nameOfLeaf, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
 export type { X86Stage2 } from './x86/stage2.ts';
+export { PACES, mayBePaced } from './x86/timing.ts';
+export type { Pace, Paces } from './x86/timing.ts';

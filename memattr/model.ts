@@ -88,6 +88,8 @@ export interface Platform {
   mte: boolean;
   /** x86: Intel's EPT or AMD's NPT; null or absent: KVM uses neither, or it is not known. */
   nestedPaging?: NestedPaging | null;
+  /** x86 with EPT: RAM has the types of the guest's PAT, as KVM_X86_QUIRK_IGNORE_GUEST_PAT is off; absent: it is write-back. */
+  guestPat?: boolean;
   /** x86 with NPT: what the host's MTRRs say of the memory behind the window; null or absent: not known. */
   mtrr?: MtrrType | null;
 }

@@ -35,7 +35,7 @@ function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform:
 }
 
 function strictness(attribute: Attribute, source: Source, platform: Platform): Strictness {
-  const stage2 = kvmX86Stage2(linuxX86Mapping(attribute, source), platform.nestedPaging);
+  const stage2 = kvmX86Stage2(linuxX86Mapping(attribute, source), platform);
   if (stage2.paging === 'unknown')
     return {
       strict: false,
@@ -89,8 +89,7 @@ export const x86: ArchitectureModel = {
   kindOf: (type) => kindOfNames(type, KINDS),
   probes: X86_PROBES,
   hostVma: (attribute, source) => linuxX86Mapping(attribute, source).hostVma,
-  stage2: (attribute, source, { nestedPaging }) =>
-    nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), nestedPaging)),
+  stage2: (attribute, source, platform) => nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), platform)),
   stage2Types: ({ nestedPaging }) =>
     X86_STAGE2.filter(({ paging }) => paging !== 'unknown' && paging === nestedPaging).map(nameOfX86Stage2),
   effective,

@@ -69,8 +69,32 @@ describe('weighed', () => {
       'EPT WT IPAT',
       'EPT WB IPAT',
     ]);
+    const measured = { loads: { low: 0.9, high: 1.1 }, stores: { low: 0.9, high: 1.1 } };
+    const beside = weighed({ ...x86Report('ept'), checks: [{ ...bare, timing: measured }] });
+    expect(beside.checks[0]).toMatchObject({ speaksOf: 'type', verdict: 'match', excludes: ['EPT WC', 'EPT WP'] });
     const undecided = weighed({ ...x86Report('ept'), checks: [{ ...bare, verdict: 'unobservable' }] });
     expect(undecided.checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
+  });
+});
+
+describe('a locked access', () => {
+  const lock = x86Report('ept').checks.find(({ probe, stage1 }) => probe === 'locked-access' && stage1 === 'WB');
+  const report = (check: Partial<Check>, emulator: string | null = null): Report => {
+    if (lock === undefined) throw new Error('no locked access');
+    const { speaksOf: _speaksOf, excludes: _excludes, ...bare } = lock;
+    return weighed({ ...x86Report('ept', emulator), checks: [{ ...bare, ...check }] });
+  };
+
+  test('that locked the bus is evidence of its type', () => {
+    expect(report({ busLocks: 3 }).checks[0]).toMatchObject({ speaksOf: 'type', excludes: ['EPT WB', 'EPT WB IPAT'] });
+    expect(report({ busLocks: 0, verdict: 'mismatch' }).checks[0]).toMatchObject({ speaksOf: 'type' });
+  });
+
+  test('shows nothing where KVM reports none, on an emulator, and of other probes', () => {
+    expect(report({}).checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
+    expect(report({ busLocks: 3 }, 'qemu-10.0.2').checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
+    expect(report({ busLocks: 3, probe: 'data-write' }).checks[0]).toMatchObject({ speaksOf: 'function' });
+    expect(report({ busLocks: 3, effective: 'UC or WB' }).checks[0]).toMatchObject({ speaksOf: 'function' });
   });
 });
 

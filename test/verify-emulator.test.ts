@@ -10,6 +10,7 @@ const facts: Parameters<typeof reportPlatform>[1] = {
   mte: false,
   vendor: null,
   nestedPaging: null,
+  guestPat: null,
   ticksPerSecond: null,
 };
 

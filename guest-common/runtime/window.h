@@ -20,6 +20,9 @@ int window_is_mappable(wcvmm_u64 gpa, wcvmm_u64 length);
 wcvmm_u64 window_map(wcvmm_u64 gpa, wcvmm_u32 type, int executable);
 void window_unmap(wcvmm_u64 address);
 
+/* x86: the same bytes of what is mapped, uncached whatever the cell's type is. */
+wcvmm_u64 window_uncached(wcvmm_u64 address);
+
 /* Cleans and invalidates every cache line of the stretch, as far as memory, through this address's type. */
 void window_clean(wcvmm_u64 address);
 

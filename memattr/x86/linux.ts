@@ -51,11 +51,11 @@ export function linuxX86Mapping(attribute: Attribute, source: Source): LinuxMapp
  */
 export function kvmX86Stage2(
   { hostVma, ram, anyUncached }: LinuxMapping,
-  nestedPaging: Platform['nestedPaging'],
+  { nestedPaging, guestPat = false }: Pick<Platform, 'nestedPaging' | 'guestPat'>,
 ): X86Stage2 {
   if (nestedPaging === undefined || nestedPaging === null) return { paging: 'unknown' };
   const ept = nestedPaging === 'ept';
-  if (ram) return ept ? { paging: 'ept', type: 'WB', ignorePat: true } : { paging: 'npt', type: 'WB' };
+  if (ram) return ept ? { paging: 'ept', type: 'WB', ignorePat: !guestPat } : { paging: 'npt', type: 'WB' };
   if (hostVma === 'UC' && !anyUncached)
     return ept ? { paging: 'ept', type: 'UC', ignorePat: true } : { paging: 'npt', type: 'UC' };
   if (hostVma === 'WC' && anyUncached)

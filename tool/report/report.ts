@@ -205,6 +205,19 @@ export interface Check {
   measured?: Measurement;
   /** x86: how often the guest locked the bus meanwhile, as KVM reports; absent where it does not. */
   busLocks?: number;
+  /** x86, timing-class: how many times as long as the window's own accesses those take that the guest makes uncached (UC). */
+  timing?: Timing;
+}
+
+/** What lies in it with 95 % certainty. */
+export interface Interval {
+  low: number;
+  high: number;
+}
+
+export interface Timing {
+  loads: Interval;
+  stores: Interval;
 }
 
 export interface Measurement {

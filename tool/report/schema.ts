@@ -112,6 +112,9 @@ const window = v.looseObject({
   trapped: v.exactOptional(v.looseObject({ exits: count })),
 });
 
+const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(1e15));
+const interval = v.looseObject({ low: amount, high: amount });
+
 const check = v.looseObject({
   window: v.pipe(count, v.description('index into windows')),
   offset: v.exactOptional(v.pipe(count, v.description('in the window, bytes; absent: at its start'))),
@@ -141,9 +144,14 @@ const check = v.looseObject({
   ),
   measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
   busLocks: v.exactOptional(count),
+  timing: v.exactOptional(
+    v.pipe(
+      v.looseObject({ loads: interval, stores: interval }),
+      v.description('how many times as long accesses take that the guest makes uncached'),
+    ),
+  ),
 });
 
-const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(1e15));
 const words = v.pipe(count, v.minValue(8), v.maxValue(4096), v.description('bytes'));
 
 const figure = v.looseObject({

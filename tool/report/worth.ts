@@ -2,10 +2,20 @@
  * What each check of a report is worth (memattr/exclusion.ts). Also of reports that were written before this was counted: they
  * say all that it follows from.
  */
-import { MODELS, MTRR_TYPES, excludedByTiming, worthOf } from '../../memattr/index.ts';
-import type { ArchitectureModel, Outcome, Platform, Stage1Type, Worth } from '../../memattr/index.ts';
+import {
+  MODELS,
+  MTRR_TYPES,
+  TRAPPED,
+  excludedByBusLock,
+  excludedByPaces,
+  excludedByTiming,
+  locksBus,
+  worthOf,
+} from '../../memattr/index.ts';
+import type { ArchitectureModel, Outcome, Platform, ProbeName, Stage1Type, Worth } from '../../memattr/index.ts';
 import { NO_OUTCOME, summarise } from './report.ts';
 import type { Check, Report } from './report.ts';
+import { pacesOf } from './timing.ts';
 
 /** The report with `speaksOf` and `excludes` in each check; a match that shows nothing is `unobservable`. */
 export function weighed(report: Report): Report {
@@ -38,6 +48,13 @@ function worthIn({ arch, platform, windows }: Report, platforms: readonly Platfo
     return { speaksOf: check.speaksOf, excludes: check.excludes, blindBy: null };
   if (window === undefined || known === undefined || stage1 === null) return NOTHING;
   if (check.probe === 'timing-class') return timed(model, known, stage1, check);
+  const locks = locksBus(check.effective);
+  // What an emulator reports, and what KVM emulates where accesses are trapped, comes from no bus.
+  const onBus = platform.emulator === null && window.stage2.predicted !== TRAPPED;
+  if (onBus && BUS_LOCKING.has(check.probe) && check.busLocks !== undefined && locks !== null) {
+    const excludes = excludedByBusLock(model, known, stage1, locks);
+    if (excludes.length > 0) return { speaksOf: 'type', excludes, blindBy: null };
+  }
   return worthOf(
     model,
     known,
@@ -65,10 +82,16 @@ export function platformOf({ platform, windows, checks }: Report, index: number)
 
 const NOTHING: Worth = { speaksOf: 'function', excludes: [], blindBy: null };
 
-/** Timing is only ever a match where it named the type. */
+/** Probes that lock the bus, or a cache line. */
+export const BUS_LOCKING: ReadonlySet<ProbeName> = new Set(['atomic', 'locked-access']);
+
+/** Timing is only ever a match where it told types apart; older versions named one by it. */
 function timed(model: ArchitectureModel, platform: Platform, stage1: Stage1Type, check: Check): Worth {
   if (check.verdict !== 'match') return NOTHING;
-  const excludes = excludedByTiming(model, platform, stage1, check.effective);
+  const excludes =
+    check.timing === undefined
+      ? excludedByTiming(model, platform, stage1, check.effective)
+      : excludedByPaces(model, platform, stage1, pacesOf(check.timing));
   return excludes.length > 0 ? { speaksOf: 'type', excludes, blindBy: null } : NOTHING;
 }
 

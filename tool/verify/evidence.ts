@@ -1,17 +1,20 @@
 /** Three kinds of evidence, side by side and never mixed: predicted, programmed, observed. */
-import { TRAPPED, decodePat, errata } from '../../memattr/index.ts';
+import { TRAPPED, errata } from '../../memattr/index.ts';
 import type { ArchitectureModel, Platform, Prediction } from '../../memattr/index.ts';
 import { readRange } from './read-back/stage2.ts';
 import type { Stage2Dump, Stage2Reading } from './read-back/stage2.ts';
 import { reportWindow } from '../report/report.ts';
 import type { Check, ReportWindow } from '../report/report.ts';
 import { judge } from './judge.ts';
+import type { JudgedCheck } from './judge.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
+import type { GuestRecord } from './guest/records.ts';
 import type { OpenWindow } from '../../vmm/vfio/open-windows.ts';
 import type { HostMappingReading } from './arch/arch.ts';
 import { expectationOf } from './plan.ts';
 import type { PlannedCheck } from './plan.ts';
 import type { Observation, ObservedCheck } from './run-checks.ts';
+import { timingOf } from './timing.ts';
 
 /** What is known of all windows of a source. */
 export interface WindowFacts {
@@ -79,6 +82,7 @@ export function checkOf(
   const effective =
     programmed === null || programmed === stage2 ? check.effective : effectiveOf(model, platform, check, programmed);
   const record = observation.kind === 'record' ? observation.record : null;
+  const timed = timedBy({ model, platform, check, record }, programmed ?? stage2);
   const judgement = judge(
     {
       probe,
@@ -89,7 +93,8 @@ export function checkOf(
       prediction,
       record,
       vmKilled: observation.kind === 'vm-killed',
-      ...(probe === 'timing-class' && record !== null && { timingLike: patTypeNamed(record.values[0]) }),
+      ...(timed && { timed }),
+      busLocks,
       emulator,
     },
     errata,
@@ -104,7 +109,20 @@ export function checkOf(
     ...judgement,
     ...measuredBy(check, observation, ticksPerSecond),
     ...(busLocks !== null && { busLocks }),
+    ...(timed?.timing && { timing: timed.timing }),
   };
+}
+
+interface TimedRecord extends Pick<CheckFacts, 'model' | 'platform'> {
+  readonly check: PlannedCheck;
+  readonly record: GuestRecord | null;
+}
+
+/** timing-class compares with the same place as uncached memory; undefined for other probes, and where there is no result. */
+function timedBy({ model, platform, check, record }: TimedRecord, stage2: string): JudgedCheck['timed'] {
+  const stage1 = model.stage1Named('UC');
+  if (check.probe !== 'timing-class' || record?.outcome !== 'ok' || stage1 === null) return undefined;
+  return { timing: timingOf(record.values), uncached: effectiveOf(model, platform, { stage1 }, stage2) };
 }
 
 function predictedBy(prediction: Prediction): Pick<Check, 'predicted' | 'alternatives'> {
@@ -121,17 +139,11 @@ function predictedBy(prediction: Prediction): Pick<Check, 'predicted' | 'alterna
   }
 }
 
-/** timing-class's result: an entry of a PAT, or 0xff where the guest cannot tell; null for that and anything else. */
-function patTypeNamed(value: bigint): string | null {
-  const entry = value < 0xffn ? decodePat(Number(value)) : null;
-  return entry?.kind === 'type' ? entry.type : null;
-}
-
 /** KVM may have programmed what the model has no name for, `mixed` or `reserved`. */
 function effectiveOf(
   model: ArchitectureModel,
   platform: Platform,
-  { stage1 }: PlannedCheck,
+  { stage1 }: Pick<PlannedCheck, 'stage1'>,
   programmed: string,
 ): string {
   try {
@@ -147,7 +159,7 @@ function measuredBy(
   observation: Observation,
   known: number | null,
 ): Pick<Check, 'measured'> {
-  // timing-class's values are not an amount and a time: the guest has compared them itself.
+  // timing-class's values are not an amount and a time, but two intervals of each.
   if (
     probe === 'timing-class' ||
     prediction.kind !== 'measurement' ||

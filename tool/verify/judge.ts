@@ -1,7 +1,9 @@
-import { outcomesOf, timedAlike } from '../../memattr/index.ts';
+import { TRAPPED, locksBus, mayBePaced, outcomesOf } from '../../memattr/index.ts';
 import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
-import type { Check } from '../report/report.ts';
+import type { Check, Timing } from '../report/report.ts';
+import { BUS_LOCKING } from '../report/worth.ts';
+import { pacesOf, timingText } from '../report/timing.ts';
 
 /** All that is known about one check. */
 export interface JudgedCheck {
@@ -16,8 +18,10 @@ export interface JudgedCheck {
   record: { cell: number; outcome: Outcome | 'bad-cell' } | null;
   /** The VM ended in this check: KVM_RUN failed with EFAULT. */
   vmKilled: boolean;
-  /** timing-class: the type whose timing it has; null where the guest could not tell; undefined for other probes. */
-  timingLike?: string | null;
+  /** timing-class: beside the window's own uncached mapping, whose type is `uncached`; null: the guest's figures are none. */
+  timed?: { readonly timing: Timing | null; readonly uncached: string };
+  /** Bus locks that KVM reported meanwhile; null or absent: it reports none. */
+  busLocks?: number | null;
   /** Such as `qemu-10.0.2`; null on real hardware, which has no errata here. */
   emulator: string | null;
   /** Why the check was not made, where the caller knows. */
@@ -78,7 +82,7 @@ export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement
     return { observed, verdict: 'unobservable', note: `the guest's CPU lacks ${feature}` };
   if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
   if (prediction.kind === 'measurement') {
-    if (observed === 'ok' && check.timingLike !== undefined) return judgeTiming(check, check.timingLike);
+    if (observed === 'ok' && check.timed !== undefined) return judgeTiming(check, check.timed);
     if (observed === 'ok') return { observed, verdict: 'unobservable', note: prediction.why };
     return {
       observed,
@@ -87,14 +91,17 @@ export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement
     };
   }
   const outcomes = outcomesOf(prediction) ?? [];
-  if (outcomes.includes(observed)) return { observed, verdict: 'match', note: null };
+  if (outcomes.includes(observed)) return { observed, ...judgeBusLock(check) };
   const erratum = findErratum(check, outcomes, observed, errata);
   if (erratum) return { observed, verdict: 'erratum', note: `${erratum.id}: ${erratum.text}` };
   return { observed, verdict: 'mismatch', note: prediction.why };
 }
 
-/** A type named by its timing is evidence on hardware, and only there. */
-function judgeTiming({ emulator, effective }: JudgedCheck, like: string | null): Judgement {
+/** Timing is evidence on hardware, and only there. */
+function judgeTiming(
+  { emulator, effective }: JudgedCheck,
+  { timing, uncached }: NonNullable<JudgedCheck['timed']>,
+): Judgement {
   const observed = 'ok';
   if (emulator !== null)
     return {
@@ -102,18 +109,39 @@ function judgeTiming({ emulator, effective }: JudgedCheck, like: string | null):
       verdict: 'unobservable',
       note: `access times under ${emulator} say nothing about the memory type`,
     };
-  if (like === null)
+  if (timing === null)
+    return { observed, verdict: 'unobservable', note: "the guest's clock gave no figures that could be compared" };
+  const paces = pacesOf(timing);
+  if (!mayBePaced(effective, uncached, paces))
     return {
       observed,
-      verdict: 'unobservable',
-      note: "cached and uncached RAM do not differ measurably, or the window's timing is between the two",
+      verdict: 'mismatch',
+      note: `${timingText(timing)}; that of ${effective} beside ${uncached} cannot be so`,
     };
-  const possible = effective.split(' or ');
-  if (possible.some((type) => timedAlike(like).includes(type))) return { observed, verdict: 'match', note: null };
+  if (paces.loads !== null && paces.stores !== null) return { observed, verdict: 'match', note: null };
   return {
     observed,
+    verdict: 'unobservable',
+    note: 'beside uncached accesses the timing is too uneven to tell types apart, or between two of them',
+  };
+}
+
+/** Of a locked access that worked. What an emulator reports, and what KVM emulates, comes from no bus. */
+function judgeBusLock({
+  probe,
+  busLocks = null,
+  emulator,
+  effective,
+  stage2Predicted,
+}: JudgedCheck): Pick<Judgement, 'verdict' | 'note'> {
+  const locks = locksBus(effective);
+  const says = BUS_LOCKING.has(probe) && busLocks !== null && emulator === null && stage2Predicted !== TRAPPED;
+  if (!says || locks === null || busLocks > 0 === locks) return { verdict: 'match', note: null };
+  return {
     verdict: 'mismatch',
-    note: `the window's loads and stores take as long as those of ${like} memory`,
+    note: locks
+      ? `KVM reported no bus lock; a locked access to ${effective} memory locks the bus`
+      : `KVM reported ${busLocks} bus locks; a locked access to ${effective} memory locks a cache line`,
   };
 }
 

@@ -24,6 +24,7 @@ export const KVM_CAP = {
   armNisvToUser: 177,
   x86BusLockExit: 193,
   armMte: 205,
+  x86DisableQuirks2: 213,
   /** The number that the series in kernel-patches/ gives it. */
   armS2AlignmentFault: 252,
 } as const;
@@ -60,6 +61,9 @@ export const KVM_RUN_X86_BUS_LOCK = 1 << 1;
 
 /** KVM_CAP_X86_BUS_LOCK_EXIT's argument: end KVM_RUN at every bus lock. */
 export const KVM_BUS_LOCK_DETECTION_EXIT = 1 << 1;
+
+/** KVM_CAP_DISABLE_QUIRKS2's bit: on Intel, guest RAM is write-back whatever the guest's PAT says. */
+export const KVM_X86_QUIRK_IGNORE_GUEST_PAT = 1 << 9;
 
 /** Offsets in struct kvm_run, bytes. */
 export const KVM_RUN_LAYOUT = {

@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names the window's memory type from how long its loads and stores take beside those of memory whose type is known.
-#include "probes/classify.h"
+// How long loads and stores of the window take, and how long where the same bytes are mapped uncached: the way to the
+// device is the same, so that the ratio is the type's. The VMM compares them. No cell may use two types' addresses at a
+// time, so every line is flushed in between.
+#include "probes/interval.h"
 #include "probes/probe.h"
 #include "probes/timing.h"
 #include "runtime/window.h"
 
-#define ROUNDS 17u	/* odd, so that a median is one of the measurements */
+enum mapping { OWN, UNCACHED, MAPPINGS };
 
-static wcvmm_u8 write_back[STRETCH] __attribute__((aligned(4096)));
-
-enum memory { WINDOW, WB, UC, MEMORIES };
-
-/* All three in each round: whatever else the machine does, it does to all of them. */
-static void measure(const wcvmm_u64 *address, wcvmm_u32 medians[MEMORIES], timing_fn *timing)
+/* Both in each round: whatever else the machine does, it does to both of them. */
+static void measure(const wcvmm_u64 *address, wcvmm_u64 intervals[MAPPINGS], timing_fn *timing)
 {
-	wcvmm_u32 samples[MEMORIES][ROUNDS];
+	wcvmm_u32 samples[MAPPINGS][ROUNDS];
 
 	for (unsigned round = 0; round < ROUNDS; round++)
-		for (unsigned memory = 0; memory < MEMORIES; memory++)
-			samples[memory][round] = timing(address[memory]);
-	for (unsigned memory = 0; memory < MEMORIES; memory++)
-		medians[memory] = median(samples[memory], ROUNDS);
+		for (unsigned mapping = 0; mapping < MAPPINGS; mapping++) {
+			samples[mapping][round] = timing(address[mapping]);
+			window_clean(address[mapping]);
+		}
+	for (unsigned mapping = 0; mapping < MAPPINGS; mapping++)
+		intervals[mapping] = interval_of(samples[mapping]);
 }
 
 enum wcvmm_outcome probe_timing_class(struct probe *probe)
 {
-	const wcvmm_u64 address[MEMORIES] = { probe->address, (wcvmm_u64)write_back, UNCACHED_RAM };
-	wcvmm_u32 loads[MEMORIES], stores[MEMORIES];
+	const wcvmm_u64 address[MAPPINGS] = { probe->address, window_uncached(probe->address) };
+	wcvmm_u64 loads[MAPPINGS], stores[MAPPINGS];
 
 	measure(address, loads, timing_of_load);
 	measure(address, stores, timing_of_store);
-	probe->value[0] = classify(likeness_of(loads[WINDOW], loads[WB], loads[UC]),
-				   likeness_of(stores[WINDOW], stores[WB], stores[UC]));
-	for (unsigned memory = 0; memory < MEMORIES; memory++)
-		probe->value[1 + memory] = (wcvmm_u64)stores[memory] << 32 | loads[memory];
+	probe->value[0] = loads[OWN];
+	probe->value[1] = stores[OWN];
+	probe->value[2] = loads[UNCACHED];
+	probe->value[3] = stores[UNCACHED];
 	return WCVMM_OUTCOME_OK;
 }

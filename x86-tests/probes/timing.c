@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "probes/timing.h"
-#include "probes/classify.h"
+#include "probes/interval.h"
 #include "runtime/cpu.h"
 #include "runtime/window.h"
 

@@ -6,9 +6,6 @@
 #define RAM_BASE	0x40000000
 #define DOORBELL	0x09000000
 
-/* The upper half of RAM, of which the ABI uses nothing, has no cacheable mapping: timing-class compares with it. */
-#define UNCACHED_RAM	0x40200000
-
 /* The windows' one page table: WINDOW_PAGES pages of it for each type. */
 #define WINDOW_BASE	0x80000000
 #define WINDOW_PAGES	4
@@ -16,7 +13,7 @@
 /* Entries of the PAT. The VMM's types are between the two that the runtime needs, which are as after a reset. */
 #define PAT_RAM		0	/* WB */
 #define PAT_WINDOW	1
-#define PAT_DOORBELL	7	/* UC */
+#define PAT_DOORBELL	7	/* UC: the doorbell, and what timing-class compares with */
 
 /* Bits of a page table's entry (SDM vol. 3A, "Paging-Structure Entries"). */
 #define PTE_PRESENT	0x001
@@ -26,7 +23,6 @@
 #define PTE_USED	0x060	/* accessed, dirty: the CPU need not write them */
 #define PTE_PAT		0x080	/* of a 4 KiB page */
 #define PTE_LARGE	0x080	/* of a level-2 entry: a 2 MiB page */
-#define PTE_LARGE_PAT	0x1000
 #define PTE_NO_EXECUTE_BIT 63
 
 /* From abi.h, whose numbers have suffixes that the assembler does not know; cpu.h compares them. */

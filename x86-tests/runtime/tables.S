@@ -5,7 +5,6 @@
 #define NO_EXECUTE	(1 << PTE_NO_EXECUTE_BIT)
 #define TABLE		(PTE_PRESENT | PTE_WRITABLE | PTE_USED)
 #define RAM_WB		(TABLE | PTE_LARGE)
-#define RAM_UC		(TABLE | PTE_LARGE | PTE_LARGE_PAT | PTE_PCD | PTE_PWT | NO_EXECUTE)
 #define DOORBELL_UC	(TABLE | PTE_PAT | PTE_PCD | PTE_PWT | NO_EXECUTE)
 
 	.data
@@ -28,8 +27,7 @@ level1_low:
 	.fill	511, 8, 0
 level2_ram:
 	.quad	RAM_BASE + RAM_WB
-	.quad	UNCACHED_RAM + RAM_UC
-	.fill	510, 8, 0
+	.fill	511, 8, 0
 level2_windows:
 	.quad	window_table + TABLE
 	.fill	511, 8, 0

@@ -19,6 +19,9 @@ static wcvmm_u64 address_of(wcvmm_u32 type)
 	return WINDOW_BASE + type * WINDOW_PAGES * PAGE_BYTES;
 }
 
+/* After the VMM's types: the same bytes through the runtime's own uncached type. */
+#define UNCACHED_SLOT WCVMM_MAX_STAGE1
+
 static wcvmm_u64 page_of(wcvmm_u64 address)
 {
 	return address & ~(PAGE_BYTES - 1);
@@ -64,29 +67,44 @@ int window_is_mappable(wcvmm_u64 gpa, wcvmm_u64 length)
 	       length % PAGE_BYTES == 0;
 }
 
+static void map_slot(wcvmm_u32 slot, wcvmm_u64 gpa, wcvmm_u64 bits)
+{
+	volatile wcvmm_u64 *entry = &window_table[slot * WINDOW_PAGES];
+
+	for (wcvmm_u64 page = page_of(gpa); page < gpa + STRETCH; page += PAGE_BYTES)
+		*entry++ = page | bits;
+}
+
+static void unmap_slot(wcvmm_u32 slot, wcvmm_u64 in_page)
+{
+	for (unsigned page = 0; page < WINDOW_PAGES; page++)
+		window_table[slot * WINDOW_PAGES + page] = 0;
+	invalidate_tlb(address_of(slot) + in_page);
+}
+
 wcvmm_u64 window_map(wcvmm_u64 gpa, wcvmm_u32 type, int executable)
 {
 	const wcvmm_u64 bits = PTE_PRESENT | PTE_WRITABLE | PTE_USED | (executable ? 0 : 1ull << PTE_NO_EXECUTE_BIT);
 	const wcvmm_u64 address = address_of(type) + gpa % PAGE_BYTES;
 
-	for (wcvmm_u32 each = 0; each < types_in_use; each++) {
-		volatile wcvmm_u64 *entry = &window_table[each * WINDOW_PAGES];
-
-		for (wcvmm_u64 page = page_of(gpa); page < gpa + STRETCH; page += PAGE_BYTES)
-			*entry++ = page | bits | pat_bits(PAT_WINDOW + each);
-	}
+	for (wcvmm_u32 each = 0; each < types_in_use; each++)
+		map_slot(each, gpa, bits | pat_bits(PAT_WINDOW + each));
+	map_slot(UNCACHED_SLOT, gpa, bits | pat_bits(PAT_DOORBELL));
 	window_clean(address);
 	return address;
+}
+
+wcvmm_u64 window_uncached(wcvmm_u64 address)
+{
+	return address_of(UNCACHED_SLOT) + address % PAGE_BYTES;
 }
 
 void window_unmap(wcvmm_u64 address)
 {
 	window_clean(address);
-	for (wcvmm_u32 each = 0; each < types_in_use; each++) {
-		for (unsigned page = 0; page < WINDOW_PAGES; page++)
-			window_table[each * WINDOW_PAGES + page] = 0;
-		invalidate_tlb(address_of(each) + address % PAGE_BYTES);
-	}
+	for (wcvmm_u32 each = 0; each < types_in_use; each++)
+		unmap_slot(each, address % PAGE_BYTES);
+	unmap_slot(UNCACHED_SLOT, address % PAGE_BYTES);
 }
 
 void window_clean(wcvmm_u64 address)

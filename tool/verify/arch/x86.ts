@@ -67,18 +67,20 @@ function readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappin
 export const verifyX86: VerifyArchitecture = {
   model: x86,
   stage1Types: () => x86.stage1Types,
-  controlPlatform: ({ nestedPaging }) => ({
+  controlPlatform: ({ nestedPaging, guestPat }) => ({
     fwb: null,
     faultForwarding: null,
     mte: false,
     nestedPaging,
+    guestPat: guestPat === true,
     mtrr: usualMtrr('memory'),
   }),
-  windowsPlatform: (port, { nestedPaging }, source, windows) => ({
+  windowsPlatform: (port, { nestedPaging, guestPat }, source, windows) => ({
     fwb: null,
     faultForwarding: null,
     mte: false,
     nestedPaging,
+    guestPat: guestPat === true,
     mtrr: mtrrOf(port, source, windows),
   }),
   // No type makes an access fault.

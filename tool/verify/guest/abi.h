@@ -123,9 +123,8 @@ enum wcvmm_probe {
 	WCVMM_PROBE_FENCE_VISIBILITY	= 22,	/* as data-write, SFENCE and no cache flush before the sync */
 	WCVMM_PROBE_LOCKED_ACCESS	= 23,	/* LOCK XADD, aligned: a bus lock where memory is not write-back */
 	/*
-	 * value[0] = the PAT type that the window's timing is like, 0xff = cannot tell. WT stands for WP too, and UC
-	 * for UC-. value[1..3] = the medians for the window, for WB and for UC guest RAM, one access each, in
-	 * sixteenths of a tick: bits 31:0 of a load, 63:32 of a store.
+	 * value[0], [1] = loads and stores of the window, value[2], [3] = of the same bytes mapped UC: one access each, in
+	 * sixteenths of a tick. Bits 31:0 and 63:32: between these the median lies, with 95 % certainty.
 	 */
 	WCVMM_PROBE_TIMING_CLASS	= 24,
 };

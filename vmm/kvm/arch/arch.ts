@@ -13,6 +13,8 @@ export interface KvmFacts {
   readonly vendor: string | null;
   /** x86: what pages guests; null: shadow page tables, unknown, or not x86. */
   readonly nestedPaging: NestedPaging | null;
+  /** x86: in a VM after enableExits, RAM has the types of the guest's PAT; false: EPT makes it write-back; null: not x86's. */
+  readonly guestPat: boolean | null;
   /** x86: ticks of the guest's time stamp counter per second; null where unknown, or where the guest knows of its own. */
   readonly ticksPerSecond: number | null;
 }
@@ -33,7 +35,10 @@ export interface KvmArchitecture {
   readonly name: Arch;
   /** Puts a fresh vCPU at `entry`: arm64 at EL1 with MMU and caches off, x86 in flat 32-bit protected mode. */
   initBareVcpu(port: Port, vm: { readonly kvm: number; readonly vm: number }, vcpu: number, start: BareEntry): void;
-  /** Asks KVM, before there is a vCPU, to tell of what it would hide, or would only end a VM for. */
+  /**
+   * Asks KVM, before there is a vCPU, to tell of what it would hide, or would only end a VM for, and to leave RAM the types of
+   * the guest's own tables.
+   */
   enableExits(port: Port, vm: { readonly vm: number }): Exits;
   /** What this KVM's machines can do that changes what to expect of them. */
   facts(port: Port, vm: { readonly vm: number }, vcpu: number): KvmFacts;

@@ -22,6 +22,7 @@ export const arm64: KvmArchitecture = {
     mte: checkExtension(port, vm, KVM_CAP.armMte) > 0,
     vendor: null,
     nestedPaging: null,
+    guestPat: null,
     ticksPerSecond: null,
   }),
 };

@@ -1,4 +1,10 @@
-import { KVM_BUS_LOCK_DETECTION_EXIT, KVM_CAP, checkExtension, enableCap } from '../../sys/kvm.ts';
+import {
+  KVM_BUS_LOCK_DETECTION_EXIT,
+  KVM_CAP,
+  KVM_X86_QUIRK_IGNORE_GUEST_PAT,
+  checkExtension,
+  enableCap,
+} from '../../sys/kvm.ts';
 import { x86SetCpuid, x86SetFlat32, x86SetRegs, x86SupportedCpuid, x86TscKhz } from '../../sys/kvm-x86.ts';
 import type { Port } from '../../sys/port.ts';
 import { cpuVendor, nestedPaging } from '../cpu-x86.ts';
@@ -15,6 +21,7 @@ export const x86: KvmArchitecture = {
   enableExits(port, { vm }) {
     const busLocks = (checkExtension(port, vm, KVM_CAP.x86BusLockExit) & KVM_BUS_LOCK_DETECTION_EXIT) !== 0;
     if (busLocks) enableCap(port, vm, KVM_CAP.x86BusLockExit, KVM_BUS_LOCK_DETECTION_EXIT);
+    if (canHonourPat(port, vm)) enableCap(port, vm, KVM_CAP.x86DisableQuirks2, KVM_X86_QUIRK_IGNORE_GUEST_PAT);
     return { busLocks };
   },
   facts: (port, { vm }, vcpu) => ({
@@ -23,9 +30,15 @@ export const x86: KvmArchitecture = {
     mte: false,
     vendor: cpuVendor(port),
     nestedPaging: nestedPaging(port),
+    guestPat: nestedPaging(port) !== 'ept' || canHonourPat(port, vm),
     ticksPerSecond: tscFrequency(port, vm, vcpu),
   }),
 };
+
+/** Without self-snoop the quirk stays: vmx_hardware_setup() (arch/x86/kvm/vmx/vmx.c). Kernels before 6.16 have neither. */
+function canHonourPat(port: Port, vm: number): boolean {
+  return (checkExtension(port, vm, KVM_CAP.x86DisableQuirks2) & KVM_X86_QUIRK_IGNORE_GUEST_PAT) !== 0;
+}
 
 /** Hz. A guest's CPUID seldom says it, and KVM knows. */
 function tscFrequency(port: Port, vm: number, vcpu: number): number | null {
