@@ -130,7 +130,7 @@ const MUTANTS: readonly Mutant[] = [
 let folder = '';
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'wcvmm-test-'));
-  for (const part of ['x86-tests', 'arm64-tests', 'guest-common', 'tool/verify/guest/abi.h'])
+  for (const part of ['x86-tests', 'arm64-tests', 'guest-common', 'tool/verify/guest/abi.h', 'tool/verify/linux/abi.h'])
     await cp(join(projectRoot, part), join(folder, part), {
       recursive: true,
       filter: (path) => !path.endsWith('/build'),

@@ -106,6 +106,12 @@ export function testbedDevice(arch: string): string {
   return machineOf(arch).memoryDevice;
 }
 
+/** The kernel that an instance boots, in the cache. Throws as buildKernels does. */
+export async function testbedKernel(arch: string): Promise<string> {
+  const [image = ''] = await buildKernels({ arch: machineOf(arch).kernel.arch, variants: ['patched'] });
+  return image;
+}
+
 /**
  * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`, which end with what is most changed: in the
  * cache, or their copies ARCH-VARIANT.Image in `outputDir`.

@@ -39,7 +39,7 @@ export const arm64: Machine = {
     koffi: '@koromix/koffi-linux-arm64',
     strip: 'aarch64-linux-gnu-strip',
     guestImage: 'arm64-tests/build/guest.elf',
-    programs: ['host-probe/build/host-probe'],
+    programs: ['host-probe/build/host-probe', 'arm64-tests/build/linux-init.elf'],
   },
   memoryDevice: '0000:01:00.0',
   ...qemuMachine('qemu-system-aarch64', emulatorArguments),

@@ -27,5 +27,5 @@ export const x86Userland: Machine['userland'] = {
   koffi: '@koromix/koffi-linux-x64',
   strip: 'x86_64-linux-gnu-strip',
   guestImage: 'x86-tests/build/guest.elf',
-  programs: [],
+  programs: ['x86-tests/build/linux-init.elf'],
 };

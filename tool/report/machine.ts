@@ -68,3 +68,10 @@ export function deviceFacts({ device }: Pick<Report, 'device'>): string {
     ? 'no device: memory instead of a BAR'
     : `device ${device.address} (${device.id ?? 'unknown id'}), mapped by ${device.source}`;
 }
+
+/** `guest Linux 6.1.0-42-cloud-arm64, which maps BARs by resourceN (Device-nGnRE) and resourceN_wc (Normal-NC)`; null: bare-metal guests. */
+export function guestFacts({ guest }: Pick<Report, 'guest'>): string | null {
+  if (guest === undefined) return null;
+  const files = guest.files.map(({ stage1, file }) => `${file} (${stage1})`).join(' and ');
+  return `guest Linux ${guest.kernel}, whose program maps BARs by ${files}`;
+}

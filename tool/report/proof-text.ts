@@ -18,7 +18,7 @@ export function proofLines(report: Report): readonly ProofLine[] {
   if (report.checks.length === 0) return [programmed(report, proof), ...conclusion(report, proof)];
   return [
     programmed(report, proof),
-    observed(proof),
+    observed(report, proof),
     { mark: ' ', name: 'function', text: works(report, proof) },
     ...conclusion(report, proof),
   ];
@@ -37,7 +37,8 @@ function pagesText(some: number | null, pages: Proof['pages']): string {
   return some === null || pages === null ? '' : ` (${some} of ${pages.of} pages)`;
 }
 
-function observed({ checks: { type }, hostLoads, notToldApart, pages }: Proof): ProofLine {
+function observed({ guest }: Report, { checks: { type }, hostLoads, notToldApart, pages }: Proof): ProofLine {
+  const by = guest === undefined ? 'by' : 'by a Linux guest,';
   const isWrong = type.shown < type.of || hostLoads.shown < hostLoads.of;
   const mark = isWrong ? '✗' : type.of > 0 ? '✓' : '–';
   const host =
@@ -45,18 +46,18 @@ function observed({ checks: { type }, hostLoads, notToldApart, pages }: Proof): 
       ? ''
       : `; the host's own loads show Device or Normal as predicted in ${ratio(hostLoads)} windows`;
   if (type.of === 0)
-    return { mark, name: 'observed', text: `by 0 checks: none could tell one memory type from another${host}` };
+    return { mark, name: 'observed', text: `${by} 0 checks: none could tell one memory type from another${host}` };
   const apart = notToldApart.map(({ type: one, from }) => `${one} from ${anyOf(from)}`);
   return {
     mark,
     name: 'observed',
-    text: `by ${ratio(type)} checks that can tell types apart${pagesText(pages && pages.touched - pages.unlike, pages)}${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}${host}`,
+    text: `${by} ${ratio(type)} checks that can tell types apart${pagesText(pages && pages.touched - pages.unlike, pages)}${apart.length > 0 ? `; nothing told ${apart.join(', nor ')}` : ''}${host}`,
   };
 }
 
 function works({ summary, platform }: Report, { checks }: Proof): string {
-  return [
-    `${ratio(checks.function)} checks that accesses work`,
+  const parts = [
+    ...(checks.function.of > 0 ? [`${ratio(checks.function)} checks that accesses work`] : []),
     ...(checks.stage1.of > 0 ? [`${ratio(checks.stage1)} of the guest's own stage 1`] : []),
     ...(checks['kvm-policy'].of > 0 ? [`${ratio(checks['kvm-policy'])} of what KVM lets a guest execute`] : []),
     ...(summary.erratum > 0
@@ -66,7 +67,8 @@ function works({ summary, platform }: Report, { checks }: Proof): string {
       : []),
     ...(summary.unobservable > 0 ? [`${summary.unobservable} not observable`] : []),
     ...(summary.skipped > 0 ? [`${summary.skipped} skipped`] : []),
-  ].join(', ');
+  ];
+  return parts.join(', ') || 'nothing else was checked';
 }
 
 function conclusion(report: Report, { notProven }: Proof): readonly ProofLine[] {

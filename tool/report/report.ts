@@ -26,6 +26,8 @@ export interface Report {
   origin?: Origin;
   platform: ReportPlatform;
   device: ReportDevice;
+  /** Who observed; absent: bare-metal guests. */
+  guest?: LinuxGuest;
   windows: ReportWindow[];
   checks: Check[];
   /** What this report does not prove, and why: a sentence each. Reports of older versions have none. */
@@ -33,6 +35,17 @@ export interface Report {
   /** What bench measured. */
   bench?: Bench;
   summary: Summary;
+}
+
+/** A Linux guest, whose own kernel maps BARs for a program of its. */
+export interface LinuxGuest {
+  kind: 'linux';
+  /** Its release, as the guest says. */
+  kernel: string;
+  /** When its /init began, by the guest's own clock. */
+  initSeconds: number;
+  /** Which of its stage-1 types come from which file of sysfs. */
+  files: { stage1: string; file: string }[];
 }
 
 export const SCHEMA = 'wcvmm.report/1';
@@ -135,6 +148,8 @@ export interface ReportWindow {
   hostVma: HostEvidence;
   /** blockSize: bytes of the largest stage-2 entry in the window; null where unknown. */
   stage2: Evidence & { blockSize: number | null };
+  /** x86, a Linux guest: the types that the guest's own drivers have on record for the window; absent: they have none. */
+  guestTypes?: string[];
   /** How much of it was touched and read back. Older reports do not say. */
   coverage?: Coverage;
   /** What the probes touched. Older reports do not say. */

@@ -87,6 +87,13 @@ const window = v.looseObject({
     ),
   }),
   stage2: v.looseObject({ ...evidence, blockSize: v.nullable(count) }),
+  guestTypes: v.exactOptional(
+    v.pipe(
+      v.array(line),
+      v.maxLength(MAX_LINES),
+      v.description("x86, a Linux guest: memory types that the guest's own drivers have on record for the window"),
+    ),
+  ),
   coverage: v.exactOptional(
     v.looseObject({
       pageSize: v.pipe(count, v.description('bytes')),
@@ -195,6 +202,17 @@ export const reportSchema = v.looseObject({
       v.pipe(v.array(v.looseObject({ bar, size: v.pipe(count, v.description('bytes')) })), v.maxLength(6)),
     ),
   }),
+  guest: v.exactOptional(
+    v.pipe(
+      v.looseObject({
+        kind: v.literal('linux'),
+        kernel: v.pipe(line, v.description('its release, as the guest says')),
+        initSeconds: v.pipe(v.number(), v.minValue(0), v.description("by the guest's clock, when its /init began")),
+        files: v.pipe(v.array(v.looseObject({ stage1: line, file: line })), v.maxLength(MAX_LINES)),
+      }),
+      v.description('who observed; absent: bare-metal guests'),
+    ),
+  ),
   windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
   checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
   limits: v.exactOptional(

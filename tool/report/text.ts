@@ -1,7 +1,7 @@
 import { OUTCOMES } from '../../memattr/index.ts';
 import { formatSize } from '../../common/size.ts';
 import { MARK, VERDICT_COLOUR, renderMatrix } from './matrix.ts';
-import { deviceFacts, machineFacts } from './machine.ts';
+import { deviceFacts, guestFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, pagesOfGroup, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, joinSections, paint, table, wrap } from '../../common/terminal.ts';
@@ -27,7 +27,13 @@ export function renderReport(report: Report, style: Style): string {
 
 /** The command, the machine, the device. */
 export function header(report: Report, style: Style): string[] {
-  return [paint(style, 'bold', `wcvmm ${report.command}`), `  ${machineFacts(report)}`, `  ${deviceFacts(report)}`];
+  const guest = guestFacts(report);
+  return [
+    paint(style, 'bold', `wcvmm ${report.command}`),
+    `  ${machineFacts(report)}`,
+    `  ${deviceFacts(report)}`,
+    ...(guest === null ? [] : wrap('  ', guest, style.columns)),
+  ];
 }
 
 /** @param order indexes of the windows to show; all of them by default */

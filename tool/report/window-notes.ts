@@ -6,7 +6,8 @@ import { type Style, wrap } from '../../common/terminal.ts';
 /** @param order indexes of the windows that the table shows */
 export function windowNotes({ windows }: Report, style: Style, order: readonly number[]): string[] {
   return order.flatMap((index) => {
-    return [noteOf(windows[index]), touchedNote(windows[index])].flatMap((note) =>
+    const window = windows[index];
+    return [noteOf(window), touchedNote(window), guestTypesNote(window)].flatMap((note) =>
       note === null ? [] : wrap(`  ${index}  `, note, style.columns),
     );
   });
@@ -23,9 +24,15 @@ function noteOf(window: ReportWindow | undefined): string | null {
   return `not strict: ${strictness.why}. With --enforce it is, at the cost of an exit per access`;
 }
 
+/** What a driver of a Linux guest asked for, before the guest's program did. */
+function guestTypesNote(window: ReportWindow | undefined): string | null {
+  if (window?.guestTypes === undefined || window.guestTypes.length === 0) return null;
+  return `the guest's own drivers have mapped some of it as ${window.guestTypes.join(', ')}, by the guest's list of memory types`;
+}
+
 /** Of a window that is not known to be memory: what was done to it. */
 function touchedNote(window: ReportWindow | undefined): string | null {
-  if (window?.touched === undefined || window.touched.by === 'memory') return null;
+  if (window?.touched === undefined || window.touched.by === 'memory' || window.source === 'memory') return null;
   const { by, offsets, bytes } = window.touched;
   const where = `${bytes} bytes from ${offsets.map((offset) => `+${formatSize(BigInt(offset))}`).join(', ')}`;
   return by === 'loads'

@@ -95,6 +95,7 @@ export function checkOf(
       vmKilled: observation.kind === 'vm-killed',
       ...(timed && { timed }),
       busLocks,
+      ...(observation.kind === 'skipped' && { skipReason: observation.why }),
       emulator,
     },
     errata,

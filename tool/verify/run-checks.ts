@@ -1,6 +1,5 @@
 /** Makes the checks in guests, and goes on in a new VM where a check has ended one. */
 import { randomBytes } from 'node:crypto';
-import type { Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { ElfImage } from '../../vmm/boot/elf.ts';
 import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
@@ -15,13 +14,16 @@ import { describeExit } from './guest/exit.ts';
 import { decodeLog } from './guest/records.ts';
 import type { GuestRecord } from './guest/records.ts';
 import { runGuest } from './guest/run.ts';
-import type { GuestRun } from './guest/run.ts';
 import { cellOf, runsOf } from './plan.ts';
 import type { PlannedCheck } from './plan.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
 
 /** What came of a check: the guest's record, or its VM's end. */
-export type Observation = { readonly kind: 'record'; readonly record: GuestRecord } | { readonly kind: 'vm-killed' };
+export type Observation =
+  | { readonly kind: 'record'; readonly record: GuestRecord }
+  | { readonly kind: 'vm-killed' }
+  /** The guest had no way to make it. */
+  | { readonly kind: 'skipped'; readonly why: string };
 
 export interface ObservedCheck {
   readonly check: PlannedCheck;
@@ -53,23 +55,42 @@ export interface GuestSetup {
   readonly signal?: AbortSignal;
 }
 
+/** Makes the checks in bare guests. */
 export async function runChecks(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
-  const observed: ObservedCheck[] = [];
-  const dumps: Stage2Dump[] = [];
-  let windowExits = setup.windows.map(() => 0);
-  const waiting = [...runsOf(checks)];
-  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-    const run = await runOnce(setup, next);
-    observed.push(...run.observed);
-    dumps.push(run.stage2);
-    windowExits = windowExits.map((count, window) => count + (run.windowExits[window] ?? 0));
-    setup.onProgress?.(observed.length, checks.length);
-    if (run.observed.length < next.length) waiting.unshift(next.slice(run.observed.length));
-  }
-  return { observed, stage2: together(dumps), windowExits };
+  let windowExits: readonly number[] = setup.windows.map(() => 0);
+  const { observed, runs } = await inRuns(
+    checks,
+    async (some) => {
+      const run = await runOnce(setup, some);
+      windowExits = windowExits.map((count, window) => count + (run.windowExits[window] ?? 0));
+      return run;
+    },
+    setup.onProgress,
+  );
+  return { observed, stage2: together(runs.map(({ stage2 }) => stage2)), windowExits };
 }
 
-function together(dumps: readonly Stage2Dump[]): Stage2Dump {
+/** Asks one VM after the other, until each check has been made: one that ends its VM is the last of it. */
+export async function inRuns<Run extends { readonly observed: readonly ObservedCheck[] }>(
+  checks: readonly PlannedCheck[],
+  runOne: (checks: readonly PlannedCheck[]) => Promise<Run>,
+  onProgress?: (done: number, total: number) => void,
+): Promise<{ readonly observed: readonly ObservedCheck[]; readonly runs: readonly Run[] }> {
+  const observed: ObservedCheck[] = [];
+  const runs: Run[] = [];
+  const waiting = [...runsOf(checks)];
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const run = await runOne(next);
+    observed.push(...run.observed);
+    runs.push(run);
+    onProgress?.(observed.length, checks.length);
+    if (run.observed.length < next.length) waiting.unshift(next.slice(run.observed.length));
+  }
+  return { observed, runs };
+}
+
+/** Of runs whose windows are at the same addresses. */
+export function together(dumps: readonly Stage2Dump[]): Stage2Dump {
   const unavailable = dumps.find((dump) => dump.kind === 'unavailable');
   return unavailable ?? { kind: 'read', ranges: dumps.flatMap((dump) => (dump.kind === 'read' ? dump.ranges : [])) };
 }
@@ -77,15 +98,27 @@ function together(dumps: readonly Stage2Dump[]): Stage2Dump {
 async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
   const { onProgress: _ofAllRuns, ...machine } = setup;
-  const run = await runGuest(setup.port, setup.arch, setup.thread, {
-    ...machine,
-    stage1: stage1Types.map(({ encoding }) => encoding),
-    cells: checks.map((check) => cellOf(check, stage1Types, freshSeed())),
+  const { exit, log, hostChecks, busLocks, stage2, windowExits } = await runGuest(
+    setup.port,
+    setup.arch,
+    setup.thread,
+    {
+      ...machine,
+      stage1: stage1Types.map(({ encoding }) => encoding),
+      cells: checks.map((check) => cellOf(check, stage1Types, freshSeed())),
+    },
+  );
+  const observed = observedIn(checks, {
+    failure: describeExit(exit),
+    killed: isKilled(exit),
+    log,
+    observation: (record) => observationOf(record, hostChecks),
+    busLocksIn: (index) => busLocks && (busLocks.find(({ cell }) => cell === index)?.count ?? 0),
   });
-  return { observed: observedIn(run, checks, stage1Types), stage2: run.stage2, windowExits: run.windowExits };
+  return { observed, stage2, windowExits };
 }
 
-function freshSeed(): bigint {
+export function freshSeed(): bigint {
   return randomBytes(8).readBigUInt64LE();
 }
 
@@ -94,31 +127,39 @@ function isKilled(exit: VcpuExit): boolean {
   return exit.kind === 'not-emulated' || (exit.kind === 'killed' && exit.errno === ERRNO.EFAULT);
 }
 
-/** As many as the guest has made; the end of the VM is what was observed of the check that was under way. */
-function observedIn(
-  run: GuestRun,
+/** How a guest that was asked checks ended, and what it left. */
+export interface GuestEnd {
+  /** One sentence for a guest that did not end well; null for one that did. */
+  readonly failure: string | null;
+  /** KVM ended its VM for an access. */
+  readonly killed: boolean;
+  /** Not looked at yet. */
+  readonly log: Uint8Array;
+  readonly observation: (record: GuestRecord) => Observation;
+  readonly busLocksIn?: (index: number) => number | null;
+}
+
+/**
+ * As many as the guest has made; the end of the VM is what was observed of the check that was under way.
+ *
+ * Throws E_GUEST_EXIT, E_GUEST_RECORDS.
+ */
+export function observedIn(
   checks: readonly PlannedCheck[],
-  stage1Types: readonly Stage1Type[],
+  { failure, killed, log, observation, busLocksIn = () => null }: GuestEnd,
 ): readonly ObservedCheck[] {
-  const { exit, hostChecks, log } = run;
-  const failure = describeExit(exit);
-  const killed = isKilled(exit);
-  const busLocksIn = (index: number): number | null =>
-    run.busLocks && (run.busLocks.find(({ cell }) => cell === index)?.count ?? 0);
   if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
   const { records, running } = decodeLog(log, checks.length);
   const observed = records.flatMap((record, index): ObservedCheck[] => {
     const check = checks[index];
-    return check === undefined
-      ? []
-      : [{ check, observation: observationOf(record, hostChecks), busLocks: busLocksIn(index) }];
+    return check === undefined ? [] : [{ check, observation: observation(record), busLocks: busLocksIn(index) }];
   });
   if (killed) {
     const check = checks[records.length];
     if (check === undefined || running !== records.length) {
       throw new WcvmmError(
         'E_GUEST_RECORDS',
-        `${failure} The guest's log does not say which of its ${checks.length} cells was running (${records.length} have a record; ${stage1Types.length} stage-1 types).`,
+        `${failure} The guest's log does not say which of its ${checks.length} cells was running (${records.length} have a record).`,
       );
     }
     return [...observed, { check, observation: { kind: 'vm-killed' }, busLocks: busLocksIn(records.length) }];

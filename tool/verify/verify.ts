@@ -6,23 +6,17 @@ import type { Platform } from '../../memattr/index.ts';
 import { scoped } from '../../common/scope.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../vmm/sys/port.ts';
-import type { OpenWindow, OpenWindows } from '../../vmm/vfio/open-windows.ts';
-import { partialCoverage, proofOf } from '../report/proof.ts';
-import { summarise } from '../report/report.ts';
-import type { Check, Report, ReportWindow, Touched, TouchedBy } from '../report/report.ts';
-import { weighed } from '../report/worth.ts';
-import type { HostMappingReading } from './arch/arch.ts';
-import { TOUCHED_BYTES, touchedBy } from './contents.ts';
-import { coverageOf, otherPages, pageChecks } from './coverage.ts';
-import { checkOf, describeWindow, inOrder } from './evidence.ts';
-import { belowHypervisor, limitsOf } from './limits.ts';
+import type { OpenWindows } from '../../vmm/vfio/open-windows.ts';
+import type { Report } from '../report/report.ts';
+import { reportOf } from './assemble.ts';
+import { touchedBy } from './contents.ts';
+import { otherPages, pageChecks } from './coverage.ts';
 import { replacePredictions } from './override.ts';
 import type { PredictionOverride } from './override.ts';
+import type { VerifiedWindows } from './parts.ts';
 import { planChecks } from './plan.ts';
-import type { PlannedCheck } from './plan.ts';
 import { runChecks } from './run-checks.ts';
-import type { Observations } from './run-checks.ts';
-import { openSession, reportHead } from './session.ts';
+import { openSession } from './session.ts';
 import type { Session, SessionRequest } from './session.ts';
 
 export interface VerifyRequest extends SessionRequest {
@@ -30,14 +24,6 @@ export interface VerifyRequest extends SessionRequest {
   readonly overrides: readonly PredictionOverride[];
   /** Touch every page of each window; otherwise the first, the last and a few between. */
   readonly whole: boolean;
-}
-
-/** What was observed in some windows. */
-interface VerifiedWindows extends OpenWindows, Observations {
-  /** How each window is touched. */
-  readonly by: readonly TouchedBy[];
-  readonly platform: Platform;
-  readonly planned: readonly PlannedCheck[];
 }
 
 export async function verify(port: Port, arch: KvmArchitecture, request: VerifyRequest): Promise<Report> {
@@ -49,50 +35,13 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
     const platform = verifyArch.windowsPlatform(port, facts, source, windows);
     const verified = await runOn(session, request, opened, platform, 'device');
     const hostMappings = verifyArch.readHostMappings(port, [opened, control]);
-    const mappings = hostMappings.kind === 'read' ? hostMappings.windows : [];
-    const head = reportHead(session, request);
-    const { emulator } = head.platform;
-    const shift = windows.length;
-    const part = partOf(session, emulator, verified, mappings);
-    const controlPart = partOf(session, emulator, verifiedControl, mappings.slice(shift));
-    const checks = [...part.checks, ...controlPart.checks.map((check) => ({ ...check, window: check.window + shift }))];
-    const isOpen = verified.planned.some(({ prediction }) => prediction.kind === 'one-of');
-    const report = weighed({
-      ...head,
+    return reportOf(session, request, {
       command: request.command,
-      windows: [...part.windows, ...controlPart.windows.map(asControl)],
-      checks,
-      limits: [],
-      summary: summarise(checks),
-    });
-    const limits = limitsOf({
-      source: source.kind,
-      stage2: verified.stage2,
+      device: verified,
+      control: verifiedControl,
       hostMappings,
-      blindness: proofOf(report).checks.type.shown > 0 ? null : verifyArch.blindness(emulator),
-      coverage: partialCoverage(report),
-      unknowns: [
-        ...(isOpen ? verifyArch.unknowns(platform) : []),
-        ...verifyArch.hostLimits(port),
-        ...belowHypervisor(head),
-      ],
     });
-    return { ...report, limits };
   });
-}
-
-/** A window that is wrong throughout needs no check of each page in its report: coverage counts them. */
-const MOST_WRONG_PAGES = 64;
-const MOST_OFFSETS = 256;
-
-/** Of pages beside the first, only what loads touch. */
-function touchedIn({ offset }: OpenWindow, by: TouchedBy, pages: readonly Check[]): Touched {
-  const offsets = pages.map((page) => Number(offset) + (page.offset ?? 0));
-  return { by, offsets: [Number(offset), ...offsets].slice(0, MOST_OFFSETS), bytes: TOUCHED_BYTES[by] };
-}
-
-function asControl(window: ReportWindow): ReportWindow {
-  return { ...window, control: true };
 }
 
 async function runOn(
@@ -142,38 +91,4 @@ async function runOn(
     ...(signal && { signal }),
   };
   return { ...opened, ...(await runChecks(setup, planned)), platform, planned, by };
-}
-
-function partOf(
-  { verifyArch: { model }, facts: { ticksPerSecond }, pageSize }: Session,
-  emulator: string | null,
-  verified: VerifiedWindows,
-  mappings: readonly HostMappingReading[],
-): { readonly windows: readonly ReportWindow[]; readonly checks: readonly Check[] } {
-  const { platform } = verified;
-  const described = verified.windows.map((window, index) =>
-    describeWindow({ ...verified, model, pageSize }, index, window, mappings[index]),
-  );
-  const facts = { model, platform, ticksPerSecond, emulator };
-  const checks = verified.observed.map((one) =>
-    checkOf(facts, one, described[one.check.window]?.stage2.programmed ?? null),
-  );
-  const ofPages = checks.filter(({ offset }) => offset !== undefined);
-  const windows = verified.windows.flatMap((window, index): ReportWindow[] => {
-    const known = described[index];
-    const pages = ofPages.filter((check) => check.window === index);
-    const touched = touchedIn(window, verified.by[index] ?? 'loads', pages);
-    return known ? [{ ...known, coverage: coverageOf(window, pages, verified.stage2, pageSize), touched }] : [];
-  });
-  const wrongPages = ofPages.filter(({ verdict }) => verdict === 'mismatch').slice(0, MOST_WRONG_PAGES);
-  return {
-    windows,
-    checks: inOrder(
-      checks.filter(({ offset }) => offset === undefined).concat(wrongPages),
-      // A check of another page comes right after that of the first.
-      verified.planned
-        .filter(({ offset }) => offset === 0n)
-        .map(({ window, stage1, probe }) => `${window} ${stage1.name} ${probe}`),
-    ),
-  };
 }

@@ -11,7 +11,10 @@ import type { OutputOptions } from './outputs.ts';
 export type ReportCommand = 'verify' | 'compare' | 'bench';
 
 export interface ReportOptions extends WindowOptions, OutputOptions {
+  /** A bare guest's image; verify also takes LINUX_GUEST. */
   readonly guest?: string;
+  /** verify: a Linux guest's; undefined: this machine's own. */
+  readonly kernel?: string;
   readonly allowWrites?: boolean;
   /** verify, compare. */
   readonly whole?: boolean;
@@ -24,8 +27,11 @@ export interface ReportOptions extends WindowOptions, OutputOptions {
   readonly cpu?: string;
 }
 
-export function addReportOptions(command: Command): Command {
-  return addGuestOptions(command)
+/** What `verify --guest` takes beside the path of an image. */
+export const LINUX_GUEST = 'linux';
+
+export function addReportOptions(command: Command, guest?: string): Command {
+  return addGuestOptions(command, guest)
     .option('--whole', 'touch every page of each window, not only the first, the last and a few between')
     .addOption(
       repeatable(
@@ -35,9 +41,9 @@ export function addReportOptions(command: Command): Command {
     );
 }
 
-export function addGuestOptions(command: Command): Command {
+export function addGuestOptions(command: Command, guest = 'run this guest image instead of the built one'): Command {
   return addOutputOptions(command)
-    .option('--guest <image>', 'run this guest image instead of the built one')
+    .option('--guest <image>', guest)
     .option('--allow-writes', 'let the probes also store to BARs that are not known to be plain memory')
     .option('--guest-console', 'show what the guest prints')
     .addOption(new Option('--testbed <machine>', 'run inside an emulated instance').choices(MACHINES))

@@ -11,10 +11,12 @@ import { libcPort } from '../../../vmm/sys/libc.ts';
 import { parseOverride } from '../../verify/override.ts';
 import { verify } from '../../verify/verify.ts';
 import { windowChoice } from './options.ts';
+import { LINUX_GUEST } from './report-options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 
 export async function runHere(command: ReportCommand, options: ReportOptions): Promise<{ readonly report: Report }> {
   const progress = progressOn(process.stderr);
+  if (options.guest === LINUX_GUEST) return (await import('./verify-linux.ts')).verifyByLinux(command, options);
   const arch = requireArchitecture();
   const image = await loadGuest(arch.name, options.guest);
   const report = await interruptible((signal) => {

@@ -3,30 +3,40 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
-import { runInTestbed, testbedDevice } from '../../../testbed/index.ts';
+import { runInTestbed, testbedDevice, testbedKernel } from '../../../testbed/index.ts';
 import type { Report } from '../../report/report.ts';
+import { LINUX_GUEST } from './report-options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 
 const REPORT = 'report.json';
 /** Each guest has a limit of its own; on a slow emulator and a busy machine all of them take minutes. */
 const BENCH_SECONDS = 900;
+/** What an instance takes beside a Linux guest. */
+const INSTANCE_SECONDS = 60;
 
 /** `report` is null where the command could not run inside: it has said why, and `code` is its exit code. */
 export async function runInside(
   command: ReportCommand,
   options: ReportOptions,
 ): Promise<{ readonly report: Report } | { readonly report: null; readonly code: number }> {
-  const { guest, stock, cpu, testbed = '' } = options;
+  const { guest, kernel, stock, cpu, testbed = '' } = options;
+  const isLinux = guest === LINUX_GUEST;
+  const guestKernel = isLinux ? (kernel ?? (await testbedKernel(testbed))) : undefined;
+  const files = guestKernel === undefined ? (guest === undefined ? [] : [guest]) : [guestKernel];
   const outputDir = await mkdtemp(join(tmpdir(), 'wcvmm-report-'));
   try {
     const code = await runInTestbed({
       arch: testbed,
       kernel: stock === true ? 'stock' : 'patched',
-      run: { kind: 'wcvmm', args: [command, ...argumentsInside(options, testbedDevice(testbed)), '--json', REPORT] },
-      inputs: guest === undefined ? [] : [guest],
+      run: {
+        kind: 'wcvmm',
+        args: [command, ...argumentsInside(options, testbedDevice(testbed), guestKernel), '--json', REPORT],
+      },
+      inputs: files,
       outputDir,
       ...(cpu !== undefined && { cpu }),
       ...(command === 'bench' && { timeout: BENCH_SECONDS }),
+      ...(isLinux && { timeout: options.timeout + INSTANCE_SECONDS }),
       stdout: () => {},
     });
     if (!(await readdir(outputDir)).includes(REPORT)) {
@@ -59,6 +69,7 @@ function argumentsInside(
     guestConsole,
   }: ReportOptions,
   defaultDevice: string,
+  kernel: string | undefined,
 ): readonly string[] {
   const inside = source === 'memory' ? undefined : (device ?? defaultDevice);
   return [
@@ -72,7 +83,8 @@ function argumentsInside(
     ...map.flatMap((text) => ['--map', text]),
     ...predict.flatMap((text) => ['--predict', text]),
     ...(runs === undefined ? [] : ['--runs', String(runs)]),
-    ...(guest === undefined ? [] : ['--guest', basename(guest)]),
+    ...(guest === undefined ? [] : ['--guest', guest === LINUX_GUEST ? guest : basename(guest)]),
+    ...(kernel === undefined ? [] : ['--kernel', basename(kernel)]),
     ...(enforce === true ? ['--enforce'] : []),
     ...(allowWrites === true ? ['--allow-writes'] : []),
     ...(whole === true ? ['--whole'] : []),

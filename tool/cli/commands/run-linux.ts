@@ -18,7 +18,7 @@ import { keptIovas } from '../../../vmm/vfio/guest-dma.ts';
 import { openConsole, parseConsole } from '../guest-console.ts';
 import { LINUX_MEMORY } from './guest-memory.ts';
 import { deviceRequests, openPassed } from './passed-devices.ts';
-import { describeLinuxExit } from './linux-exit.ts';
+import { describeLinuxExit } from '../../verify/linux/exit.ts';
 
 export interface LinuxOptions {
   readonly kernel: string;

@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { WcvmmError } from '../../../common/errors.ts';
 import { reportAction } from './report-action.ts';
-import { addReportOptions } from './report-options.ts';
+import { LINUX_GUEST, addReportOptions } from './report-options.ts';
+import type { ReportOptions } from './report-options.ts';
 import { addWindowOptions } from './options.ts';
 
 const EXAMPLES = `
@@ -10,20 +12,40 @@ Examples:
   $ wcvmm verify -d 0000:01:00.0 --source sysfs          a stock kernel, no IOMMU
   $ wcvmm verify -d 0000:01:00.0 --predict unaligned-load@Device-nGnRnE=ok
                                                          a negative control: must end with exit code 1
+  $ wcvmm verify -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc --guest linux
+                                                         asked by a program in a Linux guest
+  $ wcvmm verify --testbed x86-amd --guest linux --kernel debian
 
 Of a BAR that is not known to be memory, such as a device's registers, only a few bytes of each window are loaded, and no
 data is expected back. --map limits what is read where reading a register has a side effect. --allow-writes adds stores, and
 all probes where the BAR behaves as memory.
 
+--guest linux passes the device to a Linux guest, whose own kernel maps the BARs for a program by resourceN and resourceN_wc of
+sysfs; the program makes one access per process, since a fault is an answer too.
+
 Exit code: 0 when nothing contradicts the model and each window's type was read back or observed, 1 on a mismatch, 2 when
 it could not run, 3 when of some window nothing shows the type.`;
+
+/** Seconds, unless --timeout is given: Linux boots before it answers, in a testbed on an emulator. */
+const LINUX_SECONDS = 180;
 
 export function verifyCommand(): Command {
   return addReportOptions(
     addWindowOptions(
       new Command('verify').description('Check with bare-metal test guests which memory type each window of a BAR has'),
     ),
+    'run this bare-metal image instead of the built one; linux: ask from inside of a Linux guest',
   )
+    .option(
+      '--kernel <file>',
+      "with --guest linux: an arm64 Image, an x86 bzImage, or debian (default: this machine's own; with --testbed the testbed's)",
+    )
     .addHelpText('after', EXAMPLES)
-    .action(reportAction('verify'));
+    .action((options: ReportOptions, command: Command) => {
+      const isLinux = options.guest === LINUX_GUEST;
+      if (options.kernel !== undefined && !isLinux)
+        throw new WcvmmError('E_USAGE', '--kernel is for Linux guests; expected --guest linux with it.');
+      const isTimed = command.getOptionValueSource('timeout') === 'cli';
+      return reportAction('verify')(isLinux && !isTimed ? { ...options, timeout: LINUX_SECONDS } : options);
+    });
 }
