@@ -1,5 +1,7 @@
 /** memattr: from what user space asks for to what a guest must see. Pure: no I/O, and nothing imported from elsewhere. */
 export { arm64 } from './arm64.ts';
+export { BSA_RULES, bsaRules, bsaRulesOf } from './bsa.ts';
+export type { Alignment, BsaRule } from './bsa.ts';
 export { combine, combineShareability, decodeShareability } from './combine.ts';
 export type { Shareability } from './combine.ts';
 export { errata } from './errata.ts';
@@ -39,6 +41,8 @@ export type {
 } from './model.ts';
 export { MODELS, kindOfType } from './models.ts';
 export { outcomesOf } from './outcomes.ts';
+export { HAZARDOUS, hazardsOf, hazardsOfType } from './silicon.ts';
+export type { Hazard, Hazardous, Silicon } from './silicon.ts';
 export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.ts';
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';

@@ -21,7 +21,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'tool/verify': VERIFY,
   'tool/bench': VERIFY,
   'tool/host': [...VMM, 'tool/verify/read-back'],
-  'tool/cli': [...VERIFY, 'tool/bench', 'tool/fleet', 'tool/host', 'testbed', 'kernel-patches'],
+  'tool/host/mappings': [...VERIFY, 'tool/host'],
+  'tool/cli': [...VERIFY, 'tool/bench', 'tool/fleet', 'tool/host', 'tool/host/mappings', 'testbed', 'kernel-patches'],
 };
 
 const IMPORT = /(?:\bfrom|\bimport|\bimport\()\s*'(\.\.?\/[^']+)'/g;

@@ -36,7 +36,7 @@ export function originHere(
 }
 
 /** What firmware, a user or the kernel wrote, fit for a report: its reader takes no control characters, and nothing long. */
-function oneLine(text: string, longest = LONGEST): string | null {
+export function oneLine(text: string, longest = LONGEST): string | null {
   const line = text
     .replaceAll(/[\p{Cc}\u{200E}\u{200F}\u{2028}-\u{202E}\u{2066}-\u{2069}]+/gu, ' ')
     .trim()

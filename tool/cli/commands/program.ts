@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   report: async () => (await import('./report.ts')).reportCommand(),
   doctor: async () => (await import('./doctor.ts')).doctorCommand(),
   devices: async () => (await import('./devices.ts')).devicesCommand(),
+  inspect: async () => (await import('./inspect.ts')).inspectCommand(),
   bind: async () => (await import('./bind.ts')).bindCommand(),
   unbind: async () => (await import('./bind.ts')).unbindCommand(),
   kernel: async () => (await import('./kernel.ts')).kernelCommand(),
