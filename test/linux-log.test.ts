@@ -20,6 +20,7 @@ function ramOf(bytes: Uint8Array): GuestRam {
   return {
     regions: [{ gpa: BASE, length: BigInt(bytes.length), mapping }],
     view: (gpa, length) => bytes.subarray(Number(gpa - BASE), Number(gpa - BASE) + length),
+    read: (gpa, length) => bytes.slice(Number(gpa - BASE), Number(gpa - BASE) + length),
     write: () => {},
   };
 }

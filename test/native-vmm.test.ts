@@ -20,6 +20,9 @@ const EXPECTED = {
     sameSlot: true,
   },
   flood: { code: 'E_INTERRUPTED', taken: true, written: 65_536, room: 65_536 },
+  goesOnHere: { exit: { kind: 'done', status: 0 }, grew: true },
+  floodHere: { code: 'E_INTERRUPTED', hasPaused: true, hasWaited: true, fits: true },
+  endsHere: ['E_GUEST_TIMEOUT', 'E_VCPU'],
   brokenDevices: [
     ['E_VCPU', 'E_VCPU'],
     ['E_VCPU', 'E_VCPU'],

@@ -1,9 +1,9 @@
 /**
- * Puts what the command line and the vCPUs' threads load into a few files: Node takes longer to find, read and link hundreds
- * of modules than a bare guest runs. The bundles take the places of the compiled modules that they start from; all other
- * modules stay beside them, for the library's entry points.
+ * Puts what the command line loads into a few files: Node takes longer to find, read and link hundreds of modules than a bare
+ * guest runs. The compiled modules stay beside them, for the library's entry points and for the vCPUs' threads: a thread imports
+ * devices by their URLs, anybody's too, and a class must not be there twice.
  */
-import { copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
 import type { ChunkingContext, OutputChunk, Plugin } from 'rolldown';
@@ -11,20 +11,13 @@ import { projectRoot } from '../common/paths.ts';
 
 const dist = join(projectRoot, 'dist');
 
-/** As deep as the entry points' folders, so that one relative URL leads from each bundle to a module. */
+const cliFolder = 'tool/cli';
+
+/** Below the project, without their endings. */
+const entries = [`${cliFolder}/cli`, `${cliFolder}/preload`];
+
+/** As deep as the entry points' folder, so that one relative URL leads from each bundle to a module. */
 const sharedFolder = 'tool/bundle';
-
-interface Bundle {
-  /** Below the project, without their endings. */
-  readonly entries: readonly string[];
-  /** In one file each; otherwise what they share, and what they import when they need it, is in files of its own. */
-  readonly isWhole: boolean;
-}
-
-const bundles: readonly Bundle[] = [
-  { entries: ['tool/cli/cli', 'tool/cli/preload'], isWhole: false },
-  { entries: ['vmm/kvm/vcpu-worker'], isWhole: true },
-];
 
 /** A module's own URL is that of the compiled module, from wherever its bundle is: devices and threads are found beside it. */
 const ownUrls: Plugin = {
@@ -71,31 +64,41 @@ function closureOf(roots: readonly string[], context: ChunkingContext): Readonly
   return closure;
 }
 
-async function make({ entries, isWhole }: Bundle): Promise<readonly OutputChunk[]> {
+/** commander loads what starts programs, and with that the network, for subcommands that are programs of their own: there are none. */
+const lazyPrograms: Plugin = {
+  name: 'lazy-programs',
+  transform(code, id) {
+    if (!id.endsWith('/commander/lib/command.js')) return null;
+    const eager = "const childProcess = require('node:child_process');";
+    if (!code.includes(eager)) throw new Error(`${id} has no ${eager}`);
+    return code.replace(eager, "const childProcess = { get spawn() { return require('node:child_process').spawn; } };");
+  },
+};
+
+async function make(): Promise<readonly OutputChunk[]> {
   const bundle = await rolldown({
     cwd: projectRoot,
     input: Object.fromEntries(entries.map((entry) => [entry, `${entry}.ts`])),
     platform: 'node',
     // It finds its native code beside itself.
     external: ['koffi'],
-    plugins: [ownUrls],
+    plugins: [ownUrls, lazyPrograms],
     checks: { ineffectiveDynamicImport: false },
   });
   const { output } = await bundle.write({
     dir: dist,
-    format: 'esm',
+    // ES modules take longer to start: a tenth of a short run.
+    format: 'cjs',
     comments: false,
     entryFileNames: '[name].js',
-    chunkFileNames: `${sharedFolder}/[name]-[hash].js`,
-    codeSplitting: isWhole
-      ? false
-      : {
-          groups: parts.map(([name, roots], index) => ({
-            debugName: name,
-            name: (id, context) => (closureOf(roots, context).has(id) ? name : null),
-            priority: parts.length - index,
-          })),
-        },
+    chunkFileNames: `${sharedFolder}/[name]-[hash].cjs`,
+    codeSplitting: {
+      groups: parts.map(([name, roots], index) => ({
+        debugName: name,
+        name: (id, context) => (closureOf(roots, context).has(id) ? name : null),
+        priority: parts.length - index,
+      })),
+    },
   });
   await bundle.close();
   return output.filter((file) => file.type === 'chunk');
@@ -125,6 +128,7 @@ async function copyLicences(packages: readonly string[], into: string): Promise<
 }
 
 await rm(join(dist, sharedFolder), { recursive: true, force: true });
-const chunks: OutputChunk[] = [];
-for (const bundle of bundles) chunks.push(...(await make(bundle)));
-await copyLicences(packagesIn(chunks), join(dist, sharedFolder, 'licences'));
+await rm(join(dist, cliFolder), { recursive: true, force: true });
+await mkdir(join(dist, cliFolder));
+await writeFile(join(dist, cliFolder, 'package.json'), '{ "type": "commonjs" }\n');
+await copyLicences(packagesIn(await make()), join(dist, sharedFolder, 'licences'));

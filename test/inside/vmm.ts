@@ -8,6 +8,7 @@ import { RingReader, newRing } from '../../vmm/devices/console-ring.ts';
 import { doorbellAt } from '../../vmm/devices/doorbell.ts';
 import { moduleBeside } from '../../vmm/bus/shared.ts';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
+import { MainThreadRunner } from '../../vmm/kvm/main-thread-runner.ts';
 import { runVcpus } from '../../vmm/kvm/run-vcpus.ts';
 import type { VcpusRun } from '../../vmm/kvm/run-vcpus.ts';
 import { addVcpu } from '../../vmm/kvm/vcpu.ts';
@@ -155,6 +156,66 @@ const scenarios: Readonly<Record<string, (scope: AsyncScope) => Promise<unknown>
     const code = await running;
     reader.abandon();
     return { code, taken: taken > 0, written: Atomics.load(words, 1), room: ring.byteLength - 16 };
+  },
+
+  /** On the main thread: stopped by what has its turn between two slices, and run again. */
+  goesOnHere: async (scope) => {
+    const { vcpu, word } = machineIn(scope);
+    const thread = new MainThreadRunner();
+    const [counter, flag] = [word(COUNTER), word(FLAG)];
+    const guest = vcpu(0, GUESTS.count, 0n);
+    const devices = [doorbellAt(Number(BARE_MAP.doorbell), newRing())];
+    const counted: number[] = [0];
+    for (let round = 0; round < 3; round += 1) {
+      const running = thread.run(port, guest, { devices });
+      const second = await thread.run(port, guest, { devices }).catch(String);
+      // At least one slice, and the turn of what comes between two.
+      await setImmediate();
+      await setImmediate();
+      thread.kick();
+      const { exit } = await running;
+      if (exit.kind !== 'interrupted' || typeof second !== 'string') return { round, exit, second };
+      counted.push(Atomics.load(counter, 0));
+    }
+    Atomics.store(flag, 0, 1);
+    const { exit } = await thread.run(port, guest, { devices });
+    return { exit, grew: counted.every((count, index) => index === 0 || count > (counted[index - 1] ?? 0)) };
+  },
+
+  /** On the main thread: a guest that writes for ever waits, also for a reader that never comes back, and can be stopped meanwhile. */
+  floodHere: async (scope) => {
+    const { vcpu } = machineIn(scope);
+    const vcpus = [{ vcpu: vcpu(0, GUESTS.flood, 0x2en), thread: new MainThreadRunner() }];
+    const ring = newRing();
+    const controller = new AbortController();
+    const reader = new RingReader(ring, () => new Promise(() => {}));
+    const devices = [doorbellAt(Number(BARE_MAP.doorbell), ring)];
+    const [words, room] = [new Int32Array(ring, 0, 4), ring.byteLength - 16];
+    let pauses = 0;
+    const onPause = (): Promise<void> => {
+      pauses += 1;
+      const waits = Atomics.load(words, 1) > room / 2;
+      if (waits) setTimeout(() => controller.abort());
+      return reader.room();
+    };
+    const running = runVcpus(port, { vcpus, devices, timeoutMs: 60_000, signal: controller.signal, onPause });
+    const code = await running.then(() => 'ended', codeOf);
+    reader.abandon();
+    const written = Atomics.load(words, 1);
+    return { code, hasPaused: pauses > 1, hasWaited: written > room / 2, fits: written <= room };
+  },
+
+  /** On the main thread: a guest that never ends, and a device that fails. */
+  endsHere: async (scope) => {
+    const { vcpu } = machineIn(scope);
+    const thread = new MainThreadRunner();
+    const run = (id: number, code: Uint8Array, device: ReturnType<typeof doorbellAt>): Promise<string> => {
+      const vcpus = [{ vcpu: vcpu(id, code, 0n), thread }];
+      return runVcpus(port, { vcpus, devices: [device], timeoutMs: 100 }).then(() => 'ended', codeOf);
+    };
+    const doorbell = doorbellAt(Number(BARE_MAP.doorbell), newRing());
+    const broken = { ...doorbell, module: moduleBeside(import.meta.url, 'devices/broken'), options: 'throws' };
+    return [await run(0, GUESTS.count, doorbell), await run(1, GUESTS.flood, broken)];
   },
 
   /** A thread that dies in the middle of a run, and one whose device fails: each ends the run at once. */

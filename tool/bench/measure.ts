@@ -10,7 +10,7 @@ import type { GuestRecord } from '../verify/guest/records.ts';
 import { runGuest } from '../verify/guest/run.ts';
 import type { KvmArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import type { Stage2Dump } from '../verify/read-back/stage2.ts';
-import type { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import type { VcpuRunner } from '../../vmm/kvm/vcpu-runner.ts';
 import type { Figure } from '../report/report.ts';
 import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
 import type { Port } from '../../vmm/sys/port.ts';
@@ -31,7 +31,7 @@ export interface MeasureRequest {
 export interface Measurer {
   readonly port: Port;
   readonly arch: KvmArchitecture;
-  readonly thread: VcpuThread;
+  readonly thread: VcpuRunner;
   readonly facts: KvmFacts;
   readonly stage1Types: readonly Stage1Type[];
   readonly request: MeasureRequest;

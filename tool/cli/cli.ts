@@ -5,4 +5,4 @@ import { packageVersion } from '../../common/version.ts';
 const argv = process.argv.slice(2);
 const [only] = argv;
 if (argv.length === 1 && (only === '--version' || only === '-V')) process.stdout.write(`${packageVersion()}\n`);
-else await (await import('./main.ts')).main(argv);
+else void import('./main.ts').then(({ main }) => main(argv));

@@ -4,18 +4,22 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { startThreadAhead } from '../../vmm/kvm/vcpu-thread.ts';
+import { projectRoot } from '../../common/paths.ts';
+import { pageSize } from '../../vmm/sys/libc.ts';
 import { preloadCommands } from './commands/program.ts';
 import { main } from './main.ts';
 
-const [jobPath = '', loadedPath = ''] = process.argv.slice(2);
+async function loadThenRun([jobPath = '', loadedPath = '']: readonly string[]): Promise<void> {
+  await preloadCommands();
+  // The first call loads the native code.
+  pageSize();
+  writeFileSync(loadedPath, '');
 
-await preloadCommands();
-await startThreadAhead().catch(() => {});
-writeFileSync(loadedPath, '');
+  const job = JSON.parse(readFileSync(jobPath, 'utf8')) as { args: string[]; env: Record<string, string> };
+  Object.assign(process.env, job.env);
+  process.chdir('/session/work');
+  process.argv = [process.argv0, join(projectRoot, 'dist/tool/cli/cli.js'), ...job.args];
+  await main(job.args);
+}
 
-const job = JSON.parse(readFileSync(jobPath, 'utf8')) as { args: string[]; env: Record<string, string> };
-Object.assign(process.env, job.env);
-process.chdir('/session/work');
-process.argv = [process.argv0, join(import.meta.dirname, 'cli.js'), ...job.args];
-await main(job.args);
+void loadThenRun(process.argv.slice(2));

@@ -5,7 +5,7 @@ import type { ElfImage } from '../../vmm/boot/elf.ts';
 import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
 import type { KvmArchitecture } from '../../vmm/kvm/arch/arch.ts';
 import type { VcpuExit } from '../../vmm/kvm/exits.ts';
-import type { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import type { VcpuRunner } from '../../vmm/kvm/vcpu-runner.ts';
 import type { GuestWindow } from '../../vmm/memory/guest-window.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
@@ -44,7 +44,7 @@ export interface Observations {
 export interface GuestSetup {
   readonly port: Port;
   readonly arch: KvmArchitecture;
-  readonly thread: VcpuThread;
+  readonly thread: VcpuRunner;
   readonly image: ElfImage;
   readonly windows: readonly GuestWindow[];
   readonly mte?: boolean;

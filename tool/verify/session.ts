@@ -1,10 +1,11 @@
-/** What verify and bench have in common: the windows, a control beside them, and the thread that their guests' vCPU runs in. */
+/** What verify and bench have in common: the windows, a control beside them, and what runs their guests' vCPU. */
 import type { AsyncScope } from '../../common/scope.ts';
 import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
 import type { ElfImage } from '../../vmm/boot/elf.ts';
 import type { KvmArchitecture, KvmFacts } from '../../vmm/kvm/arch/arch.ts';
 import { kvmFacts } from '../../vmm/kvm/facts.ts';
-import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import { MainThreadRunner } from '../../vmm/kvm/main-thread-runner.ts';
+import type { VcpuRunner } from '../../vmm/kvm/vcpu-runner.ts';
 import { BARE_MAP } from '../../vmm/machines/bare.ts';
 import { pageSize } from '../../vmm/sys/libc.ts';
 import type { Port } from '../../vmm/sys/port.ts';
@@ -13,6 +14,7 @@ import type { OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
 import type { Origin, Report } from '../report/report.ts';
 import type { VerifyArchitecture } from './arch/arch.ts';
 import { VERIFY_ARCHITECTURES } from './arch/index.ts';
+import { exchangeModule } from './guest/exchange.ts';
 import { originHere } from './origin.ts';
 import { reportPlatform } from './platform.ts';
 
@@ -34,7 +36,7 @@ export interface Session {
   readonly port: Port;
   readonly arch: KvmArchitecture;
   readonly verifyArch: VerifyArchitecture;
-  readonly thread: VcpuThread;
+  readonly thread: VcpuRunner;
   readonly facts: KvmFacts;
   /** The host's, bytes. */
   readonly pageSize: number;
@@ -54,7 +56,7 @@ const CONTROL: WindowChoice = {
 /** Ends with `ends`. Throws as openWindows and kvmFacts do. */
 export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture, choice: WindowChoice): Session {
   const scope = ends.inner();
-  const thread = new VcpuThread();
+  const thread = new MainThreadRunner([exchangeModule]);
   ends.defer(() => thread.close());
   const page = pageSize();
   const opened = openWindows(port, scope, BARE_MAP, choice, BigInt(page));

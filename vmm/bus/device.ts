@@ -43,3 +43,10 @@ export interface VcpuContext {
 
 /** The export of a device's module. */
 export type CreateDevice = (context: VcpuContext, options: unknown) => Device;
+
+/** A device's module that is loaded. */
+export interface DeviceModule {
+  /** As in DeviceDescription. */
+  readonly url: string;
+  readonly createDevice: CreateDevice;
+}

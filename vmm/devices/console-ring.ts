@@ -76,6 +76,17 @@ export class RingReader {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
+  /** When half of the ring is free: for a writer in the reader's own thread, which must not wait for room. */
+  async room(): Promise<void> {
+    const { words } = this.#ring;
+    for (;;) {
+      const taken = Atomics.load(words, TAKEN);
+      if ((Atomics.load(words, WRITTEN) - taken) >>> 0 <= ROOM / 2) return;
+      const more = Atomics.waitAsync(words, TAKEN, taken);
+      if (more.async) await more.value;
+    }
+  }
+
   /** Drops what is left, and waits for nobody: a reader that is stuck must not keep an interrupted run from ending. */
   abandon(): void {
     this.#take = () => {};

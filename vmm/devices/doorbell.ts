@@ -1,5 +1,5 @@
 /** A bare guest's firmware: two registers. 32-bit stores; nothing can be loaded. */
-import type { CreateDevice, Device, DeviceDescription } from '../bus/device.ts';
+import type { CreateDevice, Device, DeviceDescription, DeviceModule } from '../bus/device.ts';
 import { moduleBeside } from '../bus/shared.ts';
 import { ringWriter } from './console-ring.ts';
 
@@ -15,7 +15,7 @@ const SIZE = 0x010;
 
 /** @param base guest-physical, bytes @param console a ring of console-ring.ts */
 export function doorbellAt(base: number, console: SharedArrayBuffer): DeviceDescription {
-  return { space: 'mmio', base, size: SIZE, module: moduleBeside(import.meta.url, 'doorbell'), options: console };
+  return { space: 'mmio', base, size: SIZE, module: doorbellModule.url, options: console };
 }
 
 export const createDevice: CreateDevice = ({ isStopping }, options): Device => {
@@ -29,3 +29,5 @@ export const createDevice: CreateDevice = ({ isStopping }, options): Device => {
     },
   };
 };
+
+export const doorbellModule: DeviceModule = { url: moduleBeside(import.meta.url, 'doorbell'), createDevice };

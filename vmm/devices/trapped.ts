@@ -4,7 +4,7 @@
  * An access that is aligned to its size is one access of the host. Any other, and x86 hands over such ones (an access that
  * crosses a page comes as two, of 3 and 5 bytes, say), is made of the fewest that are aligned, in ascending order.
  */
-import type { CreateDevice, Device, DeviceDescription } from '../bus/device.ts';
+import type { CreateDevice, Device, DeviceDescription, DeviceModule } from '../bus/device.ts';
 import { moduleBeside } from '../bus/shared.ts';
 import type { Port } from '../sys/port.ts';
 
@@ -19,14 +19,16 @@ export interface TrappedWindow {
 }
 
 export function trappedAt({ gpa, length, address, exits }: TrappedWindow): DeviceDescription {
-  const module = moduleBeside(import.meta.url, 'trapped');
-  return { space: 'mmio', base: Number(gpa), size: Number(length), module, options: { length, address, exits } };
+  const { url } = trappedModule;
+  return { space: 'mmio', base: Number(gpa), size: Number(length), module: url, options: { length, address, exits } };
 }
 
 export const createDevice: CreateDevice = ({ port }, options): Device => {
   const { length, address, exits } = options as Omit<TrappedWindow, 'gpa'>;
   return trappedDevice(port, { length, address, exits });
 };
+
+export const trappedModule: DeviceModule = { url: moduleBeside(import.meta.url, 'trapped'), createDevice };
 
 /** Below the 4 GiB that a view can have, and a multiple of every page. */
 const CHUNK = 2 ** 30;

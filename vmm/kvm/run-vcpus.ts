@@ -4,16 +4,18 @@ import type { DeviceDescription } from '../bus/device.ts';
 import type { Port } from '../sys/port.ts';
 import type { VcpuExit } from './exits.ts';
 import type { BusLockLabel, BusLocks, VcpuRun } from './vcpu-protocol.ts';
-import type { VcpuThread } from './vcpu-thread.ts';
+import type { VcpuRunner } from './vcpu-runner.ts';
 import type { Vcpu } from './vcpu.ts';
 
 export interface VcpusRequest {
   /** Each vCPU with the thread that is to run it. */
-  readonly vcpus: readonly { readonly vcpu: Vcpu; readonly thread: VcpuThread }[];
+  readonly vcpus: readonly { readonly vcpu: Vcpu; readonly thread: VcpuRunner }[];
   readonly devices: readonly DeviceDescription[];
   /** Default: it ends the run. */
   readonly unserved?: Unserved;
   readonly busLockLabel?: BusLockLabel | null;
+  /** As in VcpuRunOptions. */
+  readonly onPause?: () => Promise<void>;
   /** Milliseconds; null: no limit. */
   readonly timeoutMs: number | null;
   /** Ctrl-C. */
@@ -34,7 +36,7 @@ export interface VcpusRun {
  * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts, E_VCPU when a thread dies.
  */
 export async function runVcpus(port: Port, request: VcpusRequest): Promise<VcpusRun> {
-  const { vcpus, devices, unserved = 'exit', busLockLabel = null, timeoutMs, signal } = request;
+  const { vcpus, devices, unserved = 'exit', busLockLabel = null, timeoutMs, signal, onPause } = request;
   let stoppedBy: 'timeout' | 'signal' | null = null;
   const stopAll = (): void => {
     for (const { thread } of vcpus) thread.kick();
@@ -49,7 +51,9 @@ export async function runVcpus(port: Port, request: VcpusRequest): Promise<Vcpus
   const timer = timeoutMs === null ? null : setTimeout(() => stop('timeout'), timeoutMs);
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    const runs = vcpus.map(({ vcpu, thread }) => thread.run(port, vcpu, { devices, unserved, busLockLabel }));
+    const runs = vcpus.map(({ vcpu, thread }) =>
+      thread.run(port, vcpu, { devices, unserved, busLockLabel, ...(onPause && { onPause }) }),
+    );
     if (signal?.aborted === true) stop('signal');
     const ended = await endsOf(runs, stopAll);
     const last = ended.find(({ exit }) => exit.kind !== 'interrupted' && exit.kind !== 'halted') ?? ended.at(-1);

@@ -21,7 +21,8 @@ export function isStopping(state: DataView): boolean {
   return state.getUint8(KVM_RUN_LAYOUT.immediateExit) !== 0;
 }
 
-class RunningVcpu {
+/** A vCPU with what serves its exits. */
+export class RunningVcpu {
   readonly #port: Port;
   readonly #fd: number;
   readonly #state: DataView;
@@ -32,7 +33,12 @@ class RunningVcpu {
   readonly #mostLabel: number;
   readonly #busLocks = new Map<number, number>();
 
-  constructor(port: Port, { vcpu, busLockLabel }: RunRequest, state: DataView, buses: Buses) {
+  constructor(
+    port: Port,
+    { vcpu, busLockLabel }: Pick<RunRequest, 'vcpu' | 'busLockLabel'>,
+    state: DataView,
+    buses: Buses,
+  ) {
     this.#port = port;
     this.#fd = vcpu;
     this.#state = state;
@@ -49,6 +55,17 @@ class RunningVcpu {
     }
   }
 
+  /** Until an exit that is the last, or a signal comes, or so many exits were served: null then, and it can go on. */
+  runSlice(most: number): VcpuExit | null {
+    for (let served = 0; served < most; served += 1) {
+      const result = this.#port.tryIoctl(this.#fd, KVM_RUN, 0);
+      if (wasInterrupted(result)) return isStopping(this.#state) ? { kind: 'interrupted' } : null;
+      const exit = result < 0 ? readRefusal(this.#state, -result) : this.#serve();
+      if (exit !== null) return exit;
+    }
+    return null;
+  }
+
   busLocks(): readonly BusLocks[] {
     return [...this.#busLocks].map(([label, count]) => ({ label, count }));
   }
@@ -58,7 +75,7 @@ class RunningVcpu {
     for (;;) {
       const result = this.#port.tryIoctl(this.#fd, KVM_RUN, 0);
       if (result >= 0) return null;
-      if (result !== -ERRNO.EINTR && result !== -ERRNO.EAGAIN) return readRefusal(this.#state, -result);
+      if (!wasInterrupted(result)) return readRefusal(this.#state, -result);
       // Any signal of the process can end up on this thread; only the one that set the flag means to stop the guest.
       if (isStopping(this.#state)) return { kind: 'interrupted' };
     }
@@ -112,4 +129,9 @@ class RunningVcpu {
     const label = said <= this.#mostLabel ? said : 0;
     this.#busLocks.set(label, (this.#busLocks.get(label) ?? 0) + 1);
   }
+}
+
+/** @param result of KVM_RUN */
+function wasInterrupted(result: number): boolean {
+  return result === -ERRNO.EINTR || result === -ERRNO.EAGAIN;
 }

@@ -4,26 +4,17 @@ import { WcvmmError } from '../../common/errors.ts';
 import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
 import { installKick, interruptThread } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
-import type { Unserved } from '../bus/bus.ts';
-import type { DeviceDescription } from '../bus/device.ts';
 import { moduleBeside } from '../bus/shared.ts';
-import type { BusLockLabel, FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+import { failedDevice } from './device-failure.ts';
+import type { FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+import type { VcpuRunOptions, VcpuRunner } from './vcpu-runner.ts';
 import type { Vcpu } from './vcpu.ts';
-
-export interface VcpuRunOptions {
-  readonly devices: readonly DeviceDescription[];
-  /** Default: it ends the run. */
-  readonly unserved?: Unserved;
-  readonly busLockLabel?: BusLockLabel | null;
-}
 
 interface StartedWorker {
   readonly worker: Worker;
   /** The kernel's id of its thread, once it runs. */
   readonly thread: Promise<number>;
 }
-
-let startedAhead: StartedWorker | null = null;
 
 function startWorker(): StartedWorker {
   const worker = new Worker(new URL(moduleBeside(import.meta.url, 'vcpu-worker')));
@@ -38,14 +29,6 @@ function startWorker(): StartedWorker {
   return { worker, thread };
 }
 
-/** Starts the thread that the next VcpuThread will be, for a process that has time now and none later. */
-export async function startThreadAhead(): Promise<void> {
-  startedAhead ??= startWorker();
-  await startedAhead.thread;
-  // A process that then has no use for it may end.
-  startedAhead.worker.unref();
-}
-
 interface Running {
   /** The byte in struct kvm_run. */
   readonly immediateExit: Uint8Array;
@@ -54,7 +37,7 @@ interface Running {
 }
 
 /** One thread serves many vCPUs, one after the other: starting it costs more than a bare guest's whole run. */
-export class VcpuThread {
+export class VcpuThread implements VcpuRunner {
   readonly #worker: Worker;
   readonly #thread: Promise<number>;
   #running: Running | null = null;
@@ -63,9 +46,7 @@ export class VcpuThread {
 
   constructor() {
     installKick();
-    const { worker, thread } = startedAhead ?? startWorker();
-    startedAhead = null;
-    worker.ref();
+    const { worker, thread } = startWorker();
     this.#worker = worker;
     this.#thread = thread.then((id) => (this.#id = id));
     this.#thread.catch(() => {});
@@ -76,7 +57,6 @@ export class VcpuThread {
     threads.add(this);
   }
 
-  /** The kernel's id of the thread. Throws E_VCPU if it died before it ran. */
   async id(): Promise<number> {
     try {
       return await this.#thread;
@@ -85,12 +65,6 @@ export class VcpuThread {
     }
   }
 
-  /**
-   * Runs the vCPU until an exit that no device serves, or until `kick`: the exit is then `interrupted`, and the same vCPU
-   * can be run again and goes on. One at a time.
-   *
-   * Throws E_VCPU when the thread is dead or dies: that ends the run at once.
-   */
   async run(
     port: Port,
     vcpu: Vcpu,
@@ -162,14 +136,6 @@ function deadThread(cause: unknown): WcvmmError {
   return new WcvmmError(
     'E_VCPU',
     `the thread that runs the vCPU died (${why}); expected it to run until it was told to end. Is the machine out of memory? --debug shows where.`,
-    { cause },
-  );
-}
-
-function failedDevice(cause: Error): WcvmmError {
-  return new WcvmmError(
-    'E_VCPU',
-    `an emulated device failed in the vCPU's thread (${cause.message}); expected it to answer the guest. This is a fault of wcvmm or of the device's module: please report it; --debug shows where.`,
     { cause },
   );
 }

@@ -1,6 +1,7 @@
 /**
  * A vCPU's own thread: KVM_RUN blocks, so it cannot live where timers and signals are served. A synchronous ioctl in a
- * worker keeps the full exit rate; koffi's asynchronous calls manage a fifth of it and starve libuv's pool.
+ * worker keeps the full exit rate; koffi's asynchronous calls manage a fifth of it and starve libuv's pool. Not bundled: it shares
+ * its modules with the devices that it imports.
  */
 import { parentPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';

@@ -20,7 +20,7 @@ import { requireArchitecture } from '../kvm/arch/index.ts';
 import { runVcpus } from '../kvm/run-vcpus.ts';
 import type { VcpusRun } from '../kvm/run-vcpus.ts';
 import { addVcpu } from '../kvm/vcpu.ts';
-import type { VcpuThread } from '../kvm/vcpu-thread.ts';
+import type { VcpuRunner } from '../kvm/vcpu-runner.ts';
 import { createVm } from '../kvm/vm.ts';
 import type { Vm } from '../kvm/vm.ts';
 import type { GuestWindow } from '../memory/guest-window.ts';
@@ -39,7 +39,7 @@ export const BARE_MAP = {
 
 export interface BareMachine {
   /** Runs the vCPU; one can serve many machines, one after the other. */
-  readonly thread: VcpuThread;
+  readonly thread: VcpuRunner;
   readonly port?: Port;
   /** Default: this machine's. */
   readonly arch?: KvmArchitecture;
@@ -108,12 +108,15 @@ export function runBare(machine: BareMachine, watch: Watch<unknown> = watchNothi
       devices: [doorbellAt(Number(BARE_MAP.doorbell), ring), ...trapped.devices, ...(machine.devices ?? [])],
       busLockLabel:
         busLockLabel === undefined ? null : { address: hostAddress(ram, busLockLabel.gpa), most: busLockLabel.most },
+      onPause: () => console.room(),
       timeoutMs,
       ...(signal && { signal }),
-    }).catch((error: unknown) => {
-      console.abandon();
-      throw error;
-    });
+    })
+      .finally(() => vm.slots.end())
+      .catch((error: unknown) => {
+        console.abandon();
+        throw error;
+      });
     await console.end();
     return {
       ...run,

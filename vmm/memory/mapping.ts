@@ -53,16 +53,36 @@ export class Mapping implements HostMapping {
    * Throws RangeError for bytes that are not all inside, TypeError after `close`.
    */
   view(offset = 0n, length = this.length - offset): ArrayBuffer {
-    if (this.#views === null) throw new TypeError('the mapping is closed');
-    if (offset < 0n || length < 0n || offset + length > this.length || length > LONGEST_VIEW)
-      throw new RangeError(`bytes ${offset} to ${offset + length} are no view of a mapping of ${this.length} bytes`);
-    const view = this.#port.view(this.address + offset, Number(length));
+    const view = this.#bytes(offset, length);
+    this.#remember(view);
+    return view;
+  }
+
+  #remember(view: ArrayBuffer): void {
+    if (this.#views === null) return;
     if (this.#views.length >= this.#dropAt) {
       this.#views = this.#views.filter((reference) => reference.deref() !== undefined);
       this.#dropAt = Math.max(FEW, 2 * this.#views.length);
     }
     this.#views.push(new WeakRef(view));
-    return view;
+  }
+
+  /** A copy. Throws as `view` does. */
+  read(offset: bigint, length: bigint): Uint8Array {
+    return new Uint8Array(this.#bytes(offset, length)).slice();
+  }
+
+  /** Throws as `view` does. */
+  write(offset: bigint, bytes: Uint8Array): void {
+    new Uint8Array(this.#bytes(offset, BigInt(bytes.byteLength))).set(bytes);
+  }
+
+  /** The memory itself, which whoever asks must let go of before it returns: nothing ends this view. */
+  #bytes(offset: bigint, length: bigint): ArrayBuffer {
+    if (this.#views === null) throw new TypeError('the mapping is closed');
+    if (offset < 0n || length < 0n || offset + length > this.length || length > LONGEST_VIEW)
+      throw new RangeError(`bytes ${offset} to ${offset + length} are no view of a mapping of ${this.length} bytes`);
+    return this.#port.view(this.address + offset, Number(length));
   }
 
   /** Ends every view and unmaps. Does nothing the second time. */

@@ -25,6 +25,8 @@ export interface GuestRam {
    * Throws RangeError for bytes that are not all in one region.
    */
   view(gpa: bigint, length: number): Uint8Array;
+  /** A copy. Throws RangeError as `view` does. */
+  read(gpa: bigint, length: number): Uint8Array;
   /** Throws RangeError as `view` does. */
   write(gpa: bigint, bytes: Uint8Array): void;
 }
@@ -32,12 +34,27 @@ export interface GuestRam {
 /** Zeroed, one mapping a range, taken from the host page by page as it is touched. Throws E_GUEST_RAM where there is none. */
 export function allocateRam(port: Port, scope: Scope, ranges: readonly RamRange[]): GuestRam {
   const regions = ranges.map((range): RamRegion => ({ ...range, mapping: mapAnonymous(port, scope, range.length) }));
-  const view = (gpa: bigint, length: number): Uint8Array => {
-    const region = regions.find((one) => gpa >= one.gpa && gpa + BigInt(length) <= one.gpa + one.length);
-    if (region === undefined) throw new RangeError(`no RAM at gpa 0x${gpa.toString(16)}, +${length} bytes`);
-    return new Uint8Array(region.mapping.view(gpa - region.gpa, BigInt(length)));
+  const regionOf = (start: bigint, length: number): RamRegion => {
+    const region = regions.find(({ gpa, ...one }) => start >= gpa && start + BigInt(length) <= gpa + one.length);
+    if (region === undefined) throw new RangeError(`no RAM at gpa 0x${start.toString(16)}, +${length} bytes`);
+    return region;
   };
-  return { regions, view, write: (gpa, bytes) => view(gpa, bytes.byteLength).set(bytes) };
+  return {
+    regions,
+    view(start, length) {
+      const { gpa, mapping } = regionOf(start, length);
+      return new Uint8Array(mapping.view(start - gpa, BigInt(length)));
+    },
+    // Without a view: there is none to end when the memory goes.
+    read(start, length) {
+      const { gpa, mapping } = regionOf(start, length);
+      return mapping.read(start - gpa, BigInt(length));
+    },
+    write(start, bytes) {
+      const { gpa, mapping } = regionOf(start, bytes.byteLength);
+      mapping.write(start - gpa, bytes);
+    },
+  };
 }
 
 /** Gives all of it to a VM. */

@@ -25,6 +25,7 @@ export class Memslots {
   /** Numbers that were used and are free again. */
   readonly #free: number[] = [];
   #next = 0;
+  #isOver = false;
 
   constructor(port: Port, scope: Scope, vm: number) {
     this.#port = port;
@@ -35,6 +36,14 @@ export class Memslots {
   /** KVM's number for a memslot that somebody else sets and removes, as a vCPU's thread does; it is given to no other. */
   reserve(): number {
     return this.#free.pop() ?? this.#next++;
+  }
+
+  /**
+   * No vCPU of the VM runs any more, or ever will: what is still there goes with the VM itself. To remove each takes KVM longer than
+   * a short guest runs, since it waits for every CPU that may be looking at it.
+   */
+  end(): void {
+    this.#isOver = true;
   }
 
   /**
@@ -59,7 +68,9 @@ export class Memslots {
       this.#free.push(slot);
     };
     // Before the mapping behind it goes, or the guest would fault into whatever comes next at that address.
-    this.#scope.defer(remove);
+    this.#scope.defer(() => {
+      if (!this.#isOver) remove();
+    });
     return {
       slot,
       length,

@@ -121,16 +121,49 @@ export function threadId(): number {
 /** Any real-time signal that Node and koffi leave alone. */
 const KICK_SIGNAL = 34 + 5;
 
-/**
- * Makes KICK_SIGNAL interrupt a system call and do nothing else. Its handler is libc's `abs`: harmless, and native, so
- * that no JavaScript runs in signal context. No SA_RESTART, or KVM_RUN would simply go on.
- */
+/** Makes KICK_SIGNAL interrupt a system call and do nothing else. */
 export function installKick(): void {
+  onlyInterrupt(KICK_SIGNAL);
+}
+
+/**
+ * Makes a signal interrupt a system call and do nothing else. Its handler is libc's `abs`: harmless, and native, so that no
+ * JavaScript runs in signal context. No SA_RESTART, or KVM_RUN would simply go on.
+ */
+function onlyInterrupt(signal: number): void {
   const abs = native().addressOf('abs');
   // glibc's struct sigaction: handler, 128 bytes of mask, flags, restorer.
   const action = new Uint8Array(152);
   new DataView(action.buffer).setBigUint64(0, abs, true);
-  check('sigaction', native().sigaction(KICK_SIGNAL, action, null));
+  check('sigaction', native().sigaction(signal, action, null));
+}
+
+const SIGALRM = 14;
+const ITIMER_REAL = 0;
+
+/** struct itimerval, by its interval in milliseconds below 1000: the first tick is as far away as the others are apart. */
+const TICKS = new Map<number, Uint8Array>();
+
+function ticksOf(ms: number): Uint8Array {
+  const known = TICKS.get(ms);
+  if (known !== undefined) return known;
+  const timer = new Uint8Array(32);
+  for (const microseconds of [8, 24]) new DataView(timer.buffer).setBigInt64(microseconds, BigInt(ms * 1000), true);
+  TICKS.set(ms, timer);
+  if (ms > 0) onlyInterrupt(SIGALRM);
+  return timer;
+}
+
+/**
+ * From now on a system call of the main thread is interrupted every `ms` milliseconds (below 1000) that it takes. The kernel
+ * gives a process's signals to its main thread where that takes them.
+ */
+export function startTicking(ms: number): void {
+  check('setitimer', native().setitimer(ITIMER_REAL, ticksOf(ms), null));
+}
+
+export function stopTicking(): void {
+  startTicking(0);
 }
 
 /** Interrupts whatever system call thread `tid` of this process is in; nothing where the thread is gone. */

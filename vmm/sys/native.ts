@@ -27,6 +27,7 @@ function bind(koffi: Koffi) {
     sysconf: libc.func('long sysconf(int name)'),
     gettid: libc.func('int gettid()'),
     tgkill: libc.func('int tgkill(int process, int thread, int signal)'),
+    setitimer: libc.func('int setitimer(int which, void *next, void *previous)'),
     sigaction: libc.func('int sigaction(int signal, void *action, void *previous)'),
     /** Address of a function of libc's. */
     addressOf: (name: string): bigint => koffi.address(libc.symbol(name)),

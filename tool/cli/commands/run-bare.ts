@@ -1,6 +1,8 @@
 /** `wcvmm run IMAGE`: a bare-metal guest, with windows of a BAR. */
+import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
+import { exchangeModule } from '../../verify/guest/exchange.ts';
 import { describeExit } from '../../verify/guest/exit.ts';
 import type { ElfImage } from '../../../vmm/boot/elf.ts';
 import { runGuest } from '../../verify/guest/run.ts';
@@ -13,7 +15,8 @@ import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import { readRange } from '../../verify/read-back/stage2.ts';
 import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
-import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
+import { MainThreadRunner } from '../../../vmm/kvm/main-thread-runner.ts';
+import type { VcpuRunner } from '../../../vmm/kvm/vcpu-runner.ts';
 import { formatSize, parseSize } from '../../../vmm/memory/index.ts';
 import { scoped } from '../../../common/scope.ts';
 import { pageSize } from '../../../vmm/sys/libc.ts';
@@ -43,7 +46,7 @@ export async function runBareGuest(
   const image = parseGuest(await readImage(path), arch.name, ramLength(options));
   return scoped(async (ends) => {
     const scope = ends.inner();
-    const thread = new VcpuThread();
+    const thread = new MainThreadRunner([exchangeModule]);
     ends.defer(() => thread.close());
     const open = openWindows(port, scope, BARE_MAP, windowChoice(options), BigInt(pageSize()));
     const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
@@ -71,7 +74,7 @@ interface Start {
 function start(
   port: Port,
   arch: KvmArchitecture,
-  thread: VcpuThread,
+  thread: VcpuRunner,
   { image, open, options, signal, onRam }: Start,
 ): Promise<GuestRun> {
   return runGuest(port, arch, thread, {
@@ -163,7 +166,8 @@ function ramLength({ memory = BARE_MEMORY }: BareOptions): bigint {
 
 async function readImage(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    // Half the time; but what may keep its reader waiting must not keep Ctrl-C waiting too.
+    return statSync(path).isFile() ? readFileSync(path) : await readFile(path);
   } catch (error) {
     throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, {
       cause: error,

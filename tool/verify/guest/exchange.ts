@@ -2,7 +2,7 @@
  * A data probe's other half. The guest stores its cell's number to the doorbell's sync register, and the host writes the
  * pattern into the BAR, or looks for the one that the guest wrote, through its own mapping, before the guest goes on.
  */
-import type { CreateDevice, Device, DeviceDescription } from '../../../vmm/bus/device.ts';
+import type { CreateDevice, Device, DeviceDescription, DeviceModule } from '../../../vmm/bus/device.ts';
 import { moduleBeside } from '../../../vmm/bus/shared.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
@@ -49,7 +49,7 @@ export function exchangeDevice(exchanges: readonly Exchange[]): ExchangeDevice {
       space: 'mmio',
       base: Number(BARE_MAP.doorbell) + DOORBELL.sync,
       size: 4,
-      module: moduleBeside(import.meta.url, 'exchange'),
+      module: exchangeModule.url,
       options,
     },
     checks() {
@@ -76,6 +76,8 @@ export const createDevice: CreateDevice = ({ port }, options): Device => {
     },
   };
 };
+
+export const exchangeModule: DeviceModule = { url: moduleBeside(import.meta.url, 'exchange'), createDevice };
 
 /**
  * The BAR is touched as 32-bit words. Through a DataView or a byte array V8 reads and writes byte by byte until it optimises

@@ -5,7 +5,7 @@ import type { ElfImage } from '../../../vmm/boot/elf.ts';
 import type { TakeOutput } from '../../../vmm/devices/console-ring.ts';
 import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
-import type { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
+import type { VcpuRunner } from '../../../vmm/kvm/vcpu-runner.ts';
 import { BARE_MAP, runBare } from '../../../vmm/machines/bare.ts';
 import type { GuestWindow } from '../../../vmm/memory/guest-window.ts';
 import type { GuestRam } from '../../../vmm/memory/ram.ts';
@@ -56,7 +56,7 @@ export interface GuestRun {
 export async function runGuest(
   port: Port,
   arch: KvmArchitecture,
-  thread: VcpuThread,
+  thread: VcpuRunner,
   request: GuestRequest,
 ): Promise<GuestRun> {
   const { image, windows, cells, timeoutMs, signal, onConsole, mte = false, ramLength = BigInt(ABI.ramSize) } = request;
@@ -86,7 +86,7 @@ export async function runGuest(
         pages: cells.length,
       });
       // A copy, taken once: what was checked must be what is used.
-      return (ram) => ({ stage2: stage2.read(), log: ram.view(logAt, SIZE_OF.log).slice() });
+      return (ram) => ({ stage2: stage2.read(), log: ram.read(logAt, SIZE_OF.log) });
     }),
   );
   const busLocks =

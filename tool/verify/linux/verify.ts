@@ -22,6 +22,7 @@ import type { PlannedCheck } from '../plan.ts';
 import { memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
 import { inRuns, observedIn, together } from '../run-checks.ts';
 import type { ObservedCheck } from '../run-checks.ts';
+import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
 import { openSession } from '../session.ts';
 import type { Session, SessionRequest } from '../session.ts';
 import { filesOf, linuxCellOf, linuxObservation, planLinux, planLinuxControl, planLinuxPages } from './plan.ts';
@@ -44,6 +45,9 @@ export async function verifyLinux(port: Port, arch: KvmArchitecture, request: Li
   const source = sourceOf(request);
   return scoped(async (ends) => {
     const session = openSession(port, ends, arch, request.choice);
+    // A Linux guest has devices that the main thread serves while the guest runs.
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
     const { verifyArch, facts, opened, pageSize } = session;
     const { model } = verifyArch;
     const platform = verifyArch.windowsPlatform(port, facts, opened.source, opened.windows);
@@ -56,7 +60,12 @@ export async function verifyLinux(port: Port, arch: KvmArchitecture, request: Li
     const planned = [...first, ...planLinuxPages(plan, predicted, pageSize, request.whole)];
     const ofControl = planLinuxControl(model, controlPlatform);
     const control = controlWindow(session);
-    const asked = await ask(session, request, [...planned, ...shifted(ofControl, opened.windows.length)], control);
+    const asked = await ask(
+      { ...session, thread },
+      request,
+      [...planned, ...shifted(ofControl, opened.windows.length)],
+      control,
+    );
     const [run] = asked.runs;
     const verified = (
       windows: readonly OpenWindow[],
@@ -144,7 +153,7 @@ interface Asked {
 }
 
 async function ask(
-  { port, arch, thread, verifyArch, opened }: Session,
+  { port, arch, thread, verifyArch, opened }: Session & { readonly thread: VcpuThread },
   { kernel, program, timeoutMs, onConsole, onPhase, onProgress, signal }: LinuxVerifyRequest,
   checks: readonly PlannedCheck[],
   control: OpenWindow,
