@@ -48,8 +48,16 @@ export interface MmapRequest {
   readonly address?: bigint;
 }
 
-/** A system call's refusal. `errno` is the kernel's number, `errnoName` its symbol, `call` what was asked. */
+/**
+ * A system call's refusal. `errno` is the kernel's number, `errnoName` its symbol, `call` what was asked.
+ *
+ * `instanceof` holds for every copy of this class: a vCPU's thread is a bundle, and imports devices that are modules of their own.
+ */
 export class SysError extends Error {
+  static override [Symbol.hasInstance](value: unknown): value is SysError {
+    return value instanceof Error && value.name === 'SysError' && 'errno' in value;
+  }
+
   readonly call: string;
   readonly errno: number;
   readonly errnoName: string;
