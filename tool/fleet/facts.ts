@@ -31,7 +31,9 @@ function windowFacts(report: Report): Facts {
     const of = found.get(window.attribute) ?? new Set();
     found.set(window.attribute, of.add(stage2Text(window)));
   }
-  return Object.fromEntries([...found].toSorted().map(([attribute, types]) => [`stage 2 of ${attribute}`, [...types].join(', ')]));
+  return Object.fromEntries(
+    [...found].toSorted().map(([attribute, types]) => [`stage 2 of ${attribute}`, [...types].join(', ')]),
+  );
 }
 
 export function stage2Text({ stage2 }: ReportWindow): string {
