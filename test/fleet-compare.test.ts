@@ -45,7 +45,7 @@ describe('a fleet', () => {
     put('arm-4', { ...ARM, origin: origin({ firmware: 'F 0.9' }) });
     put('arm-5', { ...ARM, origin: origin({ time: '2026-11-01T00:00:00Z' }) });
     put('amd-1', AMD);
-    put('amd-2', { ...AMD, windows: AMD.windows.map((one) => ({ ...one, attribute: 'wc' as const })) });
+    put('amd-2', { ...AMD, windows: AMD.windows.map((one) => Object.assign({}, one, { attribute: 'wc' as const })) });
     put('new-1', { ...ARM, origin: origin({ machine: 'New' }) });
     writeFileSync(join(folder, 'broken.json'), '{ "schema": ');
     writeFileSync(join(folder, 'stock.error'), 'noise\nwcvmm: E_COOKIE_UNSUPPORTED: no cookies\u001B[2J\n');

@@ -173,7 +173,10 @@ function stage2(report: Report, index: number, programmed: string | null): Repor
 
 function unprogrammed(): Report {
   const report = armReport();
-  return { ...report, windows: report.windows.map((one) => ({ ...one, stage2: { ...one.stage2, programmed: null } })) };
+  return {
+    ...report,
+    windows: report.windows.map((one) => Object.assign({}, one, { stage2: { ...one.stage2, programmed: null } })),
+  };
 }
 
 function unread(): Report {
@@ -192,7 +195,7 @@ function without(attribute: string): Report {
   return armReport({
     windows: windows.map((one) =>
       one.attribute === 'device'
-        ? { ...one, stage2: { ...one.stage2, programmed: null, predicted: 'Device-nGnRE' } }
+        ? Object.assign({}, one, { stage2: { ...one.stage2, programmed: null, predicted: 'Device-nGnRE' } })
         : one,
     ),
     checks: report.checks.filter(({ window }) => window !== index),

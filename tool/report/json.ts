@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Stats } from 'node:fs';
 import { open, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
 import type { Comparison } from './machines.ts';
 import type { Report } from './report.ts';
@@ -62,7 +63,8 @@ export async function writeWhole(path: string, text: string): Promise<void> {
 
 /** What takes a file's place has its owner and mode, as far as this user may give them. */
 async function replaceFile(path: string, text: string, old: Stats | null): Promise<void> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
+  // With a dot: who reads all files of a folder leaves those out.
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
   try {
     const file = await open(temporary, 'wx');
     try {

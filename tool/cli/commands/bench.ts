@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { reportAction } from './report-action.ts';
+import type { ReportOptions } from './report-options.ts';
 import { addGuestOptions } from './report-options.ts';
 import { addWindowOptions } from './options.ts';
 
@@ -32,5 +33,7 @@ export function benchCommand(): Command {
   )
     .option('--runs <count>', 'samples of each figure', runs, 9)
     .addHelpText('after', EXAMPLES)
-    .action(reportAction('bench'));
+    .action(async (options: ReportOptions) => {
+      await reportAction('bench')(options);
+    });
 }

@@ -57,8 +57,8 @@ export function compareCommand(): Command {
         refuse(runOnly(command));
         return compareExpected(paths, { ...options, expect });
       }
-      if (paths.length === 0) return reportAction('compare')(options);
-      return compareFiles(paths, options, runOnly(command));
+      if (paths.length > 0) return compareFiles(paths, options, runOnly(command));
+      await reportAction('compare')(options);
     });
 }
 

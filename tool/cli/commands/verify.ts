@@ -1,5 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
+import { addMonitoringOptions, monitored } from './monitoring.ts';
+import type { MonitoringOptions } from './monitoring.ts';
 import { reportAction } from './report-action.ts';
 import { LINUX_GUEST, addReportOptions } from './report-options.ts';
 import { addWindowOptions } from './options.ts';
@@ -11,6 +13,7 @@ Examples:
   $ wcvmm verify -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc
   $ wcvmm verify -d 0000:01:00.0 --source sysfs          a stock kernel, no IOMMU
   $ wcvmm verify --host -d 0000:01:00.0 --bar 2          is write-combining on? No KVM, no VFIO, also inside a VM
+  $ wcvmm verify -d 0000:01:00.0 --prom /var/lib/prometheus/node-exporter/wcvmm.prom
   $ wcvmm verify -d 0000:01:00.0 --predict unaligned-load@Device-nGnRnE=ok
                                                          a negative control: must end with exit code 1
   $ wcvmm verify -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc --guest linux
@@ -35,12 +38,14 @@ it could not run, 3 when of some window nothing shows the type.`;
 const LINUX_SECONDS = 180;
 
 export function verifyCommand(): Command {
-  return addReportOptions(
-    addWindowOptions(
-      new Command('verify').description('Check with bare-metal test guests which memory type each window of a BAR has'),
-    ),
+  const described = new Command('verify').description(
+    'Check with bare-metal test guests which memory type each window of a BAR has',
+  );
+  const withReports = addReportOptions(
+    addWindowOptions(described),
     'run this bare-metal image instead of the built one; linux: ask from inside of a Linux guest',
-  )
+  );
+  return addMonitoringOptions(withReports)
     .option(
       '--kernel <file>',
       "with --guest linux: an arm64 Image, an x86 bzImage, or debian (default: this machine's own; with --testbed the testbed's)",
@@ -48,8 +53,10 @@ export function verifyCommand(): Command {
     .option('--host', "check this machine's own mappings through sysfs instead, without a guest")
     .option('--bar <number>', 'with --host: only this BAR', barNumber)
     .addHelpText('after', EXAMPLES)
-    .action(async (options: VerifyOptions, command: Command) => {
+    .action(async (options: VerifyOptions & MonitoringOptions, command: Command) => {
       if (options.host === true) {
+        if (options.prom !== undefined || options.nfd !== undefined)
+          throw new WcvmmError('E_USAGE', '--prom and --nfd are about guests; leave them out with --host.');
         process.exitCode = await (await import('./verify-host.ts')).verifyHost(options, command);
         return;
       }
@@ -59,7 +66,8 @@ export function verifyCommand(): Command {
       if (options.kernel !== undefined && !isLinux)
         throw new WcvmmError('E_USAGE', '--kernel is for Linux guests; expected --guest linux with it.');
       const isTimed = command.getOptionValueSource('timeout') === 'cli';
-      await reportAction('verify')(isLinux && !isTimed ? { ...options, timeout: LINUX_SECONDS } : options);
+      const timed = isLinux && !isTimed ? { ...options, timeout: LINUX_SECONDS } : options;
+      await monitored(options, () => reportAction('verify')(timed));
     });
 }
 
