@@ -116,6 +116,7 @@ function checkCase(check: Check, { stage2 }: ReportWindow): Case {
       note,
       'speaks of': speaksOf,
       ...(excludes.length > 0 && { excludes: excludes.join(', ') }),
+      ...(check.rules && { 'BSA rules': check.rules.join(', ') }),
     },
   };
 }

@@ -2,6 +2,8 @@ import { memoryKindOf } from '../../memattr/index.ts';
 import type {
   Arch,
   Attribute,
+  BsaRule,
+  Hazardous,
   MemoryKind,
   NestedPaging,
   Outcome,
@@ -30,6 +32,8 @@ export interface Report {
   guest?: LinuxGuest;
   windows: ReportWindow[];
   checks: Check[];
+  /** What the machine's silicon is known for; absent: nothing, or an older report. */
+  hazards?: ReportHazard[];
   /** What this report does not prove, and why: a sentence each. Reports of older versions have none. */
   limits?: string[];
   /** What bench measured. */
@@ -46,6 +50,16 @@ export interface LinuxGuest {
   initSeconds: number;
   /** Which of its stage-1 types come from which file of sysfs. */
   files: { stage1: string; file: string }[];
+}
+
+/** A memory type that does harm on this machine. */
+export interface ReportHazard {
+  id: string;
+  silicon: string;
+  affects: Hazardous;
+  /** False: the machine says too little of itself to be sure. */
+  certain: boolean;
+  what: string;
 }
 
 export const SCHEMA = 'wcvmm.report/1';
@@ -154,6 +168,8 @@ export interface ReportWindow {
   coverage?: Coverage;
   /** What the probes touched. Older reports do not say. */
   touched?: Touched;
+  /** Ids of the hazards that the types of the window have on this machine. */
+  hazards?: string[];
   /** It is the control. Older reports only say so by its `source`. */
   control?: true;
   /** Where this mapping came from if not from the device's source: `memory` is the control. */
@@ -216,6 +232,8 @@ export interface Check {
   speaksOf?: SpeaksOf;
   /** Stage-2 types that would have had to show something else, on this emulator if it is one; some where it speaks of the type. */
   excludes?: string[];
+  /** Rules of Arm's Base System Architecture that the check answers; absent: none. */
+  rules?: BsaRule[];
   /** Of a measuring probe: what it counted (bytes stored, or loads), in how many ticks of a clock of so many per second. */
   measured?: Measurement;
   /** x86: how often the guest locked the bus meanwhile, as KVM reports; absent where it does not. */

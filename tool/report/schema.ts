@@ -2,6 +2,8 @@ import * as v from 'valibot';
 import {
   ARCHES,
   ATTRIBUTES,
+  BSA_RULES,
+  HAZARDOUS,
   MEMORY_KINDS,
   NESTED_PAGING,
   OUTCOMES,
@@ -110,6 +112,13 @@ const window = v.looseObject({
       bytes: v.pipe(count, v.description('from each of the offsets, at most')),
     }),
   ),
+  hazards: v.exactOptional(
+    v.pipe(
+      v.array(line),
+      v.maxLength(MAX_LINES),
+      v.description('ids of the hazards that the types of the window have'),
+    ),
+  ),
   control: v.exactOptional(
     v.pipe(v.literal(true), v.description('asked for comparison: ordinary memory, of which everything is known')),
   ),
@@ -121,6 +130,14 @@ const window = v.looseObject({
 
 const amount = v.pipe(v.number(), v.minValue(0), v.maxValue(1e15));
 const interval = v.looseObject({ low: amount, high: amount });
+
+const hazard = v.looseObject({
+  id: line,
+  silicon: line,
+  affects: v.picklist(HAZARDOUS),
+  certain: v.pipe(v.boolean(), v.description('false: the machine says too little of itself to be sure')),
+  what: line,
+});
 
 const check = v.looseObject({
   window: v.pipe(count, v.description('index into windows')),
@@ -147,6 +164,13 @@ const check = v.looseObject({
       v.array(line),
       v.maxLength(MAX_LINES),
       v.description('stage-2 types that would have had to show something else; some where speaksOf is type'),
+    ),
+  ),
+  rules: v.exactOptional(
+    v.pipe(
+      v.array(v.picklist(BSA_RULES)),
+      v.maxLength(BSA_RULES.length),
+      v.description("rules of Arm's Base System Architecture that the check answers"),
     ),
   ),
   measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
@@ -215,6 +239,9 @@ export const reportSchema = v.looseObject({
   ),
   windows: v.pipe(v.array(window), v.maxLength(MAX_WINDOWS)),
   checks: v.pipe(v.array(check), v.maxLength(MAX_CHECKS)),
+  hazards: v.exactOptional(
+    v.pipe(v.array(hazard), v.maxLength(MAX_LINES), v.description('memory types that do harm on this silicon')),
+  ),
   limits: v.exactOptional(
     v.pipe(v.array(line), v.maxLength(MAX_LINES), v.description('what the report does not prove, and why')),
   ),

@@ -5,6 +5,7 @@ import { deviceFacts, guestFacts, machineFacts } from './machine.ts';
 import { type Note, anyOf, collectNotes, groupMismatches, pagesOfGroup, reasonOf } from './notes.ts';
 import { type Report, type ReportWindow, isContradicted } from './report.ts';
 import { type Style, joinSections, paint, table, wrap } from '../../common/terminal.ts';
+import { hazardLines, ruleLines } from './hazards-text.ts';
 import { proofLines } from './proof-text.ts';
 import { busLockLines, windowNotes } from './window-notes.ts';
 import { OUTCOME_WORDS, evidenceText, predictedText, probeLegend, windowName, windowRange } from './words.ts';
@@ -18,7 +19,9 @@ export function renderReport(report: Report, style: Style): string {
     ...(report.checks.length > 0 ? [renderMatrix(report, notes, style), legend(report, style)] : []),
     noteList(notes, style),
     busLockLines(report, style),
+    ruleLines(report, style),
     mismatchList(report, style),
+    hazardLines(report.hazards ?? [], style),
     limitList(report, style),
     summary(report, style),
   ];

@@ -7,7 +7,7 @@ import { type Style, wrap } from '../../common/terminal.ts';
 export function windowNotes({ windows }: Report, style: Style, order: readonly number[]): string[] {
   return order.flatMap((index) => {
     const window = windows[index];
-    return [noteOf(window), touchedNote(window), guestTypesNote(window)].flatMap((note) =>
+    return [noteOf(window), hazardNote(window), touchedNote(window), guestTypesNote(window)].flatMap((note) =>
       note === null ? [] : wrap(`  ${index}  `, note, style.columns),
     );
   });
@@ -28,6 +28,12 @@ function noteOf(window: ReportWindow | undefined): string | null {
 function guestTypesNote(window: ReportWindow | undefined): string | null {
   if (window?.guestTypes === undefined || window.guestTypes.length === 0) return null;
   return `the guest's own drivers have mapped some of it as ${window.guestTypes.join(', ')}, by the guest's list of memory types`;
+}
+
+/** Said in full below the windows. */
+function hazardNote(window: ReportWindow | undefined): string | null {
+  const ids = window?.hazards ?? [];
+  return ids.length === 0 ? null : `! of a type that does harm on this silicon: ${ids.join(', ')}`;
 }
 
 /** Of a window that is not known to be memory: what was done to it. */

@@ -4,9 +4,11 @@ import { summarise } from '../report/report.ts';
 import type { Report } from '../report/report.ts';
 import { weighed } from '../report/worth.ts';
 import type { HostMappings } from './arch/arch.ts';
+import { withHazards, withRules } from './flags.ts';
 import { belowHypervisor, limitsOf } from './limits.ts';
 import { asControl, partOf } from './parts.ts';
 import type { VerifiedWindows } from './parts.ts';
+import { hazardsHere } from './read-back/silicon.ts';
 import { reportHead } from './session.ts';
 import type { Session, SessionRequest } from './session.ts';
 
@@ -55,5 +57,5 @@ export function reportOf(session: Session, request: Pick<SessionRequest, 'asked'
       ...belowHypervisor(head),
     ],
   });
-  return { ...report, limits };
+  return withHazards(withRules({ ...report, limits }), hazardsHere(port));
 }

@@ -7,6 +7,8 @@ export interface DoctorArchitecture {
   vendor(port: Port): string | null;
   /** What KVM translates guest addresses with: unless the hardware does it, a guest shows nothing about memory types. */
   kvmKind(port: Port): Finding;
+  /** Which memory types do harm on this machine. */
+  silicon(port: Port): readonly Finding[];
   /** Can it be read what KVM programmed? Without that, verdicts rest on what the guest saw alone. */
   readBack(port: Port): readonly Finding[];
 }

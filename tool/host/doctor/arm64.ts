@@ -4,9 +4,10 @@ import { createVm } from '../../../vmm/kvm/vm.ts';
 import { readOr } from '../../../vmm/sys/attempt.ts';
 import { SysError } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
+import { hazardsHere } from '../../verify/read-back/silicon.ts';
 import { readStage2 } from '../../verify/read-back/stage2.ts';
 import type { DoctorArchitecture } from './architecture.ts';
-import { missing, ok, unknown } from './finding.ts';
+import { missing, note, ok, unknown } from './finding.ts';
 import type { Finding } from './finding.ts';
 
 /** MIDR_EL1.Implementer, as /proc/cpuinfo shows it (Arm ARM, MIDR_EL1). */
@@ -45,8 +46,23 @@ function stage2Dump(port: Port): Finding {
   }
 }
 
+/** A warning for each hazard; `default` and `wc` let guests have Normal-NC, and `wc` the host. */
+function silicon(port: Port): readonly Finding[] {
+  const hazards = hazardsHere(port);
+  if (hazards.length === 0) return [ok('silicon', 'no memory type of a BAR is known to do harm on this one')];
+  return hazards.map(({ id, silicon: name, affects, certain, what }) => {
+    const detail = `${certain ? '' : 'this may be '}${name}: ${what}`;
+    const fix =
+      affects === 'normal-nc'
+        ? 'map no BAR as default or wc, as in --map bar2=device; without --map a BAR is divided among all three'
+        : 'put a barrier between a store to a device and a load that must come after it';
+    return certain ? note(`silicon-${id}`, `DANGER: ${detail}`, fix) : unknown(`silicon-${id}`, detail, fix);
+  });
+}
+
 export const arm64: DoctorArchitecture = {
   vendor,
+  silicon,
   kvmKind: () => ok('kvm-kind', 'stage 2 in hardware, as with every KVM on arm64'),
   readBack: (port) => [stage2Dump(port)],
 };

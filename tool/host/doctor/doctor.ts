@@ -30,7 +30,7 @@ export function diagnose(port: Port, request: DoctorRequest, machine: string = p
   const findings = [
     architecture(port, arch, machine),
     kvm,
-    ...(own === null ? [] : [own.kvmKind(port)]),
+    ...(own === null ? [] : [...own.silicon(port), own.kvmKind(port)]),
     ...(arch === null || kvm.state !== 'ok' ? [] : virtualMachine(port, arch)),
     iommu(port, request),
     vfio(port, request),

@@ -71,4 +71,7 @@ function readBack(port: Port): readonly Finding[] {
   ];
 }
 
-export const x86: DoctorArchitecture = { vendor: cpuVendor, kvmKind, readBack };
+/** None is known of. */
+const silicon = (): readonly Finding[] => [];
+
+export const x86: DoctorArchitecture = { vendor: cpuVendor, silicon, kvmKind, readBack };

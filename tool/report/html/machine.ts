@@ -5,6 +5,7 @@ import { MODELS, kindOfType } from '../../../memattr/index.ts';
 import type { Arch } from '../../../memattr/index.ts';
 import { noticed } from '../driver.ts';
 import type { NamedReport } from '../machine.ts';
+import { hazardText } from '../hazards-text.ts';
 import { deviceFacts, machineFacts } from '../machine.ts';
 import type { Note } from '../notes.ts';
 import { anyOf, collectNotes, groupMismatches, pagesOfGroup, reasonOf } from '../notes.ts';
@@ -27,6 +28,7 @@ export function machineSection({ name, report }: NamedReport, index: number): Ma
   return html`<section class="machine" aria-labelledby="${prefix}"><h2 id="${prefix}">${name}</h2>
 <p class="facts">${machineFacts(report)}<br>${deviceFacts(report)}</p>
 ${verdictSection(report)}
+${hazardList(report)}
 <h3>Windows</h3>
 ${barPictures(report, prefix)}
 <div class="cards">${report.windows.map((window, at) => (isControl(report, window) ? null : windowCard(report, window, at)))}</div>
@@ -49,6 +51,11 @@ function verdictSection(report: Report): Markup {
   const lines = proofLines(report);
   return html`<div class="verdict ${look}"><p><span class="mark" aria-hidden="true">${mark}</span> ${sentence(report)}</p>
 <dl class="proof">${lines.map(({ name, text }) => html`<div><dt>${name}</dt><dd>${text}</dd></div>`)}</dl>${verdictBar(report.summary)}</div>`;
+}
+
+function hazardList({ hazards = [] }: Report): Markup | null {
+  if (hazards.length === 0) return null;
+  return html`<h3>Danger on this silicon</h3><ul>${hazards.map((hazard) => html`<li><b>${hazard.id}</b> ${hazardText(hazard)}</li>`)}</ul>`;
 }
 
 interface VerdictLook {
@@ -87,12 +94,13 @@ function brokenSentence({ summary, windows }: Report): string {
 }
 
 function windowCard({ arch, checks }: Report, window: ReportWindow, index: number): Markup {
-  const { attribute, hostVma, stage2, strictness, trapped, mtrr } = window;
+  const { attribute, hostVma, stage2, strictness, trapped, mtrr, hazards = [] } = window;
   const wc = MODELS[arch].combiningType;
   const asDriver = checks.filter((check) => check.window === index && check.stage1 === wc);
   return html`<article class="card ${attribute}"><h4><span class="swatch" aria-hidden="true"></span>${index} ${windowName(window)}</h4>
 <dl><div><dt>host mapping</dt><dd>${chip(evidenceText(hostVma), hostVma.programmed ?? hostVma.predicted, isContradicted(hostVma))}</dd></div>
 <div><dt>stage 2</dt><dd>${trapped === undefined ? chip(evidenceText(stage2), stage2.programmed ?? stage2.predicted, isContradicted(stage2)) : `none: each of ${trapped.exits} accesses exited to the VMM`}</dd></div>
+${hazards.length === 0 ? null : html`<div><dt>danger</dt><dd>${hazards.join(', ')}</dd></div>`}
 ${mtrr === undefined ? null : html`<div><dt>MTRR</dt><dd>${mtrr ?? 'not known'}</dd></div>`}
 <div><dt>strict</dt><dd>${strictness === undefined ? 'not known' : html`<details${attribute === 'device' && !strictness.strict ? html` open` : null}><summary><b>${strictness.strict ? '✓ yes' : '✗ no'}</b></summary>${strictness.why}</details>`}</dd></div></dl>
 ${asDriver.length === 0 ? null : html`<p class="small">${capital(noticed(wc, asDriver).replaceAll('*', ' (predicted)'))}.</p>`}</article>`;
