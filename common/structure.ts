@@ -12,6 +12,11 @@ function start(): Parser {
   return Parser.start().endianness('little');
 }
 
+/** Has what the first parser would load, for a process that can load nothing when it comes to that. */
+export function loadParser(): void {
+  start();
+}
+
 /** `describe` says which fields, and `T` what they are once they are read. */
 export function structure<T>(describe: (parser: Parser, start: () => Parser) => Parser): ReadStructure<T> {
   let parser: Parser | undefined;

@@ -12,7 +12,14 @@ vi.mock('../testbed/index.ts', () => ({
   testbedDevice: () => '0000:01:00.0',
 }));
 
-const OPTIONS = { source: 'cookie', iommu: 'auto', map: ['bar2=wc'], timeout: 30, testbed: 'arm64' } as const;
+const OPTIONS = {
+  source: 'cookie',
+  iommu: 'auto',
+  map: ['bar2=wc'],
+  timeout: 30,
+  sandbox: true,
+  testbed: 'arm64',
+} as const;
 
 /** An instance whose command ends with `code` and leaves `report` behind. */
 function instance(code: number, report: string | null): void {

@@ -49,6 +49,10 @@ frame 3 7 'exit 5
 `;
   writeFileSync(join(folder, 'bochs-bin'), script);
   chmodSync(join(folder, 'bochs-bin'), 0o755);
+  // Bochs is another user where this is root.
+  writeFileSync(join(folder, 'starts'), '');
+  chmodSync(join(folder, 'starts'), 0o666);
+  chmodSync(folder, 0o755);
 }
 
 const goodSave =
@@ -58,7 +62,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
   const share = mkdtempSync(join(folder, 'session-'));
   mkdirSync(join(share, 'work'));
   writeFileSync(join(share, 'command'), 'exec true\n');
-  rmSync(join(folder, 'starts'), { force: true });
+  writeFileSync(join(folder, 'starts'), '');
   let output = '';
   const emulator = await startBochs(
     { cpu: 'model', append: 'quiet', version: '2.7', args: [] },

@@ -44,21 +44,6 @@ export interface Emulator {
   kill: () => void;
 }
 
-/**
- * The command line that starts `program` without a network, and so that it is killed when this process ends, even if that is
- * killed itself. To have no network takes root or a user namespace: `none` insists on it, `best-effort` is for an emulator
- * that would not use one anyway.
- */
-export function confined(program: string, network: 'none' | 'best-effort'): [string, ...string[]] {
-  const isRoot = process.getuid?.() === 0;
-  const unshare = isRoot
-    ? ['unshare', '--net', '--']
-    : network === 'none'
-      ? ['unshare', '--user', '--map-current-user', '--net', '--']
-      : [];
-  return ['setpriv', '--pdeathsig', 'KILL', '--', ...unshare, program];
-}
-
 export function notInstalled(program: string, cause?: unknown): WcvmmError {
   return new WcvmmError('E_SETUP', `${program} could not be started; testbed/setup installs it.`, { cause });
 }

@@ -2,7 +2,8 @@
  * The state of an instance that has booted and loaded wcvmm, kept in the cache: a session that begins there takes
  * seconds instead of a whole boot. Nothing depends on it; without one, and if one does not work, the instance boots.
  */
-import { mkdir, readFile, readdir, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { chown, copyFile, mkdir, readFile, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, exists, publish, sweepCache } from '../../common/cache.ts';
@@ -41,16 +42,24 @@ export async function openState(kept: string, into: string, job: Uint8Array, ser
   return true;
 }
 
-/** Keeps the state of a stopped instance. One that cannot be kept is no loss but of time. */
-export async function keepState(kept: string, from: BochsDebugger): Promise<void> {
+/** Keeps the state of a stopped instance that may write in `folder`. One that cannot be kept is no loss but of time. */
+export async function keepState(kept: string, folder: string, from: BochsDebugger): Promise<void> {
   if (await exists(kept)) return;
+  const saved = join(folder, 'saved');
   await publish(kept, async (temporary) => {
-    await mkdir(temporary);
-    const output = await from.ask(`save-state ${temporary}`);
+    await mkdir(saved);
+    // Bochs is another user than this process where this is root.
+    const { uid, gid } = await stat(folder);
+    await chown(saved, uid, gid);
+    const output = await from.ask(`save-state ${saved}`);
     if (!/^state saved$/m.test(output))
       throw new WcvmmError('E_TESTBED', `Bochs did not keep its state: ${output.trim()}`);
-    await rm(join(temporary, jobImage));
+    await rm(join(saved, jobImage));
+    await mkdir(temporary);
+    for (const { name } of (await readdir(saved, { withFileTypes: true })).filter((entry) => entry.isFile()))
+      await copyFile(join(saved, name), join(temporary, name), constants.COPYFILE_FICLONE);
   }).catch(() => {});
+  await rm(saved, { recursive: true, force: true });
   await sweepCache(states(), mostStates, openingTime).catch(() => {});
 }
 

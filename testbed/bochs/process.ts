@@ -1,9 +1,10 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { outputOf } from '../../common/program.ts';
 import { ControlChannel } from '../control.ts';
-import { complaintsLimit, confined, consoleLimit, notInstalled, type Ended, type Listeners } from '../emulator.ts';
+import { confined } from '../confine.ts';
+import { complaintsLimit, consoleLimit, notInstalled, type Ended, type Listeners } from '../emulator.ts';
 import { TextTail } from '../text-tail.ts';
 import { sessionFiles } from './configuration.ts';
 import { BochsDebugger } from './debugger.ts';
@@ -12,8 +13,10 @@ import { FrameReader } from './frames.ts';
 export interface BochsRun {
   /** -f CONFIGURATION or -r STATE. */
   args: readonly string[];
-  /** The session's folder. */
+  /** Bochs' own, in the session's. */
   folder: string;
+  /** Its console is this terminal. */
+  isOnTerminal: boolean;
   /** The library that lets the debugger keep a state. */
   saver: string;
   listeners: Listeners;
@@ -30,10 +33,17 @@ export interface BochsProcess {
 const grace = 2000;
 
 /** Starts Bochs. The archive of files that the instance sends is `sessionFiles.files`, empty if it sends none. */
-export async function runBochs({ args, folder, saver, listeners, drive }: BochsRun): Promise<BochsProcess> {
+export async function runBochs({
+  args,
+  folder,
+  isOnTerminal,
+  saver,
+  listeners,
+  drive,
+}: BochsRun): Promise<BochsProcess> {
   const { execa } = await import('execa');
   const program = 'bochs-bin';
-  const [command, ...prefix] = confined(program, 'none');
+  const [command, ...prefix] = confined(program, { folder, network: 'none', isOnTerminal });
   const inputPath = await makeInput(folder);
   const input = openSync(inputPath, 'r+');
   const files = openSync(join(folder, sessionFiles.files), 'w');
@@ -88,7 +98,8 @@ export async function runBochs({ args, folder, saver, listeners, drive }: BochsR
 
 /** The end of the console, or "" where it was this terminal. */
 async function consoleOf(path: string): Promise<string> {
-  const file = await open(path).catch(() => null);
+  // A link would be one that Bochs made.
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => null);
   if (file === null) return '';
   try {
     const { size } = await file.stat();

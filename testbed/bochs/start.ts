@@ -74,6 +74,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
     current = await runBochs({
       args: [...machine.args, ...args, ...(options.extra ?? [])],
       folder,
+      isOnTerminal: command.interactive,
       saver,
       listeners: { ...listeners, up },
       drive,
@@ -107,7 +108,7 @@ export async function startBochs(machine: BochsMachine, boot: Boot): Promise<Emu
       debug.resume();
       const output = await debug.stopped();
       if (output === null) return;
-      if (askedToStop(output)) await keepState(kept, debug);
+      if (askedToStop(output)) await keepState(kept, folder, debug);
       debug.resume();
       await keepGoing(debug, listeners.eptLeaf);
     });

@@ -1,14 +1,7 @@
 import type { Readable } from 'node:stream';
+import { confined } from '../confine.ts';
 import { ControlChannel } from '../control.ts';
-import {
-  complaintsLimit,
-  confined,
-  consoleLimit,
-  notInstalled,
-  type Emulator,
-  type Ended,
-  type Listeners,
-} from '../emulator.ts';
+import { complaintsLimit, consoleLimit, notInstalled, type Emulator, type Ended, type Listeners } from '../emulator.ts';
 import { TextTail } from '../text-tail.ts';
 
 /** Channels of the instance, each a file descriptor that QEMU inherits; `console` null = this terminal. */
@@ -22,15 +15,16 @@ export interface Channels {
 /** After the standard streams, one socket for each channel. */
 export const channels = { stdout: 3, stderr: 4, control: 5, console: 6 } satisfies Channels;
 
-/** Starts QEMU. `interactive` gives it this terminal instead of the console channel. */
+/** Starts QEMU. `folder` is the session's; `interactive` gives it this terminal instead of the console channel. */
 export async function startQemu(
   program: string,
   args: readonly string[],
+  folder: string,
   interactive: boolean,
   listeners: Listeners,
 ): Promise<Emulator> {
   const { execa } = await import('execa');
-  const [command, ...prefix] = confined(program, 'best-effort');
+  const [command, ...prefix] = confined(program, { folder, network: 'best-effort' });
   const child = execa(command, [...prefix, ...args], {
     buffer: false,
     reject: false,

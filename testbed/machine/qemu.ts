@@ -35,7 +35,7 @@ export function qemuMachine(
         options,
         append: emulatorParameter(name),
       });
-      return startQemu(program, [...args, ...(options.extra ?? [])], interactive, listeners);
+      return startQemu(program, [...args, ...(options.extra ?? [])], files.share, interactive, listeners);
     },
   };
 }
@@ -53,6 +53,9 @@ export const quiet: readonly string[] = [
   '-nic',
   'none',
   '-no-reboot',
+  // Its own filter of system calls: it starts no program and gains no rights.
+  '-sandbox',
+  'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
 ];
 
 /** The console, and a port for each stream of the session. */

@@ -8,6 +8,8 @@ interface Writer {
   readonly what: string;
   /** @param reports one, or several to stand side by side */
   readonly write: (reports: readonly NamedReport[]) => Promise<string>;
+  /** What `write` needs for one report: a process without rights can load nothing any more. */
+  readonly load: () => Promise<unknown>;
 }
 
 export const FORMATS: Readonly<Record<Format, Writer>> = {
@@ -19,12 +21,22 @@ export const FORMATS: Readonly<Record<Format, Writer>> = {
       if (only !== undefined && reports.length === 1) return formatReport(only.report);
       return formatComparison((await import('./machines.ts')).compareMachines(reports));
     },
+    load: () => import('./json.ts'),
   },
-  junit: { what: 'JUnit XML', write: async (reports) => (await import('./junit.ts')).formatJunit(reports) },
-  tap: { what: 'TAP 14', write: async (reports) => (await import('./tap.ts')).formatTap(reports) },
+  junit: {
+    what: 'JUnit XML',
+    write: async (reports) => (await import('./junit.ts')).formatJunit(reports),
+    load: () => import('./junit.ts'),
+  },
+  tap: {
+    what: 'TAP 14',
+    write: async (reports) => (await import('./tap.ts')).formatTap(reports),
+    load: () => import('./tap.ts'),
+  },
   html: {
     what: 'one self-contained HTML page',
     write: async (reports) => (await import('./html/page.ts')).formatHtml(reports),
+    load: () => import('./html/page.ts'),
   },
 };
 

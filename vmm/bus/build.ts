@@ -5,6 +5,11 @@ import type { CreateDevice, DeviceDescription, DeviceModule, VcpuContext } from 
 
 export type Buses = Readonly<Record<AddressSpace, Bus>>;
 
+/** What buildBuses will import, for a process that can read no file later. Throws what an import throws. */
+export async function importModules(devices: readonly DeviceDescription[]): Promise<void> {
+  await Promise.all(devices.map(({ module }) => import(module)));
+}
+
 /** Builds this thread's handlers. Throws what a module's import throws, and RangeError for devices that overlap. @param loaded modules that need not be imported */
 export async function buildBuses(
   context: VcpuContext,

@@ -4,9 +4,9 @@
  * loop has its turn: timeouts, Ctrl-C and the console are served there.
  */
 import { setImmediate } from 'node:timers/promises';
-import { buildBuses } from '../bus/build.ts';
+import { buildBuses, importModules } from '../bus/build.ts';
 import type { Buses } from '../bus/build.ts';
-import type { DeviceModule } from '../bus/device.ts';
+import type { DeviceDescription, DeviceModule } from '../bus/device.ts';
 import { doorbellModule } from '../devices/doorbell.ts';
 import { trappedModule } from '../devices/trapped.ts';
 import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
@@ -42,6 +42,13 @@ export class MainThreadRunner implements VcpuRunner {
 
   id(): Promise<number> {
     return Promise.resolve(threadId());
+  }
+
+  async prepare(devices: readonly DeviceDescription[]): Promise<void> {
+    const unknown = devices.filter(({ module }) => !this.#modules.some(({ url }) => url === module));
+    await importModules(unknown).catch((error: unknown) => {
+      throw failedDevice(error);
+    });
   }
 
   async run(

@@ -48,6 +48,10 @@ export async function runVcpus(port: Port, request: VcpusRequest): Promise<Vcpus
   const onAbort = (): void => stop('signal');
   // A thread that is not ready yet cannot be stopped.
   await Promise.all(vcpus.map(({ thread }) => thread.id()));
+  if (port.beforeEntry !== undefined) {
+    await Promise.all(vcpus.map(({ thread }) => thread.prepare(devices)));
+    port.beforeEntry();
+  }
   const timer = timeoutMs === null ? null : setTimeout(() => stop('timeout'), timeoutMs);
   signal?.addEventListener('abort', onAbort, { once: true });
   try {

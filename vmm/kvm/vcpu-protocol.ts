@@ -12,6 +12,11 @@ export interface BusLockLabel {
   readonly most: number;
 }
 
+/** The thread imports the modules of devices that it will have, and answers. */
+export interface PrepareRequest {
+  readonly prepare: readonly DeviceDescription[];
+}
+
 export interface RunRequest {
   readonly vcpu: number;
   /** Where struct kvm_run is mapped, and its length in bytes. */
@@ -36,6 +41,7 @@ export interface VcpuRun {
 
 export type FromVcpu =
   | { readonly kind: 'ready'; readonly thread: number }
+  | { readonly kind: 'prepared' }
   | { readonly kind: 'exit'; readonly run: VcpuRun }
   /** The run could not begin or go on: a device's module failed. */
   | { readonly kind: 'failed'; readonly error: Error };

@@ -17,6 +17,8 @@ export interface VcpuRunOptions {
 export interface VcpuRunner {
   /** The kernel's id of the thread in which KVM runs the vCPU. Throws E_VCPU if it died before it ran. */
   id(): Promise<number>;
+  /** Loads the modules of devices that it will run with, for a process that can load nothing later. Throws as `run` does. */
+  prepare(devices: readonly DeviceDescription[]): Promise<void>;
   /**
    * Runs the vCPU until an exit that no device serves, or until `kick`: the exit is then `interrupted`, and the same vCPU
    * can be run again and goes on. One at a time.

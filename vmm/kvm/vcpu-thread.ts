@@ -4,9 +4,10 @@ import { WcvmmError } from '../../common/errors.ts';
 import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
 import { installKick, interruptThread } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
+import type { DeviceDescription } from '../bus/device.ts';
 import { moduleBeside } from '../bus/shared.ts';
 import { failedDevice } from './device-failure.ts';
-import type { FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+import type { FromVcpu, PrepareRequest, RunRequest, VcpuRun } from './vcpu-protocol.ts';
 import type { VcpuRunOptions, VcpuRunner } from './vcpu-runner.ts';
 import type { Vcpu } from './vcpu.ts';
 
@@ -30,9 +31,9 @@ function startWorker(): StartedWorker {
 }
 
 interface Running {
-  /** The byte in struct kvm_run. */
-  readonly immediateExit: Uint8Array;
-  readonly resolve: (run: VcpuRun) => void;
+  /** The byte in struct kvm_run; null while it only prepares. */
+  readonly immediateExit: Uint8Array | null;
+  readonly resolve: (run: VcpuRun | null) => void;
   readonly reject: (error: WcvmmError) => void;
 }
 
@@ -40,6 +41,7 @@ interface Running {
 export class VcpuThread implements VcpuRunner {
   readonly #worker: Worker;
   readonly #thread: Promise<number>;
+  readonly #prepared = new Set<string>();
   #running: Running | null = null;
   #id: number | null = null;
   #dead: WcvmmError | null = null;
@@ -81,6 +83,20 @@ export class VcpuThread implements VcpuRunner {
     immediateExit[0] = 0;
     const { runAddress, runLength } = vcpu;
     const request: RunRequest = { vcpu: vcpu.fd, runAddress, runLength, devices, unserved, busLockLabel };
+    const run = await this.#ask(request, immediateExit);
+    if (run === null) throw new RangeError('the thread has not run the vCPU');
+    return run;
+  }
+
+  async prepare(devices: readonly DeviceDescription[]): Promise<void> {
+    const unknown = devices.filter(({ module }) => !this.#prepared.has(module));
+    if (unknown.length === 0) return;
+    for (const { module } of unknown) this.#prepared.add(module);
+    await this.id();
+    await this.#ask({ prepare: devices }, null);
+  }
+
+  #ask(request: RunRequest | PrepareRequest, immediateExit: Uint8Array | null): Promise<VcpuRun | null> {
     return new Promise((resolve, reject) => {
       this.#running = { immediateExit, resolve, reject };
       this.#worker.postMessage(request);
@@ -92,8 +108,9 @@ export class VcpuThread implements VcpuRunner {
    * entry into KVM_RUN, and the flag alone never ends a KVM_RUN that is under way.
    */
   kick(): void {
-    if (this.#running === null || this.#id === null) return;
-    this.#running.immediateExit[0] = 1;
+    const flag = this.#running?.immediateExit ?? null;
+    if (flag === null || this.#id === null) return;
+    flag[0] = 1;
     interruptThread(this.#id);
   }
 
@@ -109,7 +126,8 @@ export class VcpuThread implements VcpuRunner {
     const running = this.#running;
     if (message.kind === 'ready' || running === null) return;
     this.#running = null;
-    if (message.kind === 'exit') running.resolve(message.run);
+    if (message.kind === 'prepared') running.resolve(null);
+    else if (message.kind === 'exit') running.resolve(message.run);
     else running.reject(failedDevice(message.error));
   }
 

@@ -5,10 +5,10 @@
  */
 import { parentPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
-import { buildBuses } from '../bus/build.ts';
+import { buildBuses, importModules } from '../bus/build.ts';
 import { libcPort, threadId } from '../sys/libc.ts';
 import { isStopping, runVcpu } from './vcpu-loop.ts';
-import type { FromVcpu, RunRequest, VcpuRun } from './vcpu-protocol.ts';
+import type { FromVcpu, PrepareRequest, RunRequest, VcpuRun } from './vcpu-protocol.ts';
 
 async function run(request: RunRequest): Promise<VcpuRun> {
   const state = new DataView(libcPort.view(request.runAddress, request.runLength));
@@ -22,11 +22,11 @@ async function run(request: RunRequest): Promise<VcpuRun> {
 
 function serve(main: MessagePort): void {
   const send = (message: FromVcpu): void => main.postMessage(message);
-  main.on('message', (request: RunRequest) => {
-    run(request).then(
-      (result) => send({ kind: 'exit', run: result }),
-      (error: unknown) => send({ kind: 'failed', error: error instanceof Error ? error : new Error(String(error)) }),
-    );
+  const fail = (error: unknown): void =>
+    send({ kind: 'failed', error: error instanceof Error ? error : new Error(String(error)) });
+  main.on('message', (request: RunRequest | PrepareRequest) => {
+    if ('prepare' in request) importModules(request.prepare).then(() => send({ kind: 'prepared' }), fail);
+    else run(request).then((result) => send({ kind: 'exit', run: result }), fail);
   });
   send({ kind: 'ready', thread: threadId() });
 }

@@ -36,6 +36,8 @@ export interface Port {
   linkTarget(path: string): string | null;
   removeFile(path: string): void;
   exists(path: string): boolean;
+  /** Called each time before vCPUs are entered, with their devices made: from the first on, what is privileged may be gone. */
+  beforeEntry?(): void;
 }
 
 export interface MmapRequest {

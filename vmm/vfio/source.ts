@@ -130,11 +130,18 @@ function openSysfsSource(port: Port, scope: Scope, pci: PciDevice): BarSource {
     const whole = kind === 'memory' && exists(bar) ? [{ offset: 0n, length: size }] : [];
     return { bar, kind, size, mmappable: whole };
   });
+  const opened = new Map<string, number>();
+  const open = (path: string): number => {
+    const absent = new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`);
+    const fd = openNode(port, scope, path, absent);
+    opened.set(path, fd);
+    return fd;
+  };
   const slice = ({ bar, attribute, offset, length }: Window): Slice => {
     const path = resourcePath(pci.address, bar, SYSFS_COMBINES[attribute]);
-    refuseAttribute('sysfs', attribute, port.exists(path));
-    const absent = new WcvmmError('E_DEVICE_ABSENT', `${path} went away; was the device removed?`);
-    return { fd: openNode(port, scope, path, absent), offset, length };
+    const known = opened.get(path);
+    refuseAttribute('sysfs', attribute, known !== undefined || port.exists(path));
+    return { fd: known ?? open(path), offset, length };
   };
   const map: BarSource['map'] = (window, placement) => mapPlaced(port, scope, slice(window), placement);
   return { kind: 'sysfs', pci, regions, device, slice, map };

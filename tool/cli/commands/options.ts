@@ -4,6 +4,7 @@ import { SOURCES } from '../../../memattr/model.ts';
 import type { Source } from '../../../memattr/model.ts';
 import { WcvmmError } from '../../../common/errors.ts';
 import { parseMap } from '../../../vmm/memory/index.ts';
+import { normaliseAddress } from '../../../vmm/sys/pci.ts';
 import type { IommuPath } from '../../../vmm/vfio/device.ts';
 import type { WindowChoice } from '../../../vmm/vfio/open-windows.ts';
 
@@ -17,6 +18,8 @@ export interface WindowOptions extends DeviceOptions {
   readonly map: readonly string[];
   readonly enforce?: boolean;
   readonly timeout: number;
+  /** commander's name for --no-sandbox. */
+  readonly sandbox: boolean;
 }
 
 function collect(value: string, previous: readonly string[]): readonly string[] {
@@ -71,7 +74,8 @@ export function addWindowOptions(command: Command, device: Option = ONE_DEVICE, 
       '--enforce',
       'trap every guest access to device windows, for machines where stage 2 cannot make them strict; each access then takes microseconds',
     )
-    .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30);
+    .option('--timeout <seconds>', 'stop a guest that runs longer', seconds, 30)
+    .option('--no-sandbox', 'for debugging: keep all rights of this user while guests run');
 }
 
 export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<WindowChoice, 'maps' | 'enforce'> {
@@ -82,4 +86,9 @@ export function deviceChoice({ device, source, iommu }: DeviceOptions): Omit<Win
 
 export function windowChoice(options: WindowOptions): WindowChoice {
   return { ...deviceChoice(options), maps: options.map, enforce: options.enforce === true };
+}
+
+/** The device that sysfs switches on and off, or null: VFIO does that by itself. */
+export function deviceOfSysfs({ source, device }: DeviceOptions): string | null {
+  return source === 'sysfs' ? normaliseAddress(device ?? '') : null;
 }

@@ -32,6 +32,16 @@ function outputsOf(options: OutputOptions): readonly Output[] {
   });
 }
 
+/** Those of the outputs that are files. */
+export function reportPaths(options: OutputOptions): readonly string[] {
+  return outputsOf(options).flatMap(({ path }) => (path === '-' ? [] : [path]));
+}
+
+/** For a process that can load nothing when it is to write. */
+export async function loadWriters(options: OutputOptions): Promise<void> {
+  await Promise.all(outputsOf(options).map(({ format }) => FORMATS[format].load()));
+}
+
 /**
  * Before the work, which may be long: can all of it be written at the end?
  *
@@ -63,11 +73,13 @@ export async function writeOutputs(
   options: OutputOptions,
   reports: readonly NamedReport[],
   text: (style: Style) => Promise<string>,
+  writeReport?: (path: string, text: string) => Promise<void>,
 ): Promise<void> {
   await writeTexts(
     options,
     (format) => FORMATS[format].write(reports),
     () => text(styleOf(process.stdout, process.env)),
+    writeReport,
   );
 }
 
@@ -76,12 +88,13 @@ export async function writeTexts(
   options: OutputOptions,
   write: (format: Format) => Promise<string>,
   text: () => Promise<string>,
+  writeReport?: (path: string, text: string) => Promise<void>,
 ): Promise<void> {
   const outputs = outputsOf(options);
   for (const { format, path } of outputs) {
     const written = await write(format);
     if (path === '-') process.stdout.write(written);
-    else await (await import('../../report/json.ts')).writeWhole(path, written);
+    else await (writeReport ?? (await import('../../report/json.ts')).writeWhole)(path, written);
   }
   if (!outputs.some(({ path }) => path === '-')) process.stdout.write(await text());
 }

@@ -1,27 +1,50 @@
 /** What verify, compare and bench do: run guests here or in a testbed, then write the report. */
+import { scoped } from '../../../common/scope.ts';
+import type { NamedReport } from '../../report/machine.ts';
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf } from '../../report/proof.ts';
 import type { Report } from '../../report/report.ts';
-import { checkOutputs, writeOutputs } from './outputs.ts';
+import { checkOutputs, loadWriters, reportPaths, writeOutputs } from './outputs.ts';
+import { deviceOfSysfs } from './options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
-import { renderAs } from './report-text.ts';
+import { loadRenderer, renderAs } from './report-text.ts';
+
+type WriteReport = (path: string, text: string) => Promise<void>;
 
 /** What it returns is null where the command could not run; it has said why. */
 export function reportAction(command: ReportCommand): (options: ReportOptions) => Promise<Report | null> {
   return async (options) => {
     await checkOutputs(options);
-    const run =
-      options.testbed === undefined
-        ? (await import('./run-here.ts')).runHere
-        : (await import('./run-inside.ts')).runInside;
-    const done = await run(command, options);
-    if (done.report === null) {
+    const write = async (report: Report, writeReport?: WriteReport): Promise<Report> => {
+      const named: readonly NamedReport[] = nameMachines([{ path: command, report }]);
+      await writeOutputs(options, named, (style) => renderAs(command, report, style), writeReport);
+      process.exitCode = exitCodeOf(report);
+      return report;
+    };
+    if (options.testbed !== undefined) {
+      const { runInside } = await import('./run-inside.ts');
+      const done = await runInside(command, options);
+      if (done.report !== null) return write(done.report);
       process.exitCode = done.code;
       return null;
     }
-    const { report } = done;
-    await writeOutputs(options, nameMachines([{ path: command, report }]), (style) => renderAs(command, report, style));
-    process.exitCode = exitCodeOf(report);
-    return report;
+    const [{ runHere }, { openSandbox }, { KEPT }] = await Promise.all([
+      import('./run-here.ts'),
+      import('../sandbox/sandbox.ts'),
+      import('../../verify/kept.ts'),
+      // Nothing can be loaded after guests ran.
+      loadWriters(options),
+      loadRenderer(command),
+    ]);
+    return scoped(async (ends) => {
+      const sandbox = await openSandbox(ends, {
+        sandbox: options.sandbox,
+        kept: KEPT,
+        reports: reportPaths(options),
+        device: deviceOfSysfs(options),
+      });
+      const { report } = await runHere(sandbox.port, command, options);
+      return write(report, sandbox.writeReport);
+    });
   };
 }

@@ -13,3 +13,18 @@ export async function renderAs(command: Command, report: Report, style: Style): 
       return (await import('../../report/bench.ts')).renderBench(report, style);
   }
 }
+
+/** What `renderAs` needs, for a process that can load nothing when it is to render. */
+export async function loadRenderer(command: Command): Promise<void> {
+  switch (command) {
+    case 'run':
+    case 'verify':
+      await import('../../report/text.ts');
+      break;
+    case 'compare':
+      await import('../../report/compare.ts');
+      break;
+    case 'bench':
+      await import('../../report/bench.ts');
+  }
+}

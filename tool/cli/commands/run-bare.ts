@@ -25,7 +25,10 @@ import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
 import { openWindows } from '../../../vmm/vfio/open-windows.ts';
 import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
 import { BARE_MEMORY } from './guest-memory.ts';
-import { windowChoice } from './options.ts';
+import { KEPT } from '../../verify/kept.ts';
+import { openSandbox } from '../sandbox/sandbox.ts';
+import type { OpenSandbox } from '../sandbox/sandbox.ts';
+import { deviceOfSysfs, windowChoice } from './options.ts';
 import type { WindowOptions } from './options.ts';
 
 export interface BareOptions extends WindowOptions {
@@ -36,15 +39,18 @@ export interface BareOptions extends WindowOptions {
 }
 
 /** Returns the exit code. */
-export async function runBareGuest(
-  port: Port,
-  path: string,
-  options: BareOptions,
-  signal: AbortSignal,
-): Promise<number> {
+export async function runBareGuest(path: string, options: BareOptions, signal: AbortSignal): Promise<number> {
   const arch = requireArchitecture();
   const image = parseGuest(await readImage(path), arch.name, ramLength(options));
   return scoped(async (ends) => {
+    const { json } = options;
+    const reports = json === undefined || json === '-' ? [] : [json];
+    const { port, writeReport } = await openSandbox(ends, {
+      sandbox: options.sandbox,
+      kept: KEPT,
+      reports,
+      device: deviceOfSysfs(options),
+    });
     const scope = ends.inner();
     const thread = new MainThreadRunner([exchangeModule]);
     ends.defer(() => thread.close());
@@ -59,7 +65,7 @@ export async function runBareGuest(
         for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
       },
     });
-    return printResult(ran, open.windows, options);
+    return printResult(ran, open.windows, json, writeReport);
   });
 }
 
@@ -93,7 +99,8 @@ function start(
 async function printResult(
   { exit, stage2, windowExits, busLocks }: GuestRun,
   windows: readonly OpenWindow[],
-  { json }: BareOptions,
+  json: string | undefined,
+  writeReport: OpenSandbox['writeReport'],
 ): Promise<number> {
   const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
     const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
@@ -118,10 +125,9 @@ async function printResult(
   const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
   if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}\n`);
   if (json !== undefined) {
-    const { writeWhole } = await import('../../report/json.ts');
     const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;
     if (json === '-') process.stdout.write(text);
-    else await writeWhole(json, text);
+    else await writeReport(json, text);
   }
   const failure = describeExit(exit);
   if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);

@@ -7,16 +7,21 @@ import { loadGuest } from '../../verify/guest/image.ts';
 import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import type { Report } from '../../report/report.ts';
-import { libcPort } from '../../../vmm/sys/libc.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
 import { parseOverride } from '../../verify/override.ts';
 import { verify } from '../../verify/verify.ts';
 import { windowChoice } from './options.ts';
 import { LINUX_GUEST } from './report-options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 
-export async function runHere(command: ReportCommand, options: ReportOptions): Promise<{ readonly report: Report }> {
+/** `port` is a sandbox's: see openSandbox. */
+export async function runHere(
+  port: Port,
+  command: ReportCommand,
+  options: ReportOptions,
+): Promise<{ readonly report: Report }> {
   const progress = progressOn(process.stderr);
-  if (options.guest === LINUX_GUEST) return (await import('./verify-linux.ts')).verifyByLinux(command, options);
+  if (options.guest === LINUX_GUEST) return (await import('./verify-linux.ts')).verifyByLinux(port, command, options);
   const arch = requireArchitecture();
   const image = await loadGuest(arch.name, options.guest);
   const report = await interruptible((signal) => {
@@ -32,8 +37,8 @@ export async function runHere(command: ReportCommand, options: ReportOptions): P
       asked: process.argv.slice(2),
     };
     return command === 'bench'
-      ? measure(arch, request, options)
-      : verify(libcPort, arch, {
+      ? measure(port, arch, request, options)
+      : verify(port, arch, {
           ...request,
           command,
           whole: options.whole === true,
@@ -44,10 +49,11 @@ export async function runHere(command: ReportCommand, options: ReportOptions): P
 }
 
 async function measure(
+  port: Port,
   arch: KvmArchitecture,
   request: Omit<BenchRequest, 'runs'>,
   { runs = 9 }: ReportOptions,
 ): Promise<Report> {
   const { bench } = await import('../../bench/bench.ts');
-  return bench(libcPort, arch, { ...request, runs });
+  return bench(port, arch, { ...request, runs });
 }

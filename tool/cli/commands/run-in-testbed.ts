@@ -30,7 +30,7 @@ export function runGuestInTestbed(
 
 function argumentsInside(path: string | undefined, options: RunOptions, isTimed: boolean): readonly string[] {
   const { kernel, initrd, append, cpus, console, reboot, memory } = options;
-  const { device, map, source, iommu, enforce, dmaDevice } = options;
+  const { device, map, source, iommu, enforce, dmaDevice, sandbox } = options;
   const forLinux = [
     ...(kernel === undefined ? [] : ['--kernel', basename(kernel), '--cpus', cpus, '--console', console]),
     ...(initrd === undefined ? [] : ['--initrd', basename(initrd)]),
@@ -48,6 +48,7 @@ function argumentsInside(path: string | undefined, options: RunOptions, isTimed:
     ...device.flatMap((address) => ['--device', address]),
     ...map.flatMap((text) => ['--map', text]),
     ...(enforce === true ? ['--enforce'] : []),
+    ...(sandbox ? [] : ['--no-sandbox']),
     ...(memory === undefined ? [] : ['--memory', memory]),
     ...(isTimed ? ['--timeout', String(options.timeout)] : []),
     ...forBare,

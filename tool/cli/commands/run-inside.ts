@@ -64,6 +64,7 @@ function argumentsInside(
     guest,
     allowWrites,
     whole,
+    sandbox,
     predict = [],
     runs,
     guestConsole,
@@ -88,6 +89,7 @@ function argumentsInside(
     ...(enforce === true ? ['--enforce'] : []),
     ...(allowWrites === true ? ['--allow-writes'] : []),
     ...(whole === true ? ['--whole'] : []),
+    ...(sandbox ? [] : ['--no-sandbox']),
     ...(guestConsole === true ? ['--guest-console'] : []),
   ];
 }

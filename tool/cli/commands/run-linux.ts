@@ -12,9 +12,9 @@ import { attachPci } from '../../../vmm/machines/linux-pci.ts';
 import { MOST_CPUS, RAM_STEP, bootLinux } from '../../../vmm/machines/linux.ts';
 import type { LinuxEnd } from '../../../vmm/machines/linux.ts';
 import type { GuestRam } from '../../../vmm/memory/ram.ts';
-import { libcPort } from '../../../vmm/sys/libc.ts';
 import type { IommuPath } from '../../../vmm/vfio/device.ts';
 import { keptIovas } from '../../../vmm/vfio/guest-dma.ts';
+import { openSandbox } from '../sandbox/sandbox.ts';
 import { openConsole, parseConsole } from '../guest-console.ts';
 import { LINUX_MEMORY } from './guest-memory.ts';
 import { deviceRequests, openPassed } from './passed-devices.ts';
@@ -38,12 +38,17 @@ export interface LinuxOptions {
   readonly map: readonly string[];
   readonly iommu: IommuPath | 'auto';
   readonly enforce?: boolean;
+  /** commander's name for --no-sandbox. */
+  readonly sandbox: boolean;
 }
 
 /** Exit code of a guest that asked for a reboot, where it was not to have one. */
 export const REBOOT_REFUSED = 4;
 
 const LEAST_MEMORY = 32n << 20n;
+
+/** Each boot has a VM of its own. */
+const KEPT_BY_LINUX = { devices: ['/dev/kvm'], files: ['/proc/cpuinfo'], folders: [] };
 
 /** Returns the exit code. */
 export async function runLinux(options: LinuxOptions, signal: AbortSignal): Promise<number> {
@@ -54,22 +59,24 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
   const kernel = arch.parseKernel(await readInput('kernel', options.kernel));
   const initrd = options.initrd === undefined ? null : await readInput('initrd', options.initrd);
   const end = await scoped(async (ends) => {
+    const { port } = await openSandbox(ends, { sandbox: options.sandbox, kept: KEPT_BY_LINUX, reports: [] });
     const threads = Array.from({ length: cpus }, () => new VcpuThread());
     for (const thread of threads) ends.defer(() => thread.close());
     const stopped = new AbortController();
     stopAfter(options.timeout, ends, stopped);
-    const devices = openPassed(libcPort, ends.inner(), requests, options.iommu);
+    const devices = openPassed(port, ends.inner(), requests, options.iommu);
     const machine = {
+      port,
       arch,
       keptIovas: keptIovas(
-        libcPort,
+        port,
         devices.map(({ source }) => source.device),
         arch.map.ram.limit,
       ),
       attach: (scope: Scope, vm: Vm, ram: GuestRam) =>
         devices.length === 0
           ? []
-          : attachPci(libcPort, scope, arch.name, vm, ram, { devices, enforce: options.enforce === true }).descriptions,
+          : attachPci(port, scope, arch.name, vm, ram, { devices, enforce: options.enforce === true }).descriptions,
       threads,
       kernel,
       initrd,

@@ -2,7 +2,6 @@ import { Command, Option } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
 import { interruptible } from '../../../common/interrupt.ts';
 import { MACHINES } from '../../../testbed/machine/names.ts';
-import { libcPort } from '../../../vmm/sys/libc.ts';
 import { splitMap } from './device-map.ts';
 import { BARE_MEMORY, LINUX_MEMORY } from './guest-memory.ts';
 import { MANY_DEVICES, addWindowOptions, repeatable } from './options.ts';
@@ -82,7 +81,7 @@ async function run(path: string | undefined, options: RunOptions, command: Comma
     if (kernel === undefined) {
       const { runBareGuest } = await import('./run-bare.ts');
       const { device: _devices, ...others } = options;
-      return runBareGuest(libcPort, path ?? '', { ...others, ...oneDevice(options) }, signal);
+      return runBareGuest(path ?? '', { ...others, ...oneDevice(options) }, signal);
     }
     const { runLinux } = await import('./run-linux.ts');
     const { timeout, ...others } = options;

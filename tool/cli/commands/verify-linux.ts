@@ -4,7 +4,7 @@ import { interruptible } from '../../../common/interrupt.ts';
 import { progressOn } from '../../../common/progress.ts';
 import { writerTo } from '../../../common/streams.ts';
 import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
-import { libcPort } from '../../../vmm/sys/libc.ts';
+import type { Port } from '../../../vmm/sys/port.ts';
 import type { Report } from '../../report/report.ts';
 import { loadKernel, loadProgram } from '../../verify/linux/program.ts';
 import { verifyLinux } from '../../verify/linux/verify.ts';
@@ -13,6 +13,7 @@ import { windowChoice } from './options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 
 export async function verifyByLinux(
+  port: Port,
   command: ReportCommand,
   options: ReportOptions,
 ): Promise<{ readonly report: Report }> {
@@ -22,7 +23,7 @@ export async function verifyByLinux(
   const arch = requireArchitecture();
   const [kernel, program] = [await loadKernel(arch.name, options.kernel), await loadProgram(arch.name)];
   const report = await interruptible((signal) =>
-    verifyLinux(libcPort, arch, {
+    verifyLinux(port, arch, {
       command,
       choice: windowChoice(options),
       kernel,

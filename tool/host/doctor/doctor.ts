@@ -10,6 +10,7 @@ import { architecture, kvmNode, virtualMachine } from './kvm.ts';
 import { capabilities, hugePfnmaps, hugepages, lockdown, memlock } from './limits.ts';
 import { iommu, vfio, vfioPci } from './passthrough.ts';
 import type { DoctorRequest } from './passthrough.ts';
+import { sandbox } from './sandbox.ts';
 
 export interface Diagnosis {
   readonly schema: 'wcvmm.doctor/2';
@@ -43,6 +44,7 @@ export function diagnose(port: Port, request: DoctorRequest, machine: string = p
     memlock(port),
     capabilities(port),
     lockdown(port, request.source),
+    sandbox(),
   ];
   const blockedBy = findings.filter(({ blocks }) => blocks).map(({ id }) => id);
   return {

@@ -12,7 +12,7 @@ import { cpuField } from '../origin.ts';
 import type { HostMapped, HostMappings, VerifyArchitecture } from './arch.ts';
 
 /** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
-const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
+export const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
 
 /** Where the window is in physical memory; null for memory instead of a device, or where sysfs does not say. */
 function physical({ pci }: Pick<BarSource, 'pci'>, { bar, offset }: Window): bigint | null {

@@ -12,6 +12,10 @@ import { startTrace } from './trace.ts';
 
 const PAGE = 4096n;
 
+/** The tracepoint, as tracefs has it. */
+export const SPTE_EVENT = 'kvmmmu/kvm_mmu_set_spte';
+const [SYSTEM = '', EVENT = ''] = SPTE_EVENT.split('/');
+
 /** A guest touches few pages of each window, and KVM makes few entries more than once. */
 const EVENTS = 1024;
 /** The entry of a page, and of the table above it. */
@@ -33,8 +37,8 @@ export function watchSptes(
       ? `gfn >= ${frame(BARE_MAP.windowBase)}`
       : ranges.map(({ gpa, length }) => `(gfn >= ${frame(gpa)} && gfn < ${frame(gpa + length)})`).join(' || ');
   const trace = startTrace(port, scope, {
-    system: 'kvmmmu',
-    event: 'kvm_mmu_set_spte',
+    system: SYSTEM,
+    event: EVENT,
     filter,
     thread: vcpuThread,
     events: EVENTS + EVENTS_OF_PAGE * pages,

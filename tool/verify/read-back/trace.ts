@@ -22,7 +22,7 @@ export interface Tracepoint {
 export type Trace =
   { readonly kind: 'recording'; read(): string } | { readonly kind: 'unavailable'; readonly why: string };
 
-const ROOTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+export const TRACE_ROOTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
 /** Bytes of a ring buffer that one event takes, at most; the events asked for have 28 bytes of fields. */
 const EVENT_SIZE = 80;
@@ -55,7 +55,7 @@ export function startTrace(port: Port, scope: Scope, tracepoint: Tracepoint): Tr
 
 /** Only root may look into tracefs, so what may not be looked into is there. */
 function findRoot(port: Port): { readonly root: string } | { readonly root: null; readonly why: string } {
-  for (const root of ROOTS) {
+  for (const root of TRACE_ROOTS) {
     try {
       port.list(`${root}/instances`);
       return { root };
@@ -92,8 +92,7 @@ function record(
     attempt(() => port.removeFolder(instance));
   });
   // As long as one of its files is open, an instance cannot be removed: not by another process that sweeps, either.
-  const held = port.open(`${instance}/tracing_on`, O_RDONLY);
-  scope.defer(() => port.close(held));
+  hold(port, scope, `${instance}/tracing_on`);
   // The kernel gives each CPU 1.4 MiB to begin with, hundreds of MiB on a large machine.
   port.writeText(`${instance}/buffer_size_kb`, String(Math.ceil((events * EVENT_SIZE) / 1024)));
   port.writeText(`${instance}/set_event_pid`, String(thread));
@@ -101,6 +100,16 @@ function record(
   port.writeText(`${switchOf}/enable`, '1');
   scope.defer(() => void attempt(() => port.writeText(`${switchOf}/enable`, '0')));
   return () => port.readText(`${instance}/trace`);
+}
+
+/** A process that may open nothing any more has its instances made, and removed, by one that lives as long. */
+function hold(port: Port, scope: Scope, path: string): void {
+  try {
+    const held = port.open(path, O_RDONLY);
+    scope.defer(() => port.close(held));
+  } catch (error) {
+    if (!isErrno(error, 'EACCES')) throw error;
+  }
 }
 
 /** Removes the instances of processes that were killed; one that is in use refuses. */

@@ -1,0 +1,73 @@
+/** Reports that are opened before a guest runs, and written when this process may open nothing any more. */
+import { randomUUID } from 'node:crypto';
+import { open, realpath, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { WcvmmError } from '../../../common/errors.ts';
+import type { AsyncScope } from '../../../common/scope.ts';
+import type { Placed } from './helper.ts';
+
+export interface OpenReports {
+  /** Those that somebody must put in their places. */
+  readonly placed: readonly Placed[];
+  /** All of it, then into its place by `place`; throws E_REPORT as writeWhole does. */
+  write(path: string, text: string, place: (index: number) => void): Promise<void>;
+}
+
+interface OpenReport {
+  readonly file: FileHandle;
+  /** In `placed`; null: what is there is no ordinary file, and is written to. */
+  readonly index: number | null;
+}
+
+/** A report that is not written leaves what was there, and nothing else. Throws E_REPORT for one that cannot be written. */
+export async function openReports(ends: AsyncScope, paths: readonly string[]): Promise<OpenReports> {
+  const placed: Placed[] = [];
+  const opened = new Map<string, OpenReport>();
+  for (const path of paths) {
+    await explained(path, async () => {
+      const there = await stat(path).catch(() => null);
+      if (there !== null && !there.isFile()) {
+        const file = await open(path, 'w');
+        ends.defer(() => file.close());
+        opened.set(path, { file, index: null });
+        return;
+      }
+      // A symbolic link stays one: what it points to is replaced.
+      const real = there === null ? path : await realpath(path);
+      const temporary = `${real}.${randomUUID()}.tmp`;
+      const file = await open(temporary, 'wx');
+      // Once the rights are gone, only the helper can.
+      ends.defer(() => rm(temporary, { force: true }).catch(() => {}));
+      ends.defer(() => file.close());
+      if (there !== null) {
+        await file.chown(there.uid, there.gid).catch(() => {});
+        await file.chmod(there.mode & 0o777);
+      }
+      opened.set(path, { file, index: placed.push({ temporary, path: real }) - 1 });
+    });
+  }
+  return {
+    placed,
+    write: (path, text, place) =>
+      explained(path, async () => {
+        const report = opened.get(path);
+        if (report === undefined) throw new RangeError('it was not opened');
+        await report.file.writeFile(text);
+        if (report.index === null) return;
+        await report.file.sync();
+        place(report.index);
+      }),
+  };
+}
+
+async function explained(path: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    throw new WcvmmError(
+      'E_REPORT',
+      `the report could not be written to ${path}: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+}

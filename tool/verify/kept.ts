@@ -1,0 +1,21 @@
+/** What a verification or a measurement opens or reads by name after its first guest ran: a sandboxed process keeps it open. */
+import type { Kept } from '../../vmm/sandbox/kept-port.ts';
+import { PAGE_TABLES } from './arch/x86.ts';
+import { MEMTYPES } from './read-back/memtype-list.ts';
+import { SPTE_EVENT } from './read-back/spte-watch.ts';
+import { TRACE_ROOTS } from './read-back/trace.ts';
+
+export const KEPT: Kept = {
+  devices: ['/dev/kvm', '/dev/cpu/0/msr'],
+  files: [
+    '/proc/cmdline',
+    '/proc/cpuinfo',
+    '/proc/version',
+    ...['sys_vendor', 'product_name', 'bios_vendor', 'bios_version'].map((name) => `/sys/class/dmi/id/${name}`),
+    '/sys/module/kvm_amd/parameters/npt',
+    '/sys/module/kvm_intel/parameters/ept',
+    PAGE_TABLES,
+    MEMTYPES,
+  ],
+  folders: TRACE_ROOTS.flatMap((root) => [`${root}/instances`, `${root}/events/${SPTE_EVENT}`]),
+};
