@@ -4,8 +4,8 @@ export { BSA_RULES, bsaRules, bsaRulesOf } from './bsa.ts';
 export type { Alignment, BsaRule } from './bsa.ts';
 export { combine, combineShareability, decodeShareability } from './combine.ts';
 export type { Shareability } from './combine.ts';
-export { errata } from './errata.ts';
-export type { Erratum, ErratumCheck } from './errata.ts';
+export { errata, translationErrata } from './errata.ts';
+export type { Erratum, ErratumCheck, TranslatedCheck, TranslationErratum } from './errata.ts';
 export {
   SPEAKS_OF,
   excludedByBusLock,

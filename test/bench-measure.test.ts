@@ -17,6 +17,7 @@ vi.mock('../tool/verify/guest/run.ts', () => ({
     return Promise.resolve({
       exit: { kind: 'done', status: 0 } as GuestRun['exit'],
       hostChecks: [],
+      translations: [],
       windowExits: [3, 0],
       busLocks: null,
       log: new Uint8Array(cells.length),

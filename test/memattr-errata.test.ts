@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { PROBES, errata } from '../memattr/index.ts';
+import { PROBES, arm64, errata, translationErrata } from '../memattr/index.ts';
 import type { ErratumCheck } from '../memattr/index.ts';
 
 const cell: ErratumCheck = {
@@ -37,5 +37,37 @@ describe('errata', () => {
       expect(
         ['qemu-10.0.2', 'qemu-9.2.0', 'qemu-100.0', 'bochs-2.7', 'qemu'].map((name) => emulator.test(name)),
       ).toEqual([true, false, false, false, false]);
+  });
+});
+
+describe('errata of AT S12E1R', () => {
+  const names = [...arm64.stage1Types, ...arm64.stage2Types({ fwb: false, faultForwarding: null, mte: false })].map(
+    (type) => (typeof type === 'string' ? type : type.name),
+  );
+  const all = names.flatMap((stage1) =>
+    names.flatMap((stage2) =>
+      names.flatMap((predicted) => names.map((observed) => ({ stage1, stage2, predicted, observed }))),
+    ),
+  );
+
+  test('excuse one combination each', () => {
+    expect(translationErrata.map((one) => all.find((check) => one.matches(check)))).toEqual([
+      { stage1: 'Device-GRE', stage2: 'Normal-NC', predicted: 'Device-GRE', observed: 'Device-nGnRE' },
+      { stage1: 'Device-nGnRnE', stage2: 'Device-nGnRE', predicted: 'Device-nGnRnE', observed: 'Device-nGnRE' },
+    ]);
+    for (const one of translationErrata)
+      expect(new Set(all.filter((check) => one.matches(check)).map((check) => JSON.stringify(check))).size).toBe(1);
+  });
+
+  test('say what differs, and are of the emulator on which they were seen', () => {
+    expect(translationErrata.map(({ id }) => id)).toEqual(['qemu-translate-gre', 'qemu-translate-ngnrne']);
+    for (const { text, emulator } of translationErrata) {
+      expect(text).toMatch(/QEMU .*the architecture requires .*\.$/);
+      expect(['qemu-10.0.2', 'qemu-9.2.0', 'bochs-2.7'].map((name) => emulator.test(name))).toEqual([
+        true,
+        false,
+        false,
+      ]);
+    }
   });
 });

@@ -201,3 +201,49 @@ describe('a check that was not carried out', () => {
     );
   });
 });
+
+function translated(change: Partial<JudgedCheck>): JudgedCheck {
+  return evidence('ok', { probe: 'stage1-self-check', prediction: expects('ok'), combined: 'Device-nGnRE', ...change });
+}
+
+describe('what the CPU says that both stages combine to', () => {
+  it('is as the model says, or was not said', () => {
+    for (const combined of ['Device-nGnRE', null]) expect(judge(translated({ combined }), []).verdict).toBe('match');
+    expect(judge(translated({ effective: 'Normal-WB or Device-nGnRE' }), []).verdict).toBe('match');
+  });
+
+  it('is a mismatch where it is something else, also if the kernel programmed what was predicted', () => {
+    expect(judge(translated({ combined: 'Normal-NC' }), [])).toEqual({
+      observed: 'ok',
+      verdict: 'mismatch',
+      note: 'both stages combine to Normal-NC, as the CPU translates the address (AT S12E1R); the model says Device-nGnRE',
+    });
+  });
+
+  const deviation = {
+    stage1: { name: 'Device-nGnRnE', encoding: 0 },
+    effective: 'Device-nGnRnE',
+    combined: 'Device-nGnRE',
+  } as const;
+
+  it('is an erratum of the emulator that is known for it, and of no other', () => {
+    expect(judge(translated(deviation), [])).toMatchObject({
+      verdict: 'erratum',
+      note: expect.stringMatching(/^qemu-translate-ngnrne: /),
+    });
+    for (const emulator of [null, 'qemu-11.0.0'])
+      expect(judge(translated({ ...deviation, emulator }), []).verdict).toBe('mismatch');
+    expect(judge(translated({ ...deviation, combined: 'Normal-NC' }), []).verdict).toBe('mismatch');
+  });
+
+  it('excuses no guest that saw something else', () => {
+    expect(judge(translated({ ...deviation, record: { cell: 0, outcome: 'wrong-data' } }), []).verdict).toBe(
+      'mismatch',
+    );
+  });
+
+  it('is asked of nothing that is trapped', () => {
+    const trapped = { stage2Predicted: 'trapped', stage2Programmed: 'trapped', combined: 'Normal-WB' };
+    expect(judge(translated(trapped), []).verdict).toBe('match');
+  });
+});

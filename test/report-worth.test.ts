@@ -1,6 +1,7 @@
 /** What the checks of a report are worth, also of one that was written before that was counted. */
 import { describe, expect, test } from 'vitest';
 import { formatReport } from '../tool/report/json.ts';
+import { proofLines } from '../tool/report/proof-text.ts';
 import { proofOf } from '../tool/report/proof.ts';
 import { summarise } from '../tool/report/report.ts';
 import type { Check, Report } from '../tool/report/report.ts';
@@ -128,5 +129,47 @@ describe('proofOf', () => {
       window === 0 && speaksOf === 'type' ? { verdict: 'mismatch', note: 'why' } : undefined,
     );
     expect(proofOf(wrong).checks.type).toEqual({ shown: 24, of: 36 });
+  });
+});
+
+function told(change: Partial<Check> = {}): Report {
+  return changeChecks(sampleReport(), ({ probe, effective }) =>
+    probe === 'stage1-self-check' ? { combined: effective, ...change } : undefined,
+  );
+}
+
+/** Nothing was read back, and nothing but the self-check was made. */
+function hidden(report: Report): Report {
+  return {
+    ...report,
+    windows: report.windows.map((window) =>
+      Object.assign({}, window, { stage2: { ...window.stage2, programmed: null } }),
+    ),
+    checks: report.checks.filter(({ probe }) => probe === 'stage1-self-check'),
+  };
+}
+
+function line(report: Report): unknown {
+  return proofLines(report).find(({ name }) => name === 'combined');
+}
+
+describe('types that the CPU combined', () => {
+  test('are counted, without errata', () => {
+    expect(proofOf(sampleReport()).combined).toEqual({ shown: 0, of: 0 });
+    expect(proofOf(told()).combined).toEqual({ shown: 15, of: 15 });
+    expect(proofOf(told({ verdict: 'mismatch', note: 'why' })).combined).toEqual({ shown: 0, of: 15 });
+    expect(proofOf(told({ verdict: 'erratum', note: 'why' })).combined).toEqual({ shown: 0, of: 0 });
+  });
+
+  test('prove what nothing else shows', () => {
+    expect(proofOf(hidden(sampleReport())).notProven).toEqual([0, 1, 2]);
+    expect(proofOf(hidden(told())).notProven).toEqual([]);
+    expect(proofOf(hidden(told({ verdict: 'erratum', note: 'why' }))).notProven).toEqual([0, 1, 2]);
+  });
+
+  test('have a line of their own', () => {
+    expect(line(sampleReport())).toBeUndefined();
+    expect(line(told())).toMatchObject({ mark: '✓', text: expect.stringContaining('15 of 15') });
+    expect(line(told({ verdict: 'mismatch', note: 'why' }))).toMatchObject({ mark: '✗' });
   });
 });

@@ -7,6 +7,7 @@ import { stubPort } from './stub-port.ts';
 const facts: Parameters<typeof reportPlatform>[1] = {
   fwb: true,
   faultForwarding: true,
+  translates: false,
   mte: false,
   vendor: null,
   nestedPaging: null,

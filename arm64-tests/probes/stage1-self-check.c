@@ -2,6 +2,7 @@
 // Asks the CPU which type stage 1 gives the address: what the other probes of this type rest on.
 #include "probes/probe.h"
 #include "runtime/cpu.h"
+#include "runtime/guest.h"
 
 #define PAR_FAULT		1ull
 #define PAR_ADDRESS		0x0000fffffffff000ull
@@ -22,5 +23,8 @@ enum wcvmm_outcome probe_stage1_self_check(struct probe *probe)
 		return WCVMM_OUTCOME_OTHER_FAULT;
 	if ((par & PAR_ADDRESS) != (probe->address & PAR_ADDRESS) || par >> PAR_ATTRIBUTE_SHIFT != probe->stage1)
 		return WCVMM_OUTCOME_WRONG_DATA;
+	/* Stage 2 maps what was touched, and the VMM then asks KVM what both stages make of it. */
+	load(probe->address);
+	ring(WCVMM_DOORBELL_SYNC, probe->index);
 	return WCVMM_OUTCOME_OK;
 }

@@ -18,6 +18,7 @@ export function proofLines(report: Report): readonly ProofLine[] {
   if (report.checks.length === 0) return [programmed(report, proof), ...conclusion(report, proof)];
   return [
     programmed(report, proof),
+    ...combined(proof),
     observed(report, proof),
     { mark: ' ', name: 'function', text: works(report, proof) },
     ...conclusion(report, proof),
@@ -31,6 +32,18 @@ function programmed({ windows }: Report, { stage2, hostVma, pages }: Proof): Pro
     name: 'programmed',
     text: `stage 2 as predicted in ${ratio(stage2)} windows${pagesText(pages?.readBack ?? null, pages)}, the host's mapping in ${ratio(hostVma)}`,
   };
+}
+
+/** A second reader of the tables: the CPU itself. */
+function combined({ combined: part }: Proof): readonly ProofLine[] {
+  if (part.of === 0) return [];
+  return [
+    {
+      mark: part.shown < part.of ? '✗' : '✓',
+      name: 'combined',
+      text: `what guests get is as computed in ${ratio(part)} cases, by the CPU's own walk of both stages (AT S12E1R)`,
+    },
+  ];
 }
 
 function pagesText(some: number | null, pages: Proof['pages']): string {

@@ -29,6 +29,8 @@ export interface Proof {
   readonly hostVma: Part;
   /** Windows where the host's own loads showed the kind of memory that is predicted, of those where it made some. */
   readonly hostLoads: Part;
+  /** Types that guests get, by the CPU's own walk of both stages: those that are as computed. */
+  readonly combined: Part;
   /** Pages of the windows; null: the report does not say. */
   readonly pages: Pages | null;
   /** Checks by what they are evidence of. Those with a definite outcome to predict; nothing can be said of the others. */
@@ -47,6 +49,7 @@ export function proofOf(report: Report): Proof {
     stage2: { shown: devices.filter(([, window]) => isReadBack(window)).length, of: devices.length },
     hostVma: { shown: devices.filter(([, { hostVma }]) => isAsPredicted(hostVma)).length, of: devices.length },
     hostLoads: hostLoadsOf(devices),
+    combined: combinedOf(checks),
     pages: pagesOf(devices),
     checks: {
       type: about('type'),
@@ -57,6 +60,14 @@ export function proofOf(report: Report): Proof {
     notToldApart: notToldApart(report, devices),
     notProven: notProven(report),
   };
+}
+
+/** An erratum of the emulator's is none of the two. */
+function combinedOf(checks: readonly Check[]): Part {
+  const some = checks.filter(
+    ({ combined, verdict }) => combined !== undefined && (verdict === 'match' || verdict === 'mismatch'),
+  );
+  return { shown: some.filter(({ verdict }) => verdict === 'match').length, of: some.length };
 }
 
 /** Of the checks that are evidence of the subject, those that match. */
@@ -115,7 +126,10 @@ function notProven(report: Pick<Report, 'device' | 'windows' | 'checks'>): reado
       ([index, window]) =>
         !isReadBack(window) &&
         !report.checks.some(
-          (check) => check.window === index && check.speaksOf === 'type' && check.verdict === 'match',
+          (check) =>
+            check.window === index &&
+            check.verdict === 'match' &&
+            (check.speaksOf === 'type' || check.combined !== undefined),
         ),
     )
     .map(([index]) => index);

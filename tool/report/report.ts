@@ -238,6 +238,8 @@ export interface Check {
   measured?: Measurement;
   /** x86: how often the guest locked the bus meanwhile, as KVM reports; absent where it does not. */
   busLocks?: number;
+  /** arm64, stage1-self-check: what both stages combine to by the CPU's own walk (AT S12E1R). Absent: KVM was not asked, or cannot say. */
+  combined?: string;
   /** x86, timing-class: how many times as long as the window's own accesses those take that the guest makes uncached (UC). */
   timing?: Timing;
 }

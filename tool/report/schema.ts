@@ -175,6 +175,7 @@ const check = v.looseObject({
   ),
   measured: v.exactOptional(v.looseObject({ amount: count, ticks: count, ticksPerSecond: count })),
   busLocks: v.exactOptional(count),
+  combined: v.exactOptional(v.pipe(line, v.description('memory type that stage 1 and stage 2 combine to, by the CPU'))),
   timing: v.exactOptional(
     v.pipe(
       v.looseObject({ loads: interval, stores: interval }),

@@ -1,5 +1,5 @@
 /** Three kinds of evidence, side by side and never mixed: predicted, programmed, observed. */
-import { TRAPPED, errata } from '../../memattr/index.ts';
+import { TRAPPED, decodeMair, errata, nameOf } from '../../memattr/index.ts';
 import type { ArchitectureModel, Platform, Prediction } from '../../memattr/index.ts';
 import { readRange } from './read-back/stage2.ts';
 import type { Stage2Dump, Stage2Reading } from './read-back/stage2.ts';
@@ -75,13 +75,14 @@ function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
 export function checkOf(
   { model, platform, ticksPerSecond, emulator }: CheckFacts,
-  { check, observation, busLocks }: ObservedCheck,
+  { check, observation, busLocks, combined = null }: ObservedCheck,
   programmed: string | null,
 ): Check {
   const { window, offset, stage1, probe, prediction, stage2 } = check;
   const effective =
     programmed === null || programmed === stage2 ? check.effective : effectiveOf(model, platform, check, programmed);
   const record = observation.kind === 'record' ? observation.record : null;
+  const combinedType = combined === null ? null : nameOf(decodeMair(combined));
   const timed = timedBy({ model, platform, check, record }, programmed ?? stage2);
   const judgement = judge(
     {
@@ -96,6 +97,7 @@ export function checkOf(
       ...(timed && { timed }),
       busLocks,
       ...(observation.kind === 'skipped' && { skipReason: observation.why }),
+      combined: combinedType,
       emulator,
     },
     errata,
@@ -110,6 +112,7 @@ export function checkOf(
     ...judgement,
     ...measuredBy(check, observation, ticksPerSecond),
     ...(busLocks !== null && { busLocks }),
+    ...(combinedType !== null && { combined: combinedType }),
     ...(timed?.timing && { timing: timed.timing }),
   };
 }

@@ -1,4 +1,4 @@
-import { TRAPPED, locksBus, mayBePaced, outcomesOf } from '../../memattr/index.ts';
+import { TRAPPED, locksBus, mayBePaced, outcomesOf, translationErrata } from '../../memattr/index.ts';
 import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { Check, Timing } from '../report/report.ts';
@@ -22,6 +22,8 @@ export interface JudgedCheck {
   timed?: { readonly timing: Timing | null; readonly uncached: string };
   /** Bus locks that KVM reported meanwhile; null or absent: it reports none. */
   busLocks?: number | null;
+  /** The type that both stages combine to, as the CPU says by KVM; null or absent: it did not. */
+  combined?: string | null;
   /** Such as `qemu-10.0.2`; null on real hardware, which has no errata here. */
   emulator: string | null;
   /** Why the check was not made, where the caller knows. */
@@ -91,7 +93,7 @@ export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement
     };
   }
   const outcomes = outcomesOf(prediction) ?? [];
-  if (outcomes.includes(observed)) return { observed, ...judgeBusLock(check) };
+  if (outcomes.includes(observed)) return { observed, ...(judgeCombined(check) ?? judgeBusLock(check)) };
   const erratum = findErratum(check, outcomes, observed, errata);
   if (erratum) return { observed, verdict: 'erratum', note: `${erratum.id}: ${erratum.text}` };
   return { observed, verdict: 'mismatch', note: prediction.why };
@@ -123,6 +125,24 @@ function judgeTiming(
     observed,
     verdict: 'unobservable',
     note: 'beside uncached accesses the timing is too uneven to tell types apart, or between two of them',
+  };
+}
+
+/** null: nothing was asked, or it is as predicted. */
+function judgeCombined({
+  combined = null,
+  stage1,
+  stage2Predicted,
+  effective,
+  emulator,
+}: JudgedCheck): Pick<Judgement, 'verdict' | 'note'> | null {
+  if (combined === null || stage2Predicted === TRAPPED || effective.split(' or ').includes(combined)) return null;
+  const check = { stage1: stage1.name, stage2: stage2Predicted, predicted: effective, observed: combined };
+  const known = translationErrata.find((one) => emulator !== null && one.emulator.test(emulator) && one.matches(check));
+  if (known !== undefined) return { verdict: 'erratum', note: `${known.id}: ${known.text}` };
+  return {
+    verdict: 'mismatch',
+    note: `both stages combine to ${combined}, as the CPU translates the address (AT S12E1R); the model says ${effective}`,
   };
 }
 

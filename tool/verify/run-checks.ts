@@ -30,6 +30,8 @@ export interface ObservedCheck {
   readonly observation: Observation;
   /** Bus locks that KVM reported meanwhile; null: this KVM reports none. */
   readonly busLocks: number | null;
+  /** arm64: what both stages make of the address, as the CPU says by KVM; null or absent: it was not asked, or did not say. */
+  readonly combined?: number | null;
 }
 
 export interface Observations {
@@ -48,6 +50,7 @@ export interface GuestSetup {
   readonly image: ElfImage;
   readonly windows: readonly GuestWindow[];
   readonly mte?: boolean;
+  readonly translates?: boolean;
   readonly timeoutMs: number;
   readonly onConsole?: TakeOutput;
   /** Called after each run. */
@@ -98,7 +101,7 @@ export function together(dumps: readonly Stage2Dump[]): Stage2Dump {
 async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
   const { onProgress: _ofAllRuns, ...machine } = setup;
-  const { exit, log, hostChecks, busLocks, stage2, windowExits } = await runGuest(
+  const { exit, log, hostChecks, translations, busLocks, stage2, windowExits } = await runGuest(
     setup.port,
     setup.arch,
     setup.thread,
@@ -114,6 +117,7 @@ async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Prom
     log,
     observation: (record) => observationOf(record, hostChecks),
     busLocksIn: (index) => busLocks && (busLocks.find(({ cell }) => cell === index)?.count ?? 0),
+    combinedIn: (index) => translations.find(({ cell }) => cell === index)?.attribute ?? null,
   });
   return { observed, stage2, windowExits };
 }
@@ -137,6 +141,7 @@ export interface GuestEnd {
   readonly log: Uint8Array;
   readonly observation: (record: GuestRecord) => Observation;
   readonly busLocksIn?: (index: number) => number | null;
+  readonly combinedIn?: (index: number) => number | null;
 }
 
 /**
@@ -146,13 +151,15 @@ export interface GuestEnd {
  */
 export function observedIn(
   checks: readonly PlannedCheck[],
-  { failure, killed, log, observation, busLocksIn = () => null }: GuestEnd,
+  { failure, killed, log, observation, busLocksIn = () => null, combinedIn = () => null }: GuestEnd,
 ): readonly ObservedCheck[] {
   if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
   const { records, running } = decodeLog(log, checks.length);
   const observed = records.flatMap((record, index): ObservedCheck[] => {
     const check = checks[index];
-    return check === undefined ? [] : [{ check, observation: observation(record), busLocks: busLocksIn(index) }];
+    if (check === undefined) return [];
+    const known = { check, observation: observation(record) };
+    return [{ ...known, busLocks: busLocksIn(index), combined: combinedIn(index) }];
   });
   if (killed) {
     const check = checks[records.length];

@@ -45,7 +45,7 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
 }
 
 async function runOn(
-  { port, arch, verifyArch, thread, pageSize }: Session,
+  { port, arch, verifyArch, thread, facts, pageSize }: Session,
   request: VerifyRequest,
   opened: OpenWindows,
   platform: Platform,
@@ -85,6 +85,7 @@ async function runOn(
     image,
     windows,
     mte: platform.mte,
+    translates: facts.translates === true,
     timeoutMs,
     ...(onProgress && { onProgress }),
     ...(onConsole && { onConsole }),

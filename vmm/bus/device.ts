@@ -37,6 +37,8 @@ export interface Device {
 /** What a handler may know of the vCPU whose thread it is in. */
 export interface VcpuContext {
   readonly port: Port;
+  /** Its file descriptor. Absent: there is no vCPU, as in tests of a device alone. */
+  readonly vcpu?: number;
   /** True once somebody wants the vCPU to stop; a handler that waits must look. */
   isStopping(): boolean;
 }

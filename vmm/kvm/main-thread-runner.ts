@@ -6,7 +6,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { buildBuses, importModules } from '../bus/build.ts';
 import type { Buses } from '../bus/build.ts';
-import type { DeviceDescription, DeviceModule } from '../bus/device.ts';
+import type { DeviceDescription, DeviceModule, VcpuContext } from '../bus/device.ts';
 import { doorbellModule } from '../devices/doorbell.ts';
 import { trappedModule } from '../devices/trapped.ts';
 import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
@@ -62,7 +62,7 @@ export class MainThreadRunner implements VcpuRunner {
     const { state } = running;
     this.#running = running;
     try {
-      const buses = await this.#buses(port, state, { devices, unserved });
+      const buses = await this.#buses({ port, vcpu: fd, isStopping: () => isStopping(state) }, { devices, unserved });
       const loop = new RunningVcpu(port, { vcpu: fd, busLockLabel }, state, buses);
       for (;;) {
         const exit = slice(loop);
@@ -88,12 +88,11 @@ export class MainThreadRunner implements VcpuRunner {
   }
 
   async #buses(
-    port: Port,
-    state: DataView,
+    context: VcpuContext,
     { devices, unserved }: Pick<Required<VcpuRunOptions>, 'devices' | 'unserved'>,
   ): Promise<Buses> {
     try {
-      return await buildBuses({ port, isStopping: () => isStopping(state) }, devices, unserved, this.#modules);
+      return await buildBuses(context, devices, unserved, this.#modules);
     } catch (error) {
       throw failedDevice(error);
     }

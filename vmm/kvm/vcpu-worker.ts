@@ -13,7 +13,7 @@ import type { FromVcpu, PrepareRequest, RunRequest, VcpuRun } from './vcpu-proto
 async function run(request: RunRequest): Promise<VcpuRun> {
   const state = new DataView(libcPort.view(request.runAddress, request.runLength));
   const buses = await buildBuses(
-    { port: libcPort, isStopping: () => isStopping(state) },
+    { port: libcPort, vcpu: request.vcpu, isStopping: () => isStopping(state) },
     request.devices,
     request.unserved,
   );

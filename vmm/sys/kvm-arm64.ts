@@ -68,3 +68,19 @@ export const ARM_CORE_REG = {
   x: (n: number): bigint => KVM_REG_ARM64_CORE_U64 | BigInt(n * 2),
   pc: KVM_REG_ARM64_CORE_U64 | 64n,
 } as const;
+
+const KVM_TRANSLATE = 0xc018ae85;
+/** Where struct kvm_translation, as the series in kernel-patches/ fills it in, has what PAR_EL1 says. */
+const TRANSLATION = { valid: 16, attribute: 19 } as const;
+
+/**
+ * What both stages of a vCPU that has run make of a guest-virtual address now: PAR_EL1.ATTR after AT S12E1R, encoded as a byte of
+ * MAIR_EL1. null: stage 1 does not map it. Throws SysError ENOENT where stage 2 does not, EINVAL where KVM cannot say.
+ */
+export function armTranslate(port: Port, vcpu: number, address: bigint): number | null {
+  const translation = new Uint8Array(24);
+  const view = new DataView(translation.buffer);
+  view.setBigUint64(0, address, true);
+  port.ioctl(vcpu, KVM_TRANSLATE, translation);
+  return view.getUint8(TRANSLATION.valid) === 0 ? null : view.getUint8(TRANSLATION.attribute);
+}

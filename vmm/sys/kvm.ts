@@ -27,6 +27,8 @@ export const KVM_CAP = {
   x86DisableQuirks2: 213,
   /** The number that the series in kernel-patches/ gives it. */
   armS2AlignmentFault: 252,
+  /** The number that the series in kernel-patches/ gives it. */
+  armTranslate: 253,
 } as const;
 
 /** struct kvm_run's exit reasons that this VMM knows. */

@@ -37,7 +37,7 @@
 /*
  * The value is a cell's index; the VMM touches the BAR through its own mapping, then re-enters. data-read rings
  * once, before it reads, so that the VMM can write the pattern; data-write and fence-visibility ring once, after
- * they wrote.
+ * they wrote; arm64's stage1-self-check rings once, after it has loaded a word, so that the VMM can have it translated.
  */
 #define WCVMM_DOORBELL_SYNC	0x010ull
 

@@ -4,14 +4,17 @@
  */
 import type { CreateDevice, Device, DeviceDescription, DeviceModule } from '../../../vmm/bus/device.ts';
 import { moduleBeside } from '../../../vmm/bus/shared.ts';
+import { armTranslate } from '../../../vmm/sys/kvm-arm64.ts';
+import { attempt } from '../../../vmm/sys/attempt.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { DOORBELL, wcvmmPattern } from './abi.ts';
 
 export interface Exchange {
   readonly cell: number;
-  readonly direction: 'host-writes' | 'host-reads';
-  /** Host-virtual address of the 64 bytes. */
+  /** host-translates: the host asks KVM what both stages make of an address, while the guest has it mapped. */
+  readonly direction: 'host-writes' | 'host-reads' | 'host-translates';
+  /** Host-virtual address of the 64 bytes; of what is translated, the guest-virtual one. */
   readonly address: bigint;
   readonly seed: bigint;
 }
@@ -22,10 +25,18 @@ export interface HostCheck {
   readonly firstBad: number | null;
 }
 
+/** What both stages make of a cell's address: the attribute as MAIR_EL1 has it; null: KVM did not say. */
+export interface Translation {
+  readonly cell: number;
+  readonly attribute: number | null;
+}
+
 export interface ExchangeDevice {
   readonly device: DeviceDescription;
   /** What was found, at most once a cell: whatever a guest does, there are no more than it was asked about. */
   checks(): readonly HostCheck[];
+  /** What KVM said of each cell that rang for it. */
+  translations(): readonly Translation[];
 }
 
 interface Options {
@@ -38,6 +49,9 @@ interface Options {
 const NOT_ASKED = 0;
 const ALL_RIGHT = 1;
 const FIRST_BAD = 2;
+/** Of what is translated: a larger one is the attribute + ATTRIBUTE. */
+const NO_ATTRIBUTE = 1;
+const ATTRIBUTE = 2;
 
 const WORDS = 8;
 
@@ -54,15 +68,24 @@ export function exchangeDevice(exchanges: readonly Exchange[]): ExchangeDevice {
     },
     checks() {
       const words = new Int32Array(found);
-      return exchanges.flatMap(({ cell }, index): HostCheck[] => {
+      return exchanges.flatMap(({ cell, direction }, index): HostCheck[] => {
         const word = words[index] ?? NOT_ASKED;
-        return word === NOT_ASKED ? [] : [{ cell, firstBad: word === ALL_RIGHT ? null : word - FIRST_BAD }];
+        if (word === NOT_ASKED || direction === 'host-translates') return [];
+        return [{ cell, firstBad: word === ALL_RIGHT ? null : word - FIRST_BAD }];
+      });
+    },
+    translations() {
+      const words = new Int32Array(found);
+      return exchanges.flatMap(({ cell, direction }, index): Translation[] => {
+        const word = words[index] ?? NOT_ASKED;
+        if (word === NOT_ASKED || direction !== 'host-translates') return [];
+        return [{ cell, attribute: word === NO_ATTRIBUTE ? null : word - ATTRIBUTE }];
       });
     },
   };
 }
 
-export const createDevice: CreateDevice = ({ port }, options): Device => {
+export const createDevice: CreateDevice = ({ port, vcpu }, options): Device => {
   const { exchanges, found } = options as Options;
   const words = new Int32Array(found);
   return {
@@ -71,13 +94,21 @@ export const createDevice: CreateDevice = ({ port }, options): Device => {
       const index = exchanges.findIndex((candidate) => candidate.cell === cell);
       const exchange = exchanges[index];
       // The number comes from the guest. Of one that no exchange has, the guest's record says what became of it.
-      if (exchange !== undefined) touch(port, exchange, words, index);
+      if (exchange === undefined) return null;
+      if (exchange.direction !== 'host-translates') touch(port, exchange, words, index);
+      else Atomics.store(words, index, translated(port, vcpu, exchange));
       return null;
     },
   };
 };
 
 export const exchangeModule: DeviceModule = { url: moduleBeside(import.meta.url, 'exchange'), createDevice };
+
+/** KVM may refuse, as a KVM without the series does, and where stage 2 maps nothing. */
+function translated(port: Port, vcpu: number | undefined, { address }: Exchange): number {
+  const attribute = vcpu === undefined ? null : attempt(() => armTranslate(port, vcpu, address));
+  return attribute === null ? NO_ATTRIBUTE : attribute + ATTRIBUTE;
+}
 
 /**
  * The BAR is touched as 32-bit words. Through a DataView or a byte array V8 reads and writes byte by byte until it optimises

@@ -16,7 +16,7 @@ import { watchStage2 } from '../read-back/watch.ts';
 import { ABI, LOG_AT, SIZE_OF, encodeCells, encodeParams } from './abi.ts';
 import type { Cell } from './abi.ts';
 import { exchangeDevice } from './exchange.ts';
-import type { Exchange, HostCheck } from './exchange.ts';
+import type { Exchange, HostCheck, Translation } from './exchange.ts';
 
 export interface GuestRequest {
   readonly image: ElfImage;
@@ -25,6 +25,8 @@ export interface GuestRequest {
   readonly stage1: readonly number[];
   readonly cells: readonly Cell[];
   readonly mte?: boolean;
+  /** arm64: have KVM translate what stage1-self-check has mapped. */
+  readonly translates?: boolean;
   /** Bytes; at least the ABI's. */
   readonly ramLength?: bigint;
   readonly timeoutMs: number;
@@ -43,6 +45,7 @@ export interface CellBusLocks {
 export interface GuestRun {
   readonly exit: VcpuExit;
   readonly hostChecks: readonly HostCheck[];
+  readonly translations: readonly Translation[];
   /** Accesses that were exits, by window; 0 for one that is mapped. */
   readonly windowExits: readonly number[];
   /** null: this KVM does not report them. */
@@ -91,7 +94,14 @@ export async function runGuest(
   );
   const busLocks =
     run.busLocks && run.busLocks.map(({ label, count }) => ({ cell: label === 0 ? null : label - 1, count }));
-  return { exit: run.exit, windowExits: run.windowExits, busLocks, hostChecks: exchange.checks(), ...run.seen };
+  return {
+    exit: run.exit,
+    windowExits: run.windowExits,
+    busLocks,
+    hostChecks: exchange.checks(),
+    translations: exchange.translations(),
+    ...run.seen,
+  };
 }
 
 function prepare(ram: GuestRam, { windows, stage1, cells, onRam }: GuestRequest): void {
@@ -116,7 +126,7 @@ async function mteRefused<T>(mte: boolean, run: () => Promise<T>): Promise<T> {
 
 /** What the host does when the guest rings; null: the probe does not ring. */
 const DIRECTION: Readonly<Record<ProbeName, Exchange['direction'] | null>> = {
-  'stage1-self-check': null,
+  'stage1-self-check': 'host-translates',
   'unaligned-load': null,
   'unaligned-store': null,
   'unaligned-load-simd': null,
@@ -143,11 +153,14 @@ const DIRECTION: Readonly<Record<ProbeName, Exchange['direction'] | null>> = {
 };
 
 /** The host's half of each cell that has one. */
-function exchangesOf({ cells, windows }: GuestRequest): readonly Exchange[] {
+function exchangesOf({ cells, windows, translates = false }: GuestRequest): readonly Exchange[] {
   return cells.flatMap(({ probe, window, offset, argument, registers }, cell): Exchange[] => {
-    const mapping = windows[window]?.mapping;
-    const direction = DIRECTION[probe];
-    if (mapping === undefined || direction === null || registers === true) return [];
-    return [{ cell, direction, address: mapping.address + offset, seed: argument }];
+    const [touched, direction] = [windows[window], DIRECTION[probe]];
+    if (touched === undefined || direction === null) return [];
+    // The arm64 guest's stage 1 maps every address to itself.
+    if (direction === 'host-translates')
+      return translates ? [{ cell, direction, address: touched.gpa + offset, seed: 0n }] : [];
+    if (registers === true) return [];
+    return [{ cell, direction, address: touched.mapping.address + offset, seed: argument }];
   });
 }

@@ -7,6 +7,8 @@ export interface KvmFacts {
   readonly fwb: boolean | null;
   /** arm64: KVM forwards alignment faults that stage 2 causes to the guest; null: it does not say, or is not arm64's. */
   readonly faultForwarding: boolean | null;
+  /** arm64: KVM says what both stages make of an address (KVM_CAP_ARM_TRANSLATE); null: not arm64's. */
+  readonly translates: boolean | null;
   /** KVM can give a guest memory tagging. */
   readonly mte: boolean;
   /** x86: the CPU's name of its vendor; null where unknown or not x86. */

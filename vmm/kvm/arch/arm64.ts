@@ -19,6 +19,7 @@ export const arm64: KvmArchitecture = {
     fwb: hasFwb(port, vcpu),
     // Without it nothing is known: KVM may have the change and not the capability.
     faultForwarding: (attempt(() => checkExtension(port, vm, KVM_CAP.armS2AlignmentFault)) ?? 0) > 0 ? true : null,
+    translates: (attempt(() => checkExtension(port, vm, KVM_CAP.armTranslate)) ?? 0) > 0,
     mte: checkExtension(port, vm, KVM_CAP.armMte) > 0,
     vendor: null,
     nestedPaging: null,

@@ -27,6 +27,7 @@ export const x86: KvmArchitecture = {
   facts: (port, { vm }, vcpu) => ({
     fwb: null,
     faultForwarding: null,
+    translates: null,
     mte: false,
     vendor: cpuVendor(port),
     nestedPaging: nestedPaging(port),
