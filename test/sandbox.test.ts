@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -214,4 +214,28 @@ describe('doctor', () => {
       blocks: false,
     });
   });
+});
+
+describe('files that others read', () => {
+  it.skipIf(why !== null)(
+    `are written after guests ran, and where one cannot be opened nothing is left${skipped}`,
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
+      try {
+        const run = (args: readonly string[]) =>
+          spawnSync(process.execPath, ['dist/tool/cli/cli.js', 'verify', '--source', 'memory', ...args], {
+            encoding: 'utf8',
+          });
+        expect(run(['--prom', join(folder, 'wcvmm.prom')]).stderr).not.toContain('E_');
+        expect(readFileSync(join(folder, 'wcvmm.prom'), 'utf8')).toContain('wcvmm_');
+        mkdirSync(join(folder, 'folder'));
+        const args = ['--json', join(folder, 'report.json'), '--tap', join(folder, 'folder')];
+        const { status, stderr } = run(args);
+        expect([status, stderr]).toEqual([2, expect.stringContaining('E_REPORT')]);
+        expect(readdirSync(folder)).toEqual(['folder', 'wcvmm.prom']);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
 });

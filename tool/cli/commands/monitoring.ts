@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
 import type { Report } from '../../report/report.ts';
+import type { MoreReports, WriteReport } from './report-action.ts';
 
 export interface MonitoringOptions {
   readonly prom?: string;
@@ -21,25 +22,34 @@ export function addMonitoringOptions(command: Command): Command {
  *
  * @param make null: it could not run, and has said why
  */
-export async function monitored({ prom, nfd }: MonitoringOptions, make: () => Promise<Report | null>): Promise<void> {
+export async function monitored(
+  { prom, nfd }: MonitoringOptions,
+  make: (more?: MoreReports) => Promise<Report | null>,
+): Promise<void> {
   if (prom === undefined && nfd === undefined) {
     await make();
     return;
   }
   await requireFolder('--prom', prom);
   await requireFolder('--nfd', nfd);
+  // Nothing can be loaded after guests ran.
+  const [{ formatFeatureLabels, formatPrometheus }, { writeWhole }] = await Promise.all([
+    import('../../report/monitoring.ts'),
+    import('../../report/json.ts'),
+  ]);
+  let writeReport: WriteReport = writeWhole;
+  const more: MoreReports = {
+    paths: [prom, nfd].filter((path) => path !== undefined),
+    onWriter: (write) => void (writeReport = write),
+  };
   const write = async (found: { report: Report } | { report: null; error: string }): Promise<void> => {
-    const [{ formatFeatureLabels, formatPrometheus }, { writeWhole }] = await Promise.all([
-      import('../../report/monitoring.ts'),
-      import('../../report/json.ts'),
-    ]);
     const verification = { ...found, time: new Date() };
-    if (prom !== undefined) await writeWhole(prom, formatPrometheus(verification));
-    if (nfd !== undefined) await writeWhole(nfd, formatFeatureLabels(verification));
+    if (prom !== undefined) await writeReport(prom, formatPrometheus(verification));
+    if (nfd !== undefined) await writeReport(nfd, formatFeatureLabels(verification));
   };
   let report: Report | null;
   try {
-    report = await make();
+    report = await make(more);
   } catch (error) {
     await write({ report: null, error: error instanceof WcvmmError ? error.code : 'E_SYSCALL' });
     throw error;

@@ -1,5 +1,4 @@
 /** What verify, compare and bench do: run guests here or in a testbed, then write the report. */
-import { scoped } from '../../../common/scope.ts';
 import type { NamedReport } from '../../report/machine.ts';
 import { nameMachines } from '../../report/machine.ts';
 import { exitCodeOf } from '../../report/proof.ts';
@@ -9,10 +8,20 @@ import { deviceOfSysfs } from './options.ts';
 import type { ReportCommand, ReportOptions } from './report-options.ts';
 import { loadRenderer, renderAs } from './report-text.ts';
 
-type WriteReport = (path: string, text: string) => Promise<void>;
+export type WriteReport = (path: string, text: string) => Promise<void>;
+
+/** Somebody else's files, which are written after the report, or instead of it. */
+export interface MoreReports {
+  readonly paths: readonly string[];
+  /** Called with what writes them, before this process loses the right to open them. */
+  readonly onWriter: (write: WriteReport) => void;
+}
 
 /** What it returns is null where the command could not run; it has said why. */
-export function reportAction(command: ReportCommand): (options: ReportOptions) => Promise<Report | null> {
+export function reportAction(
+  command: ReportCommand,
+  more?: MoreReports,
+): (options: ReportOptions) => Promise<Report | null> {
   return async (options) => {
     await checkOutputs(options);
     const write = async (report: Report, writeReport?: WriteReport): Promise<Report> => {
@@ -36,15 +45,14 @@ export function reportAction(command: ReportCommand): (options: ReportOptions) =
       loadWriters(options),
       loadRenderer(command),
     ]);
-    return scoped(async (ends) => {
-      const sandbox = await openSandbox(ends, {
-        sandbox: options.sandbox,
-        kept: KEPT,
-        reports: reportPaths(options),
-        device: deviceOfSysfs(options),
-      });
-      const { report } = await runHere(sandbox.port, command, options);
-      return write(report, sandbox.writeReport);
+    const sandbox = await openSandbox({
+      sandbox: options.sandbox,
+      kept: KEPT,
+      reports: [...reportPaths(options), ...(more?.paths ?? [])],
+      device: deviceOfSysfs(options),
     });
+    more?.onWriter(sandbox.writeReport);
+    const { report } = await runHere(sandbox.port, command, options);
+    return write(report, sandbox.writeReport);
   };
 }

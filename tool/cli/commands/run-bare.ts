@@ -45,7 +45,7 @@ export async function runBareGuest(path: string, options: BareOptions, signal: A
   return scoped(async (ends) => {
     const { json } = options;
     const reports = json === undefined || json === '-' ? [] : [json];
-    const { port, writeReport } = await openSandbox(ends, {
+    const { port, writeReport } = await openSandbox({
       sandbox: options.sandbox,
       kept: KEPT,
       reports,

@@ -59,7 +59,7 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
   const kernel = arch.parseKernel(await readInput('kernel', options.kernel));
   const initrd = options.initrd === undefined ? null : await readInput('initrd', options.initrd);
   const end = await scoped(async (ends) => {
-    const { port } = await openSandbox(ends, { sandbox: options.sandbox, kept: KEPT_BY_LINUX, reports: [] });
+    const { port } = await openSandbox({ sandbox: options.sandbox, kept: KEPT_BY_LINUX, reports: [] });
     const threads = Array.from({ length: cpus }, () => new VcpuThread());
     for (const thread of threads) ends.defer(() => thread.close());
     const stopped = new AbortController();

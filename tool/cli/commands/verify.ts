@@ -67,7 +67,7 @@ export function verifyCommand(): Command {
         throw new WcvmmError('E_USAGE', '--kernel is for Linux guests; expected --guest linux with it.');
       const isTimed = command.getOptionValueSource('timeout') === 'cli';
       const timed = isLinux && !isTimed ? { ...options, timeout: LINUX_SECONDS } : options;
-      await monitored(options, () => reportAction('verify')(timed));
+      await monitored(options, (more) => reportAction('verify', more)(timed));
     });
 }
 

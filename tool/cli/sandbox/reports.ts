@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { open, realpath, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { WcvmmError } from '../../../common/errors.ts';
-import type { AsyncScope } from '../../../common/scope.ts';
 import type { Placed } from './helper.ts';
 
 export interface OpenReports {
@@ -19,32 +18,35 @@ interface OpenReport {
   readonly index: number | null;
 }
 
-/** A report that is not written leaves what was there, and nothing else. Throws E_REPORT for one that cannot be written. */
-export async function openReports(ends: AsyncScope, paths: readonly string[]): Promise<OpenReports> {
+/** A report that is not written leaves what was there, and nothing else: the helper sees to that. Throws E_REPORT for one that cannot be written. */
+export async function openReports(paths: readonly string[]): Promise<OpenReports> {
   const placed: Placed[] = [];
   const opened = new Map<string, OpenReport>();
-  for (const path of paths) {
-    await explained(path, async () => {
-      const there = await stat(path).catch(() => null);
-      if (there !== null && !there.isFile()) {
-        const file = await open(path, 'w');
-        ends.defer(() => file.close());
-        opened.set(path, { file, index: null });
-        return;
-      }
-      // A symbolic link stays one: what it points to is replaced.
-      const real = there === null ? path : await realpath(path);
-      const temporary = `${real}.${randomUUID()}.tmp`;
-      const file = await open(temporary, 'wx');
-      // Once the rights are gone, only the helper can.
-      ends.defer(() => rm(temporary, { force: true }).catch(() => {}));
-      ends.defer(() => file.close());
-      if (there !== null) {
-        await file.chown(there.uid, there.gid).catch(() => {});
-        await file.chmod(there.mode & 0o777);
-      }
-      opened.set(path, { file, index: placed.push({ temporary, path: real }) - 1 });
-    });
+  const openAll = paths.map(
+    (path) => () =>
+      explained(path, async () => {
+        const there = await stat(path).catch(() => null);
+        if (there !== null && !there.isFile()) {
+          const file = await open(path, 'w');
+          opened.set(path, { file, index: null });
+          return;
+        }
+        // A symbolic link stays one: what it points to is replaced.
+        const real = there === null ? path : await realpath(path);
+        const temporary = `${real}.${randomUUID()}.tmp`;
+        const file = await open(temporary, 'wx');
+        if (there !== null) {
+          await file.chown(there.uid, there.gid).catch(() => {});
+          await file.chmod(there.mode & 0o777);
+        }
+        opened.set(path, { file, index: placed.push({ temporary, path: real }) - 1 });
+      }),
+  );
+  try {
+    for (const openOne of openAll) await openOne();
+  } catch (error) {
+    for (const { temporary } of placed) await rm(temporary, { force: true });
+    throw error;
   }
   return {
     placed,
@@ -53,9 +55,9 @@ export async function openReports(ends: AsyncScope, paths: readonly string[]): P
         const report = opened.get(path);
         if (report === undefined) throw new RangeError('it was not opened');
         await report.file.writeFile(text);
-        if (report.index === null) return;
-        await report.file.sync();
-        place(report.index);
+        if (report.index !== null) await report.file.sync();
+        await report.file.close();
+        if (report.index !== null) place(report.index);
       }),
   };
 }

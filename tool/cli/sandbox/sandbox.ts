@@ -1,5 +1,5 @@
 /** The sandbox of verify, compare, bench and run: what is opened for later, and when this process gives up its rights. */
-import type { AsyncScope } from '../../../common/scope.ts';
+import { Scope } from '../../../common/scope.ts';
 import { loadParser } from '../../../common/structure.ts';
 import { packageVersion } from '../../../common/version.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
@@ -29,22 +29,23 @@ export interface SandboxRequest {
 }
 
 /**
+ * What it opens lasts as long as the process: reports are the last that a process writes.
+ *
  * @throws WcvmmError E_REPORT for a report that cannot be written, SysError
  */
-export async function openSandbox(
-  ends: AsyncScope,
-  { sandbox, kept, reports, device = null }: SandboxRequest,
-): Promise<OpenSandbox> {
+export async function openSandbox({ sandbox, kept, reports, device = null }: SandboxRequest): Promise<OpenSandbox> {
   if (!sandbox) {
     process.stderr.write(`wcvmm: --no-sandbox: guests run in a process with ${rights()}\n`);
     return { port: libcPort, writeReport: writeWhole };
   }
+  const ends = new Scope();
+  process.on('exit', () => ends.close());
   loadParser();
   packageVersion();
-  const opened = await openReports(ends, reports);
+  const opened = await openReports(reports);
   const isRoot = process.geteuid?.() === 0;
-  const helper = isRoot || opened.placed.length > 0 ? startHelper(ends.inner(), opened.placed, device) : null;
-  const { port, seal } = keepOpen(libcPort, ends.inner(), kept, helper);
+  const helper = isRoot || opened.placed.length > 0 ? startHelper(ends, opened.placed, device) : null;
+  const { port, seal } = keepOpen(libcPort, ends, kept, helper);
   let entered = false;
   const beforeEntry = (): void => {
     if (entered) return;
