@@ -1,0 +1,113 @@
+/**
+ * `npm run soak -- [SECONDS]`: does anything grow? Half of the time one process runs guests and whole verifications by the library, and
+ * counts its files, mappings and memory; beside it `wcvmm verify` runs again and again, and what it leaves on the machine is counted. An hour
+ * unless a time is given. Needs /dev/kvm and no device. Exit code 1 where something grew.
+ */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { scoped } from '../../common/scope.ts';
+import { loadGuest } from '../../tool/verify/guest/image.ts';
+import { runGuest } from '../../tool/verify/guest/run.ts';
+import { verify } from '../../tool/verify/verify.ts';
+import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
+import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
+import { libcPort } from '../../vmm/sys/libc.ts';
+import { growth, summary } from './samples.ts';
+import type { Sample } from './samples.ts';
+
+const arch = requireArchitecture();
+
+function ofThisProcess(): Sample {
+  (globalThis as { gc?: () => void }).gc?.();
+  const rss = /^VmRSS:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return {
+    files: readdirSync('/proc/self/fd').length,
+    mappings: readFileSync('/proc/self/maps', 'utf8').split('\n').length,
+    threads: readdirSync('/proc/self/task').length,
+    'memory, KiB': Number(rss),
+  };
+}
+
+/** What a run can leave behind on the machine. */
+function ofThisMachine(): Sample {
+  const commands = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+      } catch {
+        return '';
+      }
+    });
+  return {
+    'helper processes': commands.filter((line) => line.includes('\0wcvmm-helper\0')).length,
+    'temporary folders': readdirSync(tmpdir()).filter((name) => /^wcvmm-(report|session|cd)-/.test(name)).length,
+  };
+}
+
+async function guests(until: number, take: (sample: Sample) => void): Promise<number> {
+  const image = await loadGuest(arch.name);
+  const choice = { source: 'memory', device: null, iommu: 'auto', maps: [], enforce: false } as const;
+  const asked = {
+    command: 'verify',
+    choice,
+    image,
+    timeoutMs: 60_000,
+    allowWrites: false,
+    overrides: [],
+    whole: false,
+  } as const;
+  let runs = 0;
+  await scoped(async (ends) => {
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
+    while (Date.now() < until) {
+      for (let run = 0; run < 50; run += 1) {
+        await runGuest(libcPort, arch, thread, { image, windows: [], stage1: [], cells: [], timeoutMs: 60_000 });
+      }
+      await verify(libcPort, arch, asked);
+      runs += 51;
+      take(ofThisProcess());
+    }
+  });
+  return runs;
+}
+
+async function commands(until: number, take: (sample: Sample) => void): Promise<number> {
+  const cli = fileURLToPath(new URL('../../tool/cli/cli.js', import.meta.url));
+  let runs = 0;
+  while (Date.now() < until) {
+    const { status } = spawnSync(process.execPath, [cli, 'verify', '--source', 'memory', '--json', '/dev/null'], {
+      stdio: 'ignore',
+    });
+    if (status === null || status === 2) throw new Error(`wcvmm verify ended with ${status} after ${runs} runs`);
+    runs += 1;
+    take(ofThisMachine());
+    await Promise.resolve();
+  }
+  return runs;
+}
+
+async function main(seconds: number): Promise<void> {
+  const until = Date.now() + seconds * 1000;
+  const beside = new Worker(new URL(import.meta.url), { workerData: until });
+  const commandSamples: Sample[] = [];
+  beside.on('message', (sample: Sample) => commandSamples.push(sample));
+  const commandsEnded = once(beside, 'exit');
+  const samples: Sample[] = [];
+  const runs = await guests(until, (sample) => samples.push(sample));
+  await commandsEnded;
+  process.stdout.write(`${runs} runs in one process\n${summary(samples)}\n`);
+  process.stdout.write(`${commandSamples.length} times wcvmm verify\n${summary(commandSamples)}\n`);
+  const grown = [...growth(samples), ...growth(commandSamples)];
+  for (const one of grown) process.stdout.write(`✗ ${one}\n`);
+  if (grown.length === 0) process.stdout.write('✓ nothing grew\n');
+  process.exitCode = grown.length === 0 ? 0 : 1;
+}
+
+if (isMainThread) await main(Number(process.argv[2] ?? 3600));
+else await commands(workerData as number, (sample) => parentPort?.postMessage(sample));
