@@ -117,6 +117,39 @@ esac`,
   }
 });
 
+describe.skipIf(codename === '')('the packages that one depends on', () => {
+  const suite = `wcvmm-test-${process.pid}`;
+  const state = join(
+    process.getuid?.() === 0 ? '/var/cache/wcvmm/apt' : join(folder ?? '', 'wcvmm/apt'),
+    `${suite}-arm64`,
+  );
+  afterEach(() => rmSync(state, { recursive: true, force: true }));
+
+  /** apt-cache knows linux-image-cloud-arm64 and nothing else. */
+  function depends(name: string): ReturnType<typeof run> {
+    fake(
+      'apt-get',
+      `[ "$*" = "update --print-uris" ] && cat <<'EOF'\n${targets.replaceAll('CODENAME', codename)}\nEOF\nexit 0`,
+    );
+    fake(
+      'apt-cache',
+      `[ "$1 $2" = "show linux-image-cloud-arm64:arm64" ] && exit
+[ "$1" = depends ] && printf '%s\\n' 'linux-image-cloud-arm64:arm64' '  Depends: linux-image-6.1.0-9-cloud-arm64:arm64'`,
+    );
+    return run('apt', ['depends', suite, 'arm64', name]);
+  }
+
+  it('are printed by name, without their architecture', () => {
+    expect(depends('linux-image-cloud-arm64')).toMatchObject({ code: 0, stdout: 'linux-image-6.1.0-9-cloud-arm64\n' });
+  });
+
+  it('are not looked for where there is no package of that exact name', () => {
+    const { code, stdout, stderr } = depends('linux-image');
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('has no package linux-image for arm64');
+  });
+});
+
 describe('setup', () => {
   it('does nothing and says nothing when all is there', () => {
     expect(run('setup', [])).toEqual({ code: 0, stdout: '', stderr: '' });

@@ -1,6 +1,8 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EptLeaf } from './bochs/ept.ts';
+import { ensureDebianKernel } from './debian-kernel/index.ts';
+import type { DebianKernel } from './debian-kernel/index.ts';
 import { emulatorVersion } from './emulator.ts';
 import { interruptible } from '../common/interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
@@ -104,6 +106,18 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
 /** The PCI address of the device in this testbed that has a BAR of plain memory. Throws E_USAGE for an unknown testbed. */
 export function testbedDevice(arch: string): string {
   return machineOf(arch).memoryDevice;
+}
+
+/**
+ * Debian's kernel for cloud instances and an initramfs for it, in the cache: for this machine's KVM, or for an instance's.
+ * Throws E_GUEST_IMAGE where they cannot be fetched, E_USAGE for an unknown testbed.
+ */
+export async function debianKernel(arch: 'arm64' | 'x86' | { readonly testbed: string }): Promise<DebianKernel> {
+  const target = typeof arch === 'string' ? arch : machineOf(arch.testbed).kernel.arch === 'arm64' ? 'arm64' : 'x86';
+  const progress = progressOn(process.stderr);
+  return interruptible((signal) => ensureDebianKernel({ arch: target, progress, signal })).finally(() =>
+    progress.done(),
+  );
 }
 
 /** The kernel that an instance boots, in the cache. Throws as buildKernels does. */

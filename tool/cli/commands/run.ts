@@ -4,6 +4,7 @@ import { interruptible } from '../../../common/interrupt.ts';
 import { MACHINES } from '../../../testbed/machine/names.ts';
 import { splitMap } from './device-map.ts';
 import { BARE_MEMORY, LINUX_MEMORY } from './guest-memory.ts';
+import { withDebianKernel } from './debian-kernel.ts';
 import { MANY_DEVICES, addWindowOptions, repeatable } from './options.ts';
 import type { RunOptions } from './run-in-testbed.ts';
 
@@ -12,7 +13,7 @@ Examples:
   $ wcvmm run --kernel Image --initrd initramfs.cpio --cpus 4 --memory 1G
   $ wcvmm run --kernel vmlinuz --initrd initrd.img --append 'quiet loglevel=3' --no-reboot
   $ wcvmm run --testbed arm64 --kernel Image --initrd initramfs.cpio   inside an emulated instance
-  $ wcvmm run --kernel Image --initrd initramfs.cpio -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc
+  $ wcvmm run --kernel debian -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc
   $ wcvmm run --kernel Image --initrd initramfs.cpio -d 0000:01:00.0 -d 0000:02:00.0 -m 0000:01:00.0/bar2=wc
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device -m bar2:64K-=wc guest.elf
   $ wcvmm run --source memory guest.elf          a machine with KVM and no device
@@ -36,8 +37,11 @@ export function runCommand(): Command {
   const command = new Command('run').description('Run Linux, or a bare-metal guest with windows of a BAR');
   return addWindowOptions(command, MANY_DEVICES, MAPS)
     .argument('[image]', 'a bare-metal guest: an ELF executable, linked as tool/verify/guest/abi.h says')
-    .option('--kernel <file>', 'run Linux: an arm64 Image or an x86 bzImage')
-    .option('--initrd <file>', 'Linux: its initramfs')
+    .option(
+      '--kernel <file>',
+      "run Linux: an arm64 Image, an x86 bzImage, or debian: fetch Debian's for cloud instances",
+    )
+    .option('--initrd <file>', 'Linux: its initramfs; --kernel debian brings one')
     .addOption(
       repeatable('--append <words>', 'Linux: the end of its command line; may be given more than once', 'nothing'),
     )
@@ -60,19 +64,21 @@ export function runCommand(): Command {
 const ONLY_BARE = ['source', 'dmaDevice', 'json'] as const;
 const ONLY_LINUX = ['initrd', 'append', 'cpus', 'console', 'reboot'] as const;
 
-async function run(path: string | undefined, options: RunOptions, command: Command): Promise<number> {
-  const { kernel, testbed } = options;
+async function run(path: string | undefined, given: RunOptions, command: Command): Promise<number> {
+  const { testbed } = given;
   const isGiven = (name: string): boolean => command.getOptionValueSource(name) === 'cli';
-  if ((path === undefined) === (kernel === undefined)) {
+  if ((path === undefined) === (given.kernel === undefined)) {
     throw new WcvmmError('E_USAGE', 'expected either a bare-metal guest IMAGE or --kernel FILE; see wcvmm run --help.');
   }
-  const misplaced = (kernel === undefined ? ONLY_LINUX : ONLY_BARE).find(isGiven);
+  const misplaced = (given.kernel === undefined ? ONLY_LINUX : ONLY_BARE).find(isGiven);
   if (misplaced !== undefined) {
     const flag = command.options.find((option) => option.attributeName() === misplaced)?.long ?? misplaced;
     const what =
-      kernel === undefined ? 'Linux guests, which --kernel runs' : 'bare-metal guests, which need no --kernel';
+      given.kernel === undefined ? 'Linux guests, which --kernel runs' : 'bare-metal guests, which need no --kernel';
     throw new WcvmmError('E_USAGE', `${flag} is for ${what}; leave it out.`);
   }
+  const options = await withDebianKernel(given, testbed);
+  const { kernel } = options;
   if (testbed !== undefined) {
     const { runGuestInTestbed } = await import('./run-in-testbed.ts');
     return runGuestInTestbed(path, options, testbed, isGiven('timeout'));

@@ -3,6 +3,7 @@ import { WcvmmError } from '../../../common/errors.ts';
 import { addMonitoringOptions, monitored } from './monitoring.ts';
 import type { MonitoringOptions } from './monitoring.ts';
 import { reportAction } from './report-action.ts';
+import { withDebianKernel } from './debian-kernel.ts';
 import { LINUX_GUEST, addReportOptions } from './report-options.ts';
 import { addWindowOptions } from './options.ts';
 import type { VerifyOptions } from './verify-host.ts';
@@ -66,7 +67,8 @@ export function verifyCommand(): Command {
       if (options.kernel !== undefined && !isLinux)
         throw new WcvmmError('E_USAGE', '--kernel is for Linux guests; expected --guest linux with it.');
       const isTimed = command.getOptionValueSource('timeout') === 'cli';
-      const timed = isLinux && !isTimed ? { ...options, timeout: LINUX_SECONDS } : options;
+      const booted = isLinux ? await withDebianKernel(options, options.testbed) : options;
+      const timed = isLinux && !isTimed ? { ...booted, timeout: LINUX_SECONDS } : booted;
       await monitored(options, (more) => reportAction('verify', more)(timed));
     });
 }
