@@ -37,6 +37,8 @@ describe('doctor', { timeout: SLOW * 1000 }, () => {
       'kvm-kind': 'ok',
       vm: 'ok',
       fwb: 'ok',
+      'fault-forwarding': 'ok',
+      irqchip: 'ok',
       iommu: 'ok',
       vfio: 'ok',
       'vfio-pci': 'ok',

@@ -2,8 +2,8 @@
 /** What `--kernel` takes beside a path. */
 export const DEBIAN = 'debian';
 
-/** For its own initramfs: what its /init does is behind "--". */
-const QUIET = 'quiet';
+/** For its own initramfs: what its /init does is behind "--". A kernel that panics reboots instead of waiting for somebody. */
+const QUIET = 'quiet panic=-1';
 const SHELL = `${QUIET} -- shell`;
 
 interface Booted {

@@ -11,6 +11,8 @@ export interface RunOptions extends Omit<BareOptions, 'device'>, Omit<LinuxOptio
 
 /** Seconds that an instance takes beside its guest. */
 const INSTANCE_SECONDS = 60;
+/** Of a Linux guest and its instance, where nothing else is asked for: an emulated CPU that emulates another boots slowly. */
+const LINUX_SECONDS = 300;
 
 /** Returns the exit code. @param path of a bare guest @param isTimed whether a timeout was given */
 export function runGuestInTestbed(
@@ -24,6 +26,7 @@ export function runGuestInTestbed(
     arch: testbed,
     run: { kind: 'wcvmm', args: ['run', ...argumentsInside(path, options, isTimed)] },
     inputs,
+    ...(options.kernel !== undefined && { timeout: LINUX_SECONDS }),
     ...(isTimed && { timeout: options.timeout + INSTANCE_SECONDS }),
   });
 }

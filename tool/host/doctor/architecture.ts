@@ -9,6 +9,8 @@ export interface DoctorArchitecture {
   kvmKind(port: Port): Finding;
   /** Which memory types do harm on this machine. */
   silicon(port: Port): readonly Finding[];
+  /** What takes a Linux guest's interrupts. */
+  irqchip(port: Port): Finding;
   /** Can it be read what KVM programmed? Without that, verdicts rest on what the guest saw alone. */
   readBack(port: Port): readonly Finding[];
 }

@@ -9,6 +9,7 @@ import { readStage2 } from '../../verify/read-back/stage2.ts';
 import type { DoctorArchitecture } from './architecture.ts';
 import { missing, note, ok, unknown } from './finding.ts';
 import type { Finding } from './finding.ts';
+import { arm64Irqchip } from './irqchip.ts';
 
 /** MIDR_EL1.Implementer, as /proc/cpuinfo shows it (Arm ARM, MIDR_EL1). */
 const IMPLEMENTERS: ReadonlyMap<string, string> = new Map([
@@ -64,5 +65,6 @@ export const arm64: DoctorArchitecture = {
   vendor,
   silicon,
   kvmKind: () => ok('kvm-kind', 'stage 2 in hardware, as with every KVM on arm64'),
+  irqchip: arm64Irqchip,
   readBack: (port) => [stage2Dump(port)],
 };

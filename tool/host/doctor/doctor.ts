@@ -33,6 +33,7 @@ export function diagnose(port: Port, request: DoctorRequest, machine: string = p
     kvm,
     ...(own === null ? [] : [...own.silicon(port), own.kvmKind(port)]),
     ...(arch === null || kvm.state !== 'ok' ? [] : virtualMachine(port, arch)),
+    ...(own === null || kvm.state !== 'ok' ? [] : [own.irqchip(port)]),
     iommu(port, request),
     vfio(port, request),
     vfioPci(port, request),

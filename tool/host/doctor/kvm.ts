@@ -62,5 +62,15 @@ export function virtualMachine(port: Port, arch: KvmArchitecture): readonly Find
   const mte = facts.mte
     ? ok('mte', 'guests can have memory tagging')
     : note('mte', 'no memory tagging for guests: tag retention cannot be checked');
-  return [vm, fwb, mte];
+  return [vm, fwb, faultForwarding(facts), mte];
+}
+
+/** KVM_CAP_ARM_S2_ALIGNMENT_FAULT, of the project's kernels: others cannot be asked. */
+function faultForwarding({ faultForwarding: forwards }: KvmFacts): Finding {
+  const id = 'fault-forwarding';
+  const fix = 'boot a kernel with the series in kernel-patches/';
+  if (forwards === true) return ok(id, 'a guest gets the alignment faults that stage 2 causes');
+  if (forwards === false)
+    return note(id, 'an unaligned access to a device window ends the VM (KVM_RUN fails with EFAULT)', fix);
+  return note(id, 'this KVM does not say whether an unaligned access to a device window ends the VM', fix);
 }

@@ -5,6 +5,7 @@ import type { DoctorArchitecture } from './architecture.ts';
 import { DEBUGFS, TRACEFS, kernelFile } from './debugfs.ts';
 import { missing, note, ok } from './finding.ts';
 import type { Finding } from './finding.ts';
+import { x86Irqchip } from './irqchip.ts';
 
 function cpuFlags(port: Port): readonly string[] {
   return (/^flags\s*:\s*(.*)$/m.exec(readOr(port, '/proc/cpuinfo', ''))?.[1] ?? '').split(' ');
@@ -74,4 +75,4 @@ function readBack(port: Port): readonly Finding[] {
 /** None is known of. */
 const silicon = (): readonly Finding[] => [];
 
-export const x86: DoctorArchitecture = { vendor: cpuVendor, silicon, kvmKind, readBack };
+export const x86: DoctorArchitecture = { vendor: cpuVendor, silicon, kvmKind, irqchip: x86Irqchip, readBack };
