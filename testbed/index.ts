@@ -127,8 +127,7 @@ export async function testbedKernel(arch: string): Promise<string> {
 }
 
 /**
- * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`, which end with what is most changed: in the
- * cache, or their copies ARCH-VARIANT.Image in `outputDir`.
+ * Makes sure that the cache has these kernels. Returns the images' paths in the order of `variants`: in the cache, or their copies ARCH-VARIANT.Image in `outputDir`.
  */
 export async function buildKernels(request: {
   /** One of machine/index.ts's kernelArchitectures. */

@@ -4,7 +4,6 @@ import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { withLock } from '../../common/lock.ts';
 import { outputOf } from '../../common/program.ts';
-import { kernelVariants } from '../machine/index.ts';
 import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
 import type { Progress } from '../../common/progress.ts';
 import { buildKernel } from './build.ts';
@@ -50,24 +49,15 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
     async () => {
       const source = (await sourceAtHand(request.source)) ?? (await fetchSource(request.progress, request.signal));
       const tree = new KernelTree(treeFolder);
-      const make = async (kind: KernelVariant, with_: readonly Patch[]): Promise<string> => {
-        const path = imageOf(source, with_);
-        if (await inCache(path)) return path;
-        await tree.bringTo(source, with_, request.progress, request.signal);
-        const built = await buildKernel(
-          { ...request, tree: tree.path, fragment, localVersion: localVersions[kind] },
-          `building the ${kind} ${target.arch} kernel`,
-        );
-        await publish(path, (temporary) => copyFile(built, temporary));
-        await sweepCache(images, 40);
-        return path;
-      };
-      // One after the other, whatever was asked: each build then compiles only what its patches touch, and the
-      // tree never has to go back.
-      const variants = config === null ? kernelVariants(target) : [variant];
-      let image = '';
-      for (const kind of variants.slice(0, variants.indexOf(variant) + 1))
-        image = await make(kind, await patchesOf(kind, target));
+      const image = imageOf(source, patches);
+      if (await inCache(image)) return image;
+      await tree.bringTo(source, patches, request.progress, request.signal);
+      const built = await buildKernel(
+        { ...request, tree: tree.path, fragment, localVersion: localVersions[variant] },
+        `building the ${variant} ${target.arch} kernel`,
+      );
+      await publish(image, (temporary) => copyFile(built, temporary));
+      await sweepCache(images, 40);
       return image;
     },
     {
