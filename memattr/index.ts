@@ -71,3 +71,4 @@ export { nameOfLeaf, nameOfX86Stage2, x86Stage2Of } from './x86/stage2.ts';
 export type { X86Stage2 } from './x86/stage2.ts';
 export { PACES, mayBePaced } from './x86/timing.ts';
 export type { Pace, Paces } from './x86/timing.ts';
+export { remembering } from './remembered.ts';

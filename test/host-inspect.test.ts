@@ -3,7 +3,7 @@ import { inspect } from '../tool/host/mappings/inspect.ts';
 import { renderInspection } from '../tool/host/mappings/inspect-text.ts';
 import { parseIoremaps } from '../tool/host/mappings/ioremaps.ts';
 import { describeProcess, parseMaps } from '../tool/host/mappings/processes.ts';
-import { MEMTYPES } from '../tool/verify/read-back/memtype-list.ts';
+import { MEMTYPES } from '../tool/verify/read-back/paths.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import { FakeMachine } from './fake-machine.ts';
 import { codeOf } from './stub-port.ts';

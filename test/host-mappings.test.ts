@@ -8,7 +8,7 @@ import { hostTargets, whyRefused } from '../tool/host/mappings/targets.ts';
 import type { HostTarget } from '../tool/host/mappings/targets.ts';
 import type { ProbeHost } from '../tool/verify/read-back/host-probe.ts';
 import { renderHost } from '../tool/host/mappings/text.ts';
-import { MEMTYPES } from '../tool/verify/read-back/memtype-list.ts';
+import { MEMTYPES } from '../tool/verify/read-back/paths.ts';
 import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import type { Port } from '../vmm/sys/port.ts';
 import { FakeMachine } from './fake-machine.ts';

@@ -22,12 +22,13 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'tool/bench': VERIFY,
   'tool/host': [...VMM, 'tool/verify/read-back'],
   'tool/host/mappings': [...VERIFY, 'tool/host'],
+  bench: [...VMM, 'testbed'],
   'tool/cli': [...VERIFY, 'tool/bench', 'tool/fleet', 'tool/host', 'tool/host/mappings', 'testbed', 'kernel-patches'],
 };
 
 const IMPORT = /(?:\bfrom|\bimport|\bimport\()\s*'(\.\.?\/[^']+)'/g;
 
-const files = ['common', 'memattr', 'vmm', 'tool', 'testbed', 'kernel-patches'].flatMap((room) =>
+const files = ['common', 'memattr', 'vmm', 'tool', 'testbed', 'kernel-patches', 'bench'].flatMap((room) =>
   readdirSync(join(projectRoot, room), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
     .map((name) => join(room, name)),

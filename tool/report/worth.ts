@@ -10,6 +10,7 @@ import {
   excludedByPaces,
   excludedByTiming,
   locksBus,
+  remembering,
   worthOf,
 } from '../../memattr/index.ts';
 import type { ArchitectureModel, Outcome, Platform, ProbeName, Stage1Type, Worth } from '../../memattr/index.ts';
@@ -20,12 +21,22 @@ import { pacesOf } from './timing.ts';
 /** The report with `speaksOf` and `excludes` in each check; a match that shows nothing is `unobservable`. */
 export function weighed(report: Report): Report {
   const platforms = report.windows.map((_, index) => platformOf(report, index));
-  const checks = report.checks.map((check) => weighedCheck(report, platforms, check));
+  const weighing: Weighing = { report, platforms, model: remembering(MODELS[report.arch]), known: new Map() };
+  const checks = report.checks.map((check) => weighedCheck(weighing, check));
   return { ...report, checks, summary: summarise(checks) };
 }
 
-function weighedCheck(report: Report, platforms: readonly Platform[], check: Check): Check {
-  const { speaksOf, excludes, blindBy } = worthIn(report, platforms, check);
+interface Weighing {
+  readonly report: Report;
+  /** By window. */
+  readonly platforms: readonly Platform[];
+  readonly model: ArchitectureModel;
+  /** What checks were found to be worth; many differ only in their place. */
+  readonly known: Map<string, Worth>;
+}
+
+function weighedCheck(weighing: Weighing, check: Check): Check {
+  const { speaksOf, excludes, blindBy } = worthIn(weighing, check);
   const counted = { ...check, speaksOf, excludes: [...excludes] };
   if (check.verdict !== 'match') return counted;
   if (!isKnown(check.effective))
@@ -40,9 +51,9 @@ function weighedCheck(report: Report, platforms: readonly Platform[], check: Che
 }
 
 /** A newer version may know more of its checks than this one does: what it has written is kept. */
-function worthIn({ arch, platform, windows }: Report, platforms: readonly Platform[], check: Check): Worth {
+function worthIn({ report, platforms, model, known: weighedBefore }: Weighing, check: Check): Worth {
+  const { platform, windows } = report;
   const [window, known] = [windows[check.window], platforms[check.window]];
-  const model = MODELS[arch];
   const stage1 = model.stage1Named(check.stage1);
   if (check.speaksOf !== undefined && check.excludes !== undefined)
     return { speaksOf: check.speaksOf, excludes: check.excludes, blindBy: null };
@@ -55,18 +66,19 @@ function worthIn({ arch, platform, windows }: Report, platforms: readonly Platfo
     const excludes = excludedByBusLock(model, known, stage1, locks);
     if (excludes.length > 0) return { speaksOf: 'type', excludes, blindBy: null };
   }
-  return worthOf(
+  const { probe, effective } = check;
+  const predicted = predictedOutcomes(check);
+  const alike = [check.window, probe, check.stage1, effective, ...(predicted ?? ['null'])].join();
+  const before = weighedBefore.get(alike);
+  if (before !== undefined) return before;
+  const worth = worthOf(
     model,
     known,
-    {
-      probe: check.probe,
-      stage1,
-      stage2: window.stage2.predicted,
-      effective: check.effective,
-      predicted: predictedOutcomes(check),
-    },
+    { probe, stage1, stage2: window.stage2.predicted, effective, predicted },
     platform.emulator,
   );
+  weighedBefore.set(alike, worth);
+  return worth;
 }
 
 /** What the model has to know of the platform that one window's guest ran on. */

@@ -1,9 +1,6 @@
 /** What a verification or a measurement opens or reads by name after its first guest ran: a sandboxed process keeps it open. */
+import { MEMTYPES, PAGE_TABLES, SPTE_EVENT, TRACE_ROOTS } from './read-back/paths.ts';
 import type { Kept } from '../../vmm/sandbox/kept-port.ts';
-import { PAGE_TABLES } from './arch/x86.ts';
-import { MEMTYPES } from './read-back/memtype-list.ts';
-import { SPTE_EVENT } from './read-back/spte-watch.ts';
-import { TRACE_ROOTS } from './read-back/trace.ts';
 
 export const KEPT: Kept = {
   devices: ['/dev/kvm', '/dev/cpu/0/msr'],

@@ -52,7 +52,7 @@ function buildCommand(): Command {
     .addOption(
       new Option(
         '--all',
-        'build all kernels that the tests need and print a path a line: stock, patched, and wrong-type (x86) or cacheable and old-zap (arm64)',
+        'build all kernels that the tests need and print a path a line: patched, wrong-type (x86) or cacheable and old-zap (arm64), and stock',
       ).conflicts(['kernel', 'stock']),
     )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")

@@ -49,6 +49,7 @@ export async function runBareGuest(path: string, options: BareOptions, signal: A
       sandbox: options.sandbox,
       kept: KEPT,
       reports,
+      parses: false,
       device: deviceOfSysfs(options),
     });
     const scope = ends.inner();

@@ -24,6 +24,8 @@ export interface SandboxRequest {
   readonly kept: Kept;
   /** Paths that will be written at the end. */
   readonly reports: readonly string[];
+  /** False: no structure is read after a guest ran. Default: true. */
+  readonly parses?: boolean;
   /** A PCI address: it is switched off through sysfs at the end. */
   readonly device?: string | null;
 }
@@ -33,14 +35,20 @@ export interface SandboxRequest {
  *
  * @throws WcvmmError E_REPORT for a report that cannot be written, SysError
  */
-export async function openSandbox({ sandbox, kept, reports, device = null }: SandboxRequest): Promise<OpenSandbox> {
+export async function openSandbox({
+  sandbox,
+  kept,
+  reports,
+  parses = true,
+  device = null,
+}: SandboxRequest): Promise<OpenSandbox> {
   if (!sandbox) {
     process.stderr.write(`wcvmm: --no-sandbox: guests run in a process with ${rights()}\n`);
     return { port: libcPort, writeReport: writeWhole };
   }
   const ends = new Scope();
   process.on('exit', () => ends.close());
-  loadParser();
+  if (parses) loadParser();
   packageVersion();
   const opened = await openReports(reports);
   const isRoot = process.geteuid?.() === 0;

@@ -1,18 +1,16 @@
+import { MEMTYPES, PAGE_TABLES } from '../read-back/paths.ts';
 import { usualMtrr, x86 } from '../../../memattr/index.ts';
 import type { MtrrType } from '../../../memattr/index.ts';
 import { canReadMsrs, hostMtrr, hostPat } from '../read-back/host-x86.ts';
 import { isErrno } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { parseHostPtdump, readHostRange } from '../read-back/host-ptdump.ts';
-import { MEMTYPES, memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
+import { memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
 import type { BarSource } from '../../../vmm/vfio/source.ts';
 import type { OpenWindow } from '../../../vmm/vfio/open-windows.ts';
 import type { Window } from '../../../vmm/memory/index.ts';
 import { cpuField } from '../origin.ts';
 import type { HostMapped, HostMappings, VerifyArchitecture } from './arch.ts';
-
-/** This process's own page tables; the current_user beside it exists with page table isolation only, and is a part of it. */
-export const PAGE_TABLES = '/sys/kernel/debug/page_tables/current_kernel';
 
 /** Where the window is in physical memory; null for memory instead of a device, or where sysfs does not say. */
 function physical({ pci }: Pick<BarSource, 'pci'>, { bar, offset }: Window): bigint | null {

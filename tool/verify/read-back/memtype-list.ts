@@ -5,8 +5,6 @@
  */
 import type { PatType } from '../../../memattr/index.ts';
 
-export const MEMTYPES = '/sys/kernel/debug/x86/pat_memtype_list';
-
 export interface Memtype {
   /** Physical bytes [start, end). */
   readonly start: bigint;

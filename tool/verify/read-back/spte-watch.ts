@@ -1,4 +1,5 @@
 /** What KVM programs on x86, by its tracepoint: no file shows the entries of a running VM. */
+import { SPTE_EVENT } from './paths.ts';
 import type { NestedPaging } from '../../../memattr/index.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import { hostPat } from './host-x86.ts';
@@ -12,8 +13,6 @@ import { startTrace } from './trace.ts';
 
 const PAGE = 4096n;
 
-/** The tracepoint, as tracefs has it. */
-export const SPTE_EVENT = 'kvmmmu/kvm_mmu_set_spte';
 const [SYSTEM = '', EVENT = ''] = SPTE_EVENT.split('/');
 
 /** A guest touches few pages of each window, and KVM makes few entries more than once. */

@@ -2,6 +2,7 @@
  * One tracepoint, recorded in a tracefs instance of its own (Documentation/trace/ftrace.rst, "Instances"): other
  * tracing on this machine is not affected.
  */
+import { TRACE_ROOTS } from './paths.ts';
 import type { Scope } from '../../../common/scope.ts';
 import { attempt } from '../../../vmm/sys/attempt.ts';
 import { O_RDONLY } from '../../../vmm/sys/libc.ts';
@@ -21,8 +22,6 @@ export interface Tracepoint {
 
 export type Trace =
   { readonly kind: 'recording'; read(): string } | { readonly kind: 'unavailable'; readonly why: string };
-
-export const TRACE_ROOTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
 /** Bytes of a ring buffer that one event takes, at most; the events asked for have 28 bytes of fields. */
 const EVENT_SIZE = 80;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// spend PROGRAM ARGUMENT...: runs it with its output dropped, and prints nanoseconds and peak KiB. Its own exit code is the program's.
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long now(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	return at.tv_sec * 1000000000LL + at.tv_nsec;
+}
+
+int main(int argc, char **argv)
+{
+	const long long start = now();
+	struct rusage usage;
+	int status;
+	pid_t pid;
+
+	if (argc < 2)
+		return 2;
+	pid = fork();
+	if (pid == 0) {
+		const int none = open("/dev/null", O_RDWR);
+
+		dup2(none, 0);
+		dup2(none, 1);
+		dup2(none, 2);
+		execvp(argv[1], argv + 1);
+		_exit(127);
+	}
+	if (pid < 0 || wait4(pid, &status, 0, &usage) != pid)
+		return 2;
+	printf("%lld %ld\n", now() - start, usage.ru_maxrss);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}

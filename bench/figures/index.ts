@@ -1,0 +1,20 @@
+/** Every figure, in the order of the table. A new one is a file beside this one and a line here. */
+import type { Figure } from '../figure.ts';
+import { exits } from './exits.ts';
+import { linear, mappings } from './mappings.ts';
+import { nativeRun, peakMemory } from './native-run.ts';
+import { verdicts, versionInInstance } from './testbeds.ts';
+import { firstVerdict, tests, wholeStart } from './whole.ts';
+
+export const FIGURES: readonly Figure[] = [
+  nativeRun,
+  peakMemory,
+  exits,
+  mappings,
+  linear,
+  versionInInstance,
+  ...verdicts,
+  firstVerdict,
+  wholeStart,
+  tests,
+];
