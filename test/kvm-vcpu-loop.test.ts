@@ -92,7 +92,7 @@ describe('KVM_RUN', () => {
     expect(readRefusal(state, ERRNO.EFAULT)).toEqual({
       kind: 'killed',
       errno: ERRNO.EFAULT,
-      fault: { gpa: 0x1_0000_1000n, length: 4096n },
+      fault: { gpa: 0x1_0000_1000n, length: 4096n, isPrivate: false, pc: null, access: null, isAlignment: null },
     });
     expect(readRefusal(state, ERRNO.ENOSYS)).toMatchObject({ fault: null });
     expect(describeExit(readRefusal(state, ERRNO.EFAULT))).toMatch(/at gpa 0x100001000/);

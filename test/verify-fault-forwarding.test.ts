@@ -69,7 +69,7 @@ function observationOf(check: PlannedCheck, { forwards, device }: Kernel): Obser
   const seen = arm64.predict(probe, stage1, made, { fwb: false, faultForwarding: forwards, mte: false });
   const outcome = outcomesOf(seen)?.[0] ?? 'ok';
   return outcome === 'vm-killed'
-    ? { kind: 'vm-killed' }
+    ? { kind: 'vm-killed', why: 'KVM_RUN failed' }
     : { kind: 'record', record: { cell: 0, outcome, syndrome: 0n, address: 0n, values: [0n, 0n, 0n, 0n] } };
 }
 

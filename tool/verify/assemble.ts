@@ -8,7 +8,6 @@ import { withHazards, withRules } from './flags.ts';
 import { belowHypervisor, limitsOf } from './limits.ts';
 import { asControl, partOf } from './parts.ts';
 import type { VerifiedWindows } from './parts.ts';
-import { hazardsHere } from './read-back/silicon.ts';
 import { reportHead } from './session.ts';
 import type { Session, SessionRequest } from './session.ts';
 
@@ -57,5 +56,5 @@ export function reportOf(session: Session, request: Pick<SessionRequest, 'asked'
       ...belowHypervisor(head),
     ],
   });
-  return withHazards(withRules({ ...report, limits }), hazardsHere(port));
+  return withHazards(withRules({ ...report, limits }), session.hazards);
 }

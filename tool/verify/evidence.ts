@@ -110,6 +110,8 @@ export function checkOf(
     effective,
     ...predictedBy(prediction),
     ...judgement,
+    ...(observation.kind === 'vm-killed' &&
+      judgement.verdict === 'mismatch' && { note: `${judgement.note}. ${observation.why}` }),
     ...measuredBy(check, observation, ticksPerSecond),
     ...(busLocks !== null && { busLocks }),
     ...(combinedType !== null && { combined: combinedType }),

@@ -1,6 +1,8 @@
 /** What a verification or a measurement opens or reads by name after its first guest ran: a sandboxed process keeps it open. */
-import { MEMTYPES, PAGE_TABLES, SPTE_EVENT, TRACE_ROOTS } from './read-back/paths.ts';
+import { FAULT_EVENTS, MEMTYPES, PAGE_TABLES, SPTE_EVENT, TRACE_ROOTS } from './read-back/paths.ts';
 import type { Kept } from '../../vmm/sandbox/kept-port.ts';
+
+const EVENTS = [SPTE_EVENT, ...FAULT_EVENTS];
 
 export const KEPT: Kept = {
   devices: ['/dev/kvm', '/dev/cpu/0/msr'],
@@ -14,5 +16,7 @@ export const KEPT: Kept = {
     PAGE_TABLES,
     MEMTYPES,
   ],
-  folders: TRACE_ROOTS.flatMap((root) => [`${root}/instances`, `${root}/events/${SPTE_EVENT}`]),
+  folders: TRACE_ROOTS.flatMap((root) =>
+    [`${root}/instances`].concat(EVENTS.map((event) => `${root}/events/${event}`)),
+  ),
 };

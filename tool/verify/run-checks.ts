@@ -10,18 +10,20 @@ import type { GuestWindow } from '../../vmm/memory/guest-window.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { HostCheck } from './guest/exchange.ts';
+import type { KilledMachine } from '../../vmm/machines/killed.ts';
 import { describeExit } from './guest/exit.ts';
 import { decodeLog } from './guest/records.ts';
 import type { GuestRecord } from './guest/records.ts';
 import { runGuest } from './guest/run.ts';
-import { cellOf, runsOf } from './plan.ts';
+import { cellOf, mayKillVm, runsOf } from './plan.ts';
 import type { PlannedCheck } from './plan.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
 
 /** What came of a check: the guest's record, or its VM's end. */
 export type Observation =
   | { readonly kind: 'record'; readonly record: GuestRecord }
-  | { readonly kind: 'vm-killed' }
+  /** KVM_RUN failed; where and why, in a sentence. */
+  | { readonly kind: 'vm-killed'; readonly why: string }
   /** The guest had no way to make it. */
   | { readonly kind: 'skipped'; readonly why: string };
 
@@ -49,6 +51,8 @@ export interface GuestSetup {
   readonly thread: VcpuRunner;
   readonly image: ElfImage;
   readonly windows: readonly GuestWindow[];
+  /** What stands where, for a guest that was killed. */
+  readonly machine?: () => KilledMachine;
   readonly mte?: boolean;
   readonly translates?: boolean;
   readonly timeoutMs: number;
@@ -100,7 +104,7 @@ export function together(dumps: readonly Stage2Dump[]): Stage2Dump {
 
 async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
-  const { onProgress: _ofAllRuns, ...machine } = setup;
+  const { onProgress: _ofAllRuns, machine: killedMachine, ...machine } = setup;
   const { exit, log, hostChecks, translations, busLocks, stage2, windowExits } = await runGuest(
     setup.port,
     setup.arch,
@@ -108,11 +112,13 @@ async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Prom
     {
       ...machine,
       stage1: stage1Types.map(({ encoding }) => encoding),
+      // One that may end the VM is known.
+      findsFault: !checks.some(mayKillVm),
       cells: checks.map((check) => cellOf(check, stage1Types, freshSeed())),
     },
   );
   const observed = observedIn(checks, {
-    failure: describeExit(exit),
+    failure: describeExit(exit, exit.kind === 'done' ? null : (killedMachine?.() ?? null)),
     killed: isKilled(exit),
     log,
     observation: (record) => observationOf(record, hostChecks),
@@ -169,7 +175,14 @@ export function observedIn(
         `${failure} The guest's log does not say which of its ${checks.length} cells was running (${records.length} have a record).`,
       );
     }
-    return [...observed, { check, observation: { kind: 'vm-killed' }, busLocks: busLocksIn(records.length) }];
+    return [
+      ...observed,
+      {
+        check,
+        observation: { kind: 'vm-killed', why: failure ?? 'the VM ended' },
+        busLocks: busLocksIn(records.length),
+      },
+    ];
   }
   if (records.length < checks.length) {
     throw new WcvmmError(

@@ -12,11 +12,15 @@ import type { Port } from '../../vmm/sys/port.ts';
 import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
 import type { Origin, Report } from '../report/report.ts';
-import type { VerifyArchitecture } from './arch/arch.ts';
+import type { Hazard } from '../../memattr/index.ts';
+import { watchDevice } from '../../vmm/machines/killed.ts';
+import type { DeviceState } from '../../vmm/machines/killed.ts';
+import type { HostMappings, VerifyArchitecture } from './arch/arch.ts';
 import { VERIFY_ARCHITECTURES } from './arch/index.ts';
 import { exchangeModule } from './guest/exchange.ts';
 import { originHere } from './origin.ts';
 import { reportPlatform } from './platform.ts';
+import { hazardsHere } from './read-back/silicon.ts';
 
 export interface SessionRequest {
   readonly choice: WindowChoice;
@@ -43,6 +47,12 @@ export interface Session {
   readonly opened: OpenWindows;
   /** Ordinary memory, opened as a window is. */
   readonly control: OpenWindows;
+  /** Of the machine's silicon. */
+  readonly hazards: readonly Hazard[];
+  /** Of the device's windows, then the control's, by loads of the host's own; null: this architecture reads them back afterwards. */
+  readonly hostLoads: HostMappings | null;
+  /** The device's, now; null: there is none. */
+  readonly deviceState: () => DeviceState | null;
 }
 
 const CONTROL: WindowChoice = {
@@ -62,7 +72,22 @@ export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture,
   const opened = openWindows(port, scope, BARE_MAP, choice, BigInt(page));
   const facts = kvmFacts(port, arch);
   const control = openWindows(port, scope, BARE_MAP, CONTROL, BigInt(page));
-  return { port, arch, verifyArch: VERIFY_ARCHITECTURES[arch.name], thread, facts, pageSize: page, opened, control };
+  const verifyArch = VERIFY_ARCHITECTURES[arch.name];
+  const { pci } = opened.source;
+  return {
+    port,
+    arch,
+    verifyArch,
+    thread,
+    facts,
+    pageSize: page,
+    opened,
+    control,
+    // Before any guest runs: afterwards this process may open no files and start no program.
+    hazards: hazardsHere(port),
+    hostLoads: verifyArch.loadByHost([opened, control]),
+    deviceState: pci === null ? () => null : watchDevice(port, scope, pci.address),
+  };
 }
 
 /** What stands at the head of a report. */

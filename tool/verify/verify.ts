@@ -11,6 +11,7 @@ import type { Report } from '../report/report.ts';
 import { reportOf } from './assemble.ts';
 import { touchedBy } from './contents.ts';
 import { otherPages, pageChecks } from './coverage.ts';
+import { bareMachine } from './guest/places.ts';
 import { replacePredictions } from './override.ts';
 import type { PredictionOverride } from './override.ts';
 import type { VerifiedWindows } from './parts.ts';
@@ -34,7 +35,7 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
     const verifiedControl = await runOn(session, request, control, verifyArch.controlPlatform(facts), 'control');
     const platform = verifyArch.windowsPlatform(port, facts, source, windows);
     const verified = await runOn(session, request, opened, platform, 'device');
-    const hostMappings = verifyArch.readHostMappings(port, [opened, control]);
+    const hostMappings = session.hostLoads ?? verifyArch.readHostMappings(port, [opened, control]);
     return reportOf(session, request, {
       command: request.command,
       device: verified,
@@ -45,7 +46,7 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
 }
 
 async function runOn(
-  { port, arch, verifyArch, thread, facts, pageSize }: Session,
+  { port, arch, verifyArch, thread, facts, pageSize, deviceState }: Session,
   request: VerifyRequest,
   opened: OpenWindows,
   platform: Platform,
@@ -84,6 +85,7 @@ async function runOn(
     thread,
     image,
     windows,
+    machine: () => bareMachine(arch.name, opened, deviceState()),
     mte: platform.mte,
     translates: facts.translates === true,
     timeoutMs,

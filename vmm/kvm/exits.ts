@@ -1,5 +1,11 @@
 /** Why a vCPU's run ended, and the exits of KVM_RUN that nothing in the VMM serves. */
-import { KVM_EXIT, KVM_INTERNAL_ERROR_EMULATION, KVM_RUN_LAYOUT, KVM_SYSTEM_EVENT } from '../sys/kvm.ts';
+import {
+  KVM_EXIT,
+  KVM_INTERNAL_ERROR_EMULATION,
+  KVM_MEMORY_EXIT_FLAG_PRIVATE,
+  KVM_RUN_LAYOUT,
+  KVM_SYSTEM_EVENT,
+} from '../sys/kvm.ts';
 import { ERRNO } from '../sys/port.ts';
 
 /** Guest-physical memory, or x86's port I/O. */
@@ -46,10 +52,17 @@ export type VcpuExit =
 
 export type SystemEvent = 'shutdown' | 'reset' | 'crash' | { readonly type: number };
 
-/** KVM_EXIT_MEMORY_FAULT, which comes with EFAULT. */
+/** Of the access that ended the VM: by KVM_EXIT_MEMORY_FAULT, or by whoever finds it out otherwise. null: not known. */
 export interface MemoryFault {
   readonly gpa: bigint;
-  readonly length: bigint;
+  readonly length: bigint | null;
+  /** The guest takes it for private memory, as confidential guests have. */
+  readonly isPrivate: boolean;
+  /** Guest-virtual address of the instruction. */
+  readonly pc: bigint | null;
+  readonly access: 'read' | 'write' | null;
+  /** arm64: the memory type did not allow such an access. */
+  readonly isAlignment: boolean | null;
 }
 
 /** ESR_ELx.ISS.WnR (Arm ARM, "ISS encoding for an exception from a Data Abort"), which KVM leaves in an unknown access's syndrome. */
@@ -95,10 +108,17 @@ export function readLastExit(state: DataView, isDevice: (address: bigint) => boo
  */
 export function readRefusal(state: DataView, errno: number): VcpuExit {
   const { memoryFault, exitReason } = KVM_RUN_LAYOUT;
-  if (errno !== ERRNO.EFAULT || state.getUint32(exitReason, true) !== KVM_EXIT.memoryFault) {
+  const isFilledIn = errno === ERRNO.EFAULT || errno === ERRNO.EHWPOISON;
+  if (!isFilledIn || state.getUint32(exitReason, true) !== KVM_EXIT.memoryFault)
     return { kind: 'killed', errno, fault: null };
-  }
-  const fault = { gpa: state.getBigUint64(memoryFault.gpa, true), length: state.getBigUint64(memoryFault.size, true) };
+  const fault = {
+    gpa: state.getBigUint64(memoryFault.gpa, true),
+    length: state.getBigUint64(memoryFault.size, true),
+    isPrivate: (state.getBigUint64(memoryFault.flags, true) & KVM_MEMORY_EXIT_FLAG_PRIVATE) !== 0n,
+    pc: null,
+    access: null,
+    isAlignment: null,
+  };
   return { kind: 'killed', errno, fault };
 }
 

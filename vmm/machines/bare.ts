@@ -18,7 +18,7 @@ import { trappedAt } from '../devices/trapped.ts';
 import type { KvmArchitecture } from '../kvm/arch/arch.ts';
 import { requireArchitecture } from '../kvm/arch/index.ts';
 import { runVcpus } from '../kvm/run-vcpus.ts';
-import type { VcpusRun } from '../kvm/run-vcpus.ts';
+import type { VcpusRequest, VcpusRun } from '../kvm/run-vcpus.ts';
 import { addVcpu } from '../kvm/vcpu.ts';
 import type { VcpuRunner } from '../kvm/vcpu-runner.ts';
 import { createVm } from '../kvm/vm.ts';
@@ -59,6 +59,8 @@ export interface BareMachine {
   readonly onConsole?: TakeOutput;
   /** Called once the image is in RAM, before the VM has it: for what the guest shall find there, and for a device's DMA. */
   readonly onRam?: (ram: GuestRam) => void;
+  /** KVM_RUN has failed for good. The VM still lives, and `again` enters the vCPU once more, which makes the same access. */
+  readonly onKilled?: (vm: StartedVm, again: () => Promise<VcpusRun>) => Promise<void>;
 }
 
 /** A VM that has not run yet. */
@@ -100,10 +102,11 @@ export function runBare(machine: BareMachine, watch: Watch<unknown> = watchNothi
     const trapped = attachWindows(vm, windows);
     const vcpu = addVcpu(port, scope, vm);
     arch.initBareVcpu(port, vm, vcpu.fd, { entry: image.entry, argument: BARE_MAP.ramBase });
-    const look = await watch(scope, { debugName: vm.debugName, vcpuThread: await thread.id() });
+    const started = { debugName: vm.debugName, vcpuThread: await thread.id() };
+    const look = await watch(scope, started);
     const ring = newRing();
     const console = new RingReader(ring, onConsole);
-    const run = await runVcpus(port, {
+    const entry: VcpusRequest = {
       vcpus: [{ vcpu, thread }],
       devices: [doorbellAt(Number(BARE_MAP.doorbell), ring), ...trapped.devices, ...(machine.devices ?? [])],
       busLockLabel:
@@ -111,7 +114,12 @@ export function runBare(machine: BareMachine, watch: Watch<unknown> = watchNothi
       onPause: () => console.room(),
       timeoutMs,
       ...(signal && { signal }),
-    })
+    };
+    const run = await runVcpus(port, entry)
+      .then(async (ended) => {
+        if (ended.exit.kind === 'killed') await machine.onKilled?.(started, () => runVcpus(port, entry));
+        return ended;
+      })
       .finally(() => vm.slots.end())
       .catch((error: unknown) => {
         console.abandon();

@@ -99,6 +99,7 @@ export const ERRNO = {
   ENOSYS: 38,
   EMSGSIZE: 90,
   EOPNOTSUPP: 95,
+  EHWPOISON: 133,
 } as const;
 
 export type ErrnoName = keyof typeof ERRNO;

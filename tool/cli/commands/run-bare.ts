@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
 import { exchangeModule } from '../../verify/guest/exchange.ts';
 import { describeExit } from '../../verify/guest/exit.ts';
+import { bareMachine } from '../../verify/guest/places.ts';
+import { watchDevice } from '../../../vmm/machines/killed.ts';
+import type { KilledMachine } from '../../../vmm/machines/killed.ts';
 import type { ElfImage } from '../../../vmm/boot/elf.ts';
 import { runGuest } from '../../verify/guest/run.ts';
 import type { GuestRun } from '../../verify/guest/run.ts';
@@ -56,6 +59,8 @@ export async function runBareGuest(path: string, options: BareOptions, signal: A
     const thread = new MainThreadRunner([exchangeModule]);
     ends.defer(() => thread.close());
     const open = openWindows(port, scope, BARE_MAP, windowChoice(options), BigInt(pageSize()));
+    const { pci } = open.source;
+    const state = pci === null ? () => null : watchDevice(port, scope, pci.address);
     const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
     const ran = await start(port, arch, thread, {
       image,
@@ -66,7 +71,8 @@ export async function runBareGuest(path: string, options: BareOptions, signal: A
         for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
       },
     });
-    return printResult(ran, open.windows, json, writeReport);
+    const machine = ran.exit.kind !== 'done' ? bareMachine(arch.name, open, state(), ramLength(options)) : null;
+    return printResult(ran, open.windows, { json, machine, writeReport });
   });
 }
 
@@ -88,6 +94,7 @@ function start(
     image,
     windows: open.windows,
     stage1: [],
+    findsFault: true,
     cells: [],
     ramLength: ramLength(options),
     timeoutMs: options.timeout * 1000,
@@ -97,11 +104,17 @@ function start(
   });
 }
 
+interface Printing {
+  readonly json: string | undefined;
+  /** Null where nothing went wrong. */
+  readonly machine: KilledMachine | null;
+  readonly writeReport: OpenSandbox['writeReport'];
+}
+
 async function printResult(
   { exit, stage2, windowExits, busLocks }: GuestRun,
   windows: readonly OpenWindow[],
-  json: string | undefined,
-  writeReport: OpenSandbox['writeReport'],
+  { json, machine, writeReport }: Printing,
 ): Promise<number> {
   const rows = windows.map(({ bar, offset, length, attribute, gpa, access }, index) => {
     const trapped = access === 'trapped' ? { exits: windowExits[index] ?? 0 } : null;
@@ -130,7 +143,7 @@ async function printResult(
     if (json === '-') process.stdout.write(text);
     else await writeReport(json, text);
   }
-  const failure = describeExit(exit);
+  const failure = describeExit(exit, machine);
   if (failure !== null) throw new WcvmmError('E_GUEST_EXIT', failure);
   return EXIT.match;
 }
@@ -152,12 +165,10 @@ function whatBecameOf({
 
 /** JSON has no bigint. */
 function exitInJson(exit: VcpuExit): object {
-  return Object.fromEntries(
-    Object.entries(exit).map(([name, value]: [string, unknown]) => [
-      name,
-      typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
-    ]),
+  const text = JSON.stringify(exit, (_name, value: unknown) =>
+    typeof value === 'bigint' ? `0x${value.toString(16)}` : value,
   );
+  return JSON.parse(text) as object;
 }
 
 /** From the guest ABI's least to where the windows begin. */

@@ -18,6 +18,9 @@ import { openSandbox } from '../sandbox/sandbox.ts';
 import { openConsole, parseConsole } from '../guest-console.ts';
 import { LINUX_MEMORY } from './guest-memory.ts';
 import { deviceRequests, openPassed } from './passed-devices.ts';
+import { watchDevice } from '../../../vmm/machines/killed.ts';
+import type { KilledMachine } from '../../../vmm/machines/killed.ts';
+import { linuxMachine } from '../../verify/guest/places.ts';
 import { describeLinuxExit } from '../../verify/linux/exit.ts';
 
 export interface LinuxOptions {
@@ -58,13 +61,16 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
   const arch = LINUX_ARCHITECTURES[requireArchitecture().name];
   const kernel = arch.parseKernel(await readInput('kernel', options.kernel));
   const initrd = options.initrd === undefined ? null : await readInput('initrd', options.initrd);
-  const end = await scoped(async (ends) => {
+  const { end, machine: killedMachine } = await scoped(async (ends) => {
     const { port } = await openSandbox({ sandbox: options.sandbox, kept: KEPT_BY_LINUX, reports: [] });
     const threads = Array.from({ length: cpus }, () => new VcpuThread());
     for (const thread of threads) ends.defer(() => thread.close());
     const stopped = new AbortController();
     stopAfter(options.timeout, ends, stopped);
     const devices = openPassed(port, ends.inner(), requests, options.iommu);
+    const states = devices.flatMap(({ source: { pci } }) =>
+      pci === null ? [] : [watchDevice(port, ends.inner(), pci.address)],
+    );
     const machine = {
       port,
       arch,
@@ -87,9 +93,16 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
     };
     let last = await bootLinux(machine);
     while (last.kind === 'reset' && options.reboot) last = await bootLinux(machine);
-    return last;
+    const killed = last.kind === 'failed' && last.exit.kind === 'killed';
+    const machineThen = killed
+      ? linuxMachine(
+          arch.name,
+          states.map((state) => state()),
+        )
+      : null;
+    return { end: last, machine: machineThen };
   });
-  return codeOf(end);
+  return codeOf(end, killedMachine);
 }
 
 /** The limit is for all boots together. */
@@ -103,7 +116,7 @@ function stopAfter(seconds: number | undefined, ends: AsyncScope, stopped: Abort
   ends.defer(() => clearTimeout(timer));
 }
 
-function codeOf(end: LinuxEnd): number {
+function codeOf(end: LinuxEnd, machine: KilledMachine | null): number {
   switch (end.kind) {
     case 'power-off':
       return EXIT.match;
@@ -111,7 +124,7 @@ function codeOf(end: LinuxEnd): number {
       process.stderr.write('wcvmm: the guest asked for a reboot, and --no-reboot says to end then\n');
       return REBOOT_REFUSED;
     case 'failed':
-      throw new WcvmmError('E_GUEST_EXIT', describeLinuxExit(end.exit));
+      throw new WcvmmError('E_GUEST_EXIT', describeLinuxExit(end.exit, machine));
   }
 }
 

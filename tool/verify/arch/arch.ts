@@ -42,6 +42,8 @@ export interface VerifyArchitecture {
    * they are touched. All at once, because the kernel shows its page tables whole, and takes its time.
    */
   readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappings;
+  /** The same by loads of the host's own, to be called before any guest runs: it starts a program. null: loads show nothing here. */
+  loadByHost(opened: readonly HostMapped[]): HostMappings | null;
   /** How far the host's own registers were read: sentences for a report's limits. */
   hostLimits(port: Port): readonly string[];
   /** As far as the kernel shows it. */

@@ -33,7 +33,11 @@ export const verifyArm64: VerifyArchitecture = {
           'this KVM does not say whether it forwards stage-2 alignment faults to the guest (KVM_CAP_ARM_S2_ALIGNMENT_FAULT): where stage 2 makes an access fault, a fault in the guest and the end of its VM both count as a match',
         ]
       : [],
-  readHostMappings: (_port, opened) => readHostMappings(opened, probeHost),
+  readHostMappings: () => ({
+    kind: 'unavailable',
+    why: 'nothing in the kernel shows the memory type of a user mapping on arm64',
+  }),
+  loadByHost: (opened) => readHostMappings(opened, probeHost),
   hostLimits: () => [
     "nothing in the kernel shows the memory type of a user mapping on arm64: an unaligned load through the host's mapping tells Device from Normal, and no more",
   ],

@@ -83,6 +83,8 @@ export const verifyX86: VerifyArchitecture = {
   // No type makes an access fault.
   unknowns: () => [],
   readHostMappings,
+  // No x86 memory type makes an access fault.
+  loadByHost: () => null,
   hostLimits: (port) => [
     canReadMsrs(port)
       ? "the host's PAT and MTRRs were read on CPU 0 only, and are taken to be the same on the others"

@@ -1,5 +1,6 @@
 import type { SystemEvent, VcpuExit } from '../../../vmm/kvm/exits.ts';
-import { ERRNO } from '../../../vmm/sys/port.ts';
+import { explainKilled, explainUnbacked } from '../../../vmm/machines/killed.ts';
+import type { KilledMachine } from '../../../vmm/machines/killed.ts';
 import { STATUS } from './abi.ts';
 
 const MEANING: Readonly<Record<number, string>> = {
@@ -8,17 +9,21 @@ const MEANING: Readonly<Record<number, string>> = {
   [STATUS.badCpu]: 'the CPU lacks what it needs',
 };
 
-/** One sentence for a guest that did not end well; null for one that did. */
-export function describeExit(exit: VcpuExit): string | null {
+/** One sentence for a guest that did not end well; null for one that did. @param machine where it ran; null: not known */
+export function describeExit(exit: VcpuExit, machine: KilledMachine | null = null): string | null {
   switch (exit.kind) {
     case 'done':
       return exit.status === STATUS.ok
         ? null
         : `the guest ended with status ${exit.status}: ${MEANING[exit.status] ?? 'its own meaning'}; expected 0. Its console says more.`;
     case 'killed':
-      return describeKilled(exit);
-    case 'unmapped':
-      return `the guest ${accessOf(exit)}, where there is neither memory nor a device. Check the guest, or map a window there.`;
+      return explainKilled(exit, machine);
+    case 'unmapped': {
+      const unbacked = exit.space === 'mmio' ? explainUnbacked(exit.address, machine) : null;
+      return unbacked === null
+        ? `the guest ${accessOf(exit)}, where there is neither memory nor a device. Check the guest, or map a window there.`
+        : `the guest ${accessOf(exit)}, ${unbacked}.`;
+    }
     case 'crosses-end':
       return `the guest ${accessOf(exit)}, which starts in a trapped window or a device and ends outside of it; nothing was touched. Expected accesses of up to 8 bytes within one.`;
     case 'not-emulated':
@@ -36,13 +41,6 @@ export function describeExit(exit: VcpuExit): string | null {
     case 'interrupted':
       return 'the guest was interrupted.';
   }
-}
-
-function describeKilled({ errno, fault }: VcpuExit & { kind: 'killed' }): string {
-  const where = fault === null ? '' : ` at gpa 0x${fault.gpa.toString(16)}`;
-  return errno === ERRNO.EFAULT
-    ? `KVM_RUN failed with EFAULT${where}: the guest made an access that stage 2 forbids (unaligned, to memory that stage 2 makes Device) and this KVM ends the VM for it. A kernel with the series in kernel-patches/ gives the guest the fault instead.`
-    : `KVM_RUN failed with errno ${errno}; expected the guest to end by the exit doorbell.`;
 }
 
 function accessOf({ space, address, isWrite, length }: VcpuExit & { kind: 'unmapped' | 'crosses-end' }): string {

@@ -6,7 +6,11 @@ import type { TakeOutput } from '../../../vmm/devices/console-ring.ts';
 import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
 import type { VcpuRunner } from '../../../vmm/kvm/vcpu-runner.ts';
+import { Scope } from '../../../common/scope.ts';
+import type { MemoryFault } from '../../../vmm/kvm/exits.ts';
 import { BARE_MAP, runBare } from '../../../vmm/machines/bare.ts';
+import type { StartedVm } from '../../../vmm/machines/bare.ts';
+import { traceFault } from '../read-back/fault-trace.ts';
 import type { GuestWindow } from '../../../vmm/memory/guest-window.ts';
 import type { GuestRam } from '../../../vmm/memory/ram.ts';
 import { isErrno } from '../../../vmm/sys/port.ts';
@@ -34,6 +38,8 @@ export interface GuestRequest {
   readonly signal?: AbortSignal;
   /** Called with guest RAM before the first entry, to map it for a device's DMA. */
   readonly onRam?: (ram: GuestRam) => void;
+  /** Find out where the access was, if one ends the VM. */
+  readonly findsFault?: boolean;
 }
 
 /** Bus locks that KVM reported while the guest's log said that the cell was running; null: none was. */
@@ -65,6 +71,7 @@ export async function runGuest(
   const { image, windows, cells, timeoutMs, signal, onConsole, mte = false, ramLength = BigInt(ABI.ramSize) } = request;
   const exchange = exchangeDevice(exchangesOf(request));
   const logAt = BARE_MAP.ramBase + BigInt(ABI.logOffset);
+  let traced: MemoryFault | null = null;
   const machine = {
     port,
     arch,
@@ -78,6 +85,16 @@ export async function runGuest(
     busLockLabel: { gpa: logAt + BigInt(LOG_AT.running), most: cells.length },
     timeoutMs,
     onRam: (ram: GuestRam) => prepare(ram, request),
+    ...(request.findsFault === true && {
+      onKilled: async ({ vcpuThread }: StartedVm, again: () => Promise<unknown>) => {
+        const scope = new Scope();
+        try {
+          traced = await traceFault(port, scope, arch.name, vcpuThread, again);
+        } finally {
+          scope.close();
+        }
+      },
+    }),
     ...(signal && { signal }),
     ...(onConsole && { onConsole }),
   };
@@ -95,7 +112,7 @@ export async function runGuest(
   const busLocks =
     run.busLocks && run.busLocks.map(({ label, count }) => ({ cell: label === 0 ? null : label - 1, count }));
   return {
-    exit: run.exit,
+    exit: run.exit.kind === 'killed' ? { ...run.exit, fault: run.exit.fault ?? traced } : run.exit,
     windowExits: run.windowExits,
     busLocks,
     hostChecks: exchange.checks(),

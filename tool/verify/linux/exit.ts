@@ -1,19 +1,19 @@
 /** One sentence for a Linux guest that neither powered off nor reset. */
 import type { VcpuExit } from '../../../vmm/kvm/exits.ts';
-import { ERRNO } from '../../../vmm/sys/port.ts';
+import { explainKilled } from '../../../vmm/machines/killed.ts';
+import type { KilledMachine } from '../../../vmm/machines/killed.ts';
 
 const LOOK = 'Its console may say more; earlycon on its command line shows more of it.';
 
-export function describeLinuxExit(exit: VcpuExit): string {
+/** @param machine where it ran; null: not known */
+export function describeLinuxExit(exit: VcpuExit, machine: KilledMachine | null = null): string {
   switch (exit.kind) {
     case 'shutdown':
       return `the guest caused a triple fault before it said a word: its kernel could not even begin. Is it built for this CPU? ${LOOK}`;
     case 'system-event':
       return `the guest ended by ${typeof exit.event === 'string' ? `a ${exit.event}` : `system event ${exit.event.type}`}; expected it to power off. ${LOOK}`;
     case 'killed':
-      return exit.errno === ERRNO.EFAULT
-        ? `KVM_RUN failed with EFAULT${exit.fault === null ? '' : ` at gpa 0x${exit.fault.gpa.toString(16)}`}: the guest made an access that KVM cannot carry out. ${LOOK}`
-        : `KVM_RUN failed with errno ${exit.errno}; expected the guest to power off. The kernel's log may say more.`;
+      return `${explainKilled(exit, machine)} ${LOOK}`;
     case 'not-emulated':
       return `KVM cannot emulate an instruction of the guest's${exit.address === null ? '' : ` that accesses gpa 0x${exit.address.toString(16)}`}${exit.instruction === null ? '' : ` (its bytes: ${exit.instruction})`}. ${LOOK}`;
     case 'unmapped':

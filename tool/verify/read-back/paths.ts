@@ -7,3 +7,6 @@ export const MEMTYPES = '/sys/kernel/debug/x86/pat_memtype_list';
 /** x86: the tracepoint of KVM's own entries, as tracefs has it. */
 export const SPTE_EVENT = 'kvmmmu/kvm_mmu_set_spte';
 export const TRACE_ROOTS = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
+
+/** The same of accesses that stage 2 stops: x86's, and arm64's. */
+export const FAULT_EVENTS = ['kvm/kvm_page_fault', 'kvm/kvm_guest_fault'];
