@@ -13,14 +13,18 @@ export interface Finished {
 
 /** Runs a command in a testbed, by default arm64's, and keeps what it says. */
 export async function inTestbed(
-  request: Omit<TestbedRequest, 'arch' | 'stdout' | 'stderr'> & Partial<Pick<TestbedRequest, 'arch'>>,
+  request: Omit<TestbedRequest, 'arch' | 'stdout' | 'stderr'> &
+    Partial<Pick<TestbedRequest, 'arch'>> & { readonly onStdout?: () => void },
 ): Promise<Finished> {
   const stdout: Uint8Array[] = [];
   const stderr: Uint8Array[] = [];
   const code = await runInTestbed({
     arch: 'arm64',
     ...request,
-    stdout: (chunk) => void stdout.push(chunk),
+    stdout: (chunk) => {
+      stdout.push(chunk);
+      request.onStdout?.();
+    },
     stderr: (chunk) => void stderr.push(chunk),
   });
   return { code, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };

@@ -1,6 +1,7 @@
 import { WcvmmError } from '../common/errors.ts';
 import { outputOf } from '../common/program.ts';
 import type { EptLeaf } from './bochs/ept.ts';
+import type { Monitor } from './monitor.ts';
 
 export interface EmulatorProgram {
   /** "qemu". */
@@ -18,6 +19,8 @@ export interface Listeners {
   up: () => void;
   /** What an emulator's debugger sees of nested paging, each time that a guest stops to have it looked at. */
   eptLeaf?: ((leaf: EptLeaf) => void) | undefined;
+  /** QEMU: takes its monitor as it starts. */
+  monitor?: ((monitor: Monitor) => void) | undefined;
 }
 
 /** What an emulator left when it ended. */

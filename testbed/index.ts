@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { EptLeaf } from './bochs/ept.ts';
 import { ensureDebianKernel } from './debian-kernel/index.ts';
 import type { DebianKernel } from './debian-kernel/index.ts';
+import type { Monitor } from './monitor.ts';
 import { emulatorVersion } from './emulator.ts';
 import { interruptible } from '../common/interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
@@ -43,6 +44,8 @@ export interface TestbedRequest {
   stderr?: ((chunk: Uint8Array) => void) | undefined;
   /** x86-intel: takes what Bochs' debugger reads of EPT whenever a guest stops for that. */
   eptLeaf?: ((leaf: EptLeaf) => void) | undefined;
+  /** arm64, x86-amd: takes QEMU's monitor as it starts. */
+  monitor?: ((monitor: Monitor) => void) | undefined;
 }
 
 /**
@@ -96,6 +99,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
         stdout: through(request.stdout ?? ((chunk) => process.stdout.write(chunk))),
         stderr: through(request.stderr ?? ((chunk) => process.stderr.write(chunk))),
         eptLeaf: request.eptLeaf,
+        monitor: request.monitor,
       });
     } finally {
       progress.done();

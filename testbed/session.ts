@@ -23,6 +23,7 @@ export interface SessionOptions {
   stdout: (chunk: Uint8Array) => void;
   stderr: (chunk: Uint8Array) => void;
   eptLeaf?: Listeners['eptLeaf'];
+  monitor?: Listeners['monitor'];
 }
 
 /**
@@ -46,7 +47,13 @@ async function boot(session: SessionOptions, share: string): Promise<number> {
   session.signal.throwIfAborted();
   const { machine, files, command, options, emulator: name, signal } = session;
   const up = (): void => session.onUp?.();
-  const listeners = { stdout: session.stdout, stderr: session.stderr, up, eptLeaf: session.eptLeaf };
+  const listeners = {
+    stdout: session.stdout,
+    stderr: session.stderr,
+    up,
+    eptLeaf: session.eptLeaf,
+    monitor: session.monitor,
+  };
   const emulator = await machine.start({
     files: { ...files, share },
     command,

@@ -1,7 +1,8 @@
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { confined } from '../confine.ts';
 import { ControlChannel } from '../control.ts';
 import { complaintsLimit, consoleLimit, notInstalled, type Emulator, type Ended, type Listeners } from '../emulator.ts';
+import { monitorOn } from '../monitor.ts';
 import { TextTail } from '../text-tail.ts';
 
 /** Channels of the instance, each a file descriptor that QEMU inherits; `console` null = this terminal. */
@@ -15,6 +16,11 @@ export interface Channels {
 /** After the standard streams, one socket for each channel. */
 export const channels = { stdout: 3, stderr: 4, control: 5, console: 6 } satisfies Channels;
 
+/** The monitor's, where somebody wants to look in. */
+const MONITOR = 7;
+
+const monitorArguments = ['-chardev', `socket,id=monitor,fd=${MONITOR}`, '-mon', 'chardev=monitor,mode=control'];
+
 /** Starts QEMU. `folder` is the session's; `interactive` gives it this terminal instead of the console channel. */
 export async function startQemu(
   program: string,
@@ -25,7 +31,8 @@ export async function startQemu(
 ): Promise<Emulator> {
   const { execa } = await import('execa');
   const [command, ...prefix] = confined(program, { folder, network: 'best-effort' });
-  const child = execa(command, [...prefix, ...args], {
+  const { monitor } = listeners;
+  const child = execa(command, [...prefix, ...args, ...(monitor === undefined ? [] : monitorArguments)], {
     buffer: false,
     reject: false,
     stdio: [
@@ -35,6 +42,7 @@ export async function startQemu(
       'pipe',
       'pipe',
       interactive ? 'ignore' : 'pipe',
+      monitor === undefined ? 'ignore' : 'pipe',
     ],
   });
   const complaints = new TextTail(complaintsLimit);
@@ -49,6 +57,7 @@ export async function startQemu(
   onData(channels.stderr, listeners.stderr);
   onData(channels.console, (chunk) => serial.add(chunk.toString('latin1')));
   onData(channels.control, (chunk) => control.push(chunk));
+  monitor?.(monitorOn((child.stdio as readonly unknown[])[MONITOR] as Duplex, folder));
   const finish = async (): Promise<Ended> => {
     // By then nothing is left in the channels.
     const result = await child;
