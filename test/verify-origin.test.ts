@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { packageVersion } from '../common/version.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { VERIFY_ARCHITECTURES } from '../tool/verify/arch/index.ts';
-import { belowHypervisor } from '../tool/verify/limits.ts';
+import { belowHypervisor, insideConfidential } from '../tool/verify/limits.ts';
 import { originHere } from '../tool/verify/origin.ts';
 import { sampleReport } from './report-sample.ts';
 import { stubPort } from './stub-port.ts';
+import { ERRNO, SysError } from '../vmm/sys/port.ts';
 
 const NOW = new Date('2026-11-21T18:00:00Z');
 /** More flags than fit in a field of a report. */
@@ -42,6 +43,7 @@ describe('where a report was made', () => {
       // What firmware says cannot move a terminal's cursor.
       firmware: 'Amazon EC2 1.0 [2J',
       hypervisor: true,
+      confidential: null,
       cpu: { model: 'AMD EPYC 9005', stepping: 'family 26 model 2 stepping 1', microcode: '0x1000065' },
       kernelBuild: 'Linux version 7.3.4-wcvmm (root@build) (gcc 12) #1 SMP Sat Nov 21',
       series: 'wcvmm',
@@ -79,5 +81,59 @@ describe('where a report was made', () => {
     expect(belowHypervisor({ origin, platform })).toEqual([]);
     expect(belowHypervisor({ origin, platform: { ...platform, emulator: null } })).toHaveLength(1);
     expect(belowHypervisor({ platform: { ...platform, emulator: null } })).toEqual([]);
+  });
+
+  test.each<[string, string, boolean | null]>([
+    ['QEMU', 'Standard PC (Q35 + ICH9, 2009)', true],
+    ['Amazon EC2', 'm8g.large', true],
+    ['Amazon EC2', 'm8g.metal-24xl', false],
+    ['Microsoft Corporation', 'Virtual Machine', true],
+    ['Microsoft Corporation', 'C2030', null],
+    ['Dell Inc.', 'PowerEdge', null],
+  ])('on arm64 the vendor says whether it is below a hypervisor: %s %s', (vendor, product, hypervisor) => {
+    const texts = { '/sys/class/dmi/id/sys_vendor': `${vendor}\n`, '/sys/class/dmi/id/product_name': `${product}\n` };
+    expect(originHere(stubPort({ texts }).port, VERIFY_ARCHITECTURES.arm64, [], NOW).hypervisor).toBe(hypervisor);
+  });
+
+  test.each([
+    ['x86', { texts: { '/proc/cpuinfo': CPUINFO.replaceAll('lahf_lm', 'tdx_guest') } }, 'TDX'],
+    ['x86', { nodes: { '/dev/sev-guest': 'ok' } }, 'SEV-SNP'],
+    ['x86', {}, null],
+    ['arm64', { folders: { '/sys/module/arm_cca_guest': [] } }, 'Arm CCA'],
+    ['arm64', {}, null],
+  ] as const)('on %s inside a confidential guest or not: %j', (arch, stub, kind) => {
+    const origin = originHere(stubPort(stub).port, VERIFY_ARCHITECTURES[arch], [], NOW);
+    expect(origin.confidential).toBe(kind);
+    expect(insideConfidential({ origin })).toHaveLength(kind === null ? 0 : 1);
+    expect(parseReport(JSON.stringify(sampleReport({ origin }))).origin).toEqual(origin);
+  });
+});
+
+describe('the registers of all CPUs', () => {
+  const MTRR_CAPABILITY = 0xfen;
+  const FIRST_VARIABLE = 0x200n;
+
+  /** One variable MTRR; CPU n's is `ranges[n]`. */
+  function limitsOf(ranges: readonly (bigint | null)[]): readonly string[] {
+    const { port } = stubPort({ folders: { '/dev/cpu': ['microcode', ...ranges.map((_, cpu) => String(cpu))] } });
+    return VERIFY_ARCHITECTURES.x86.hostLimits({
+      ...port,
+      open: (path) => Number(/^\/dev\/cpu\/(\d+)\/msr$/.exec(path)?.[1]),
+      pread: (fd, into, offset) => {
+        const range = ranges[fd] ?? null;
+        if (range === null) throw new SysError('pread', ERRNO.EIO);
+        const value = offset === MTRR_CAPABILITY ? 1n : offset === FIRST_VARIABLE ? range : 7n;
+        new DataView(into.buffer).setBigUint64(0, value, true);
+        return 8;
+      },
+    });
+  }
+
+  test('are looked at, and one that is unlike is named', () => {
+    expect(limitsOf([6n, 6n, 6n])).toEqual([]);
+    expect(limitsOf([6n])).toEqual([]);
+    expect(limitsOf([6n, 6n, 0x8000_0001n]).join()).toMatch(/MTRRs of CPU 2 are not those of CPU 0/);
+    expect(limitsOf([6n, null, 6n]).join()).toMatch(/read on 2 of 3 CPUs/);
+    expect(limitsOf([null]).join()).toMatch(/were not read/);
   });
 });

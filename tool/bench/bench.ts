@@ -12,7 +12,7 @@ import { summarise } from '../report/report.ts';
 import type { Report, ReportWindow } from '../report/report.ts';
 import type { HostMappingReading } from '../verify/arch/arch.ts';
 import { describeWindow } from '../verify/evidence.ts';
-import { belowHypervisor, limitsOf } from '../verify/limits.ts';
+import { belowHypervisor, insideConfidential, limitsOf } from '../verify/limits.ts';
 import { expectationOf } from '../verify/plan.ts';
 import { openSession, reportHead } from '../verify/session.ts';
 import type { Session, SessionRequest } from '../verify/session.ts';
@@ -65,7 +65,7 @@ export async function bench(port: Port, arch: KvmArchitecture, request: BenchReq
         stage2: ofWindows.stage2,
         hostMappings,
         blindness: 'bench makes no checks, it only measures',
-        unknowns: [...verifyArch.hostLimits(port), ...belowHypervisor(head)],
+        unknowns: [...session.hostLimits, ...belowHypervisor(head), ...insideConfidential(head)],
       }),
       bench: {
         meaningless: meaningless(emulator, source.kind),

@@ -111,6 +111,8 @@ export interface Origin {
   firmware: string | null;
   /** Whether this kernel runs below a hypervisor, which then has a say in memory types. */
   hypervisor: boolean | null;
+  /** The kind of confidential guest that this kernel runs in; null: none that is known. Older reports do not say. */
+  confidential?: string | null;
   cpu: Cpu;
   /** The whole of /proc/version. */
   kernelBuild: string | null;

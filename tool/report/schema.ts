@@ -68,6 +68,9 @@ const origin = v.looseObject({
   machine: v.pipe(v.nullable(line), v.description('by its firmware: vendor and product')),
   firmware: v.nullable(line),
   hypervisor: v.pipe(v.nullable(v.boolean()), v.description('the kernel runs below one; null: it does not say')),
+  confidential: v.exactOptional(
+    v.pipe(v.nullable(line), v.description('the kind of confidential guest that the kernel runs in')),
+  ),
   cpu: v.looseObject({ model: v.nullable(line), stepping: v.nullable(line), microcode: v.nullable(line) }),
   kernelBuild: v.nullable(line),
   series: v.pipe(v.nullable(line), v.description("the project's patches, by the kernel's release")),

@@ -5,7 +5,7 @@ import type { Report } from '../report/report.ts';
 import { weighed } from '../report/worth.ts';
 import type { HostMappings } from './arch/arch.ts';
 import { withHazards, withRules } from './flags.ts';
-import { belowHypervisor, limitsOf } from './limits.ts';
+import { belowHypervisor, insideConfidential, limitsOf } from './limits.ts';
 import { asControl, partOf } from './parts.ts';
 import type { VerifiedWindows } from './parts.ts';
 import { reportHead } from './session.ts';
@@ -24,7 +24,7 @@ export interface Verified {
 }
 
 export function reportOf(session: Session, request: Pick<SessionRequest, 'asked'>, verified: Verified): Report {
-  const { port, verifyArch, opened } = session;
+  const { verifyArch, opened } = session;
   const { device, control, hostMappings, guest } = verified;
   const mappings = hostMappings.kind === 'read' ? hostMappings.windows : [];
   const head = reportHead(session, request);
@@ -52,8 +52,9 @@ export function reportOf(session: Session, request: Pick<SessionRequest, 'asked'
     unknowns: [
       ...(verified.unknowns ?? []),
       ...(isOpen ? verifyArch.unknowns(device.platform) : []),
-      ...verifyArch.hostLimits(port),
+      ...session.hostLimits,
       ...belowHypervisor(head),
+      ...insideConfidential(head),
     ],
   });
   return withHazards(withRules({ ...report, limits }), session.hazards);

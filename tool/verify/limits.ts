@@ -39,3 +39,13 @@ export function belowHypervisor({ origin, platform }: Pick<Report, 'origin' | 'p
       ]
     : [];
 }
+
+/** There hardware and firmware force types, and what the model knows of KVM and MTRRs does not hold. */
+export function insideConfidential({ origin }: Pick<Report, 'origin'>): readonly string[] {
+  const kind = origin?.confidential ?? null;
+  return kind === null
+    ? []
+    : [
+        `this kernel runs in a confidential guest (${kind}), where the hardware forces memory types of its own: nothing of that is in the model`,
+      ];
+}

@@ -13,7 +13,7 @@ const LONGEST_FLAGS = 16_384;
 /** @param asked the command line, as far as it is known: what stands after `wcvmm` */
 export function originHere(
   port: Port,
-  arch: Pick<VerifyArchitecture, 'cpu' | 'underHypervisor'>,
+  arch: Pick<VerifyArchitecture, 'cpu' | 'underHypervisor' | 'confidential'>,
   asked: readonly string[],
   now = new Date(),
 ): Origin {
@@ -25,14 +25,33 @@ export function originHere(
     host: oneLine(hostname()),
     machine: named('sys_vendor', 'product_name'),
     firmware: named('bios_vendor', 'bios_version'),
-    hypervisor: arch.underHypervisor(port),
+    hypervisor:
+      arch.underHypervisor(port) ?? underNamedHypervisor(text(`${DMI}/sys_vendor`), text(`${DMI}/product_name`)),
+    confidential: arch.confidential(port),
     cpu: arch.cpu(port),
     kernelBuild: kernel,
     series: kernel === null ? null : (/^Linux version \S+?-(wcvmm\S*)/.exec(kernel)?.[1] ?? null),
     wcvmm: packageVersion(),
     time: now.toISOString(),
-    asked: asked.map((argument) => oneLine(argument) ?? ''),
+    asked: asked.map(asLine),
   };
+}
+
+/** An argument of the command, fit for a report. */
+export function asLine(argument: string): string {
+  return oneLine(argument) ?? '';
+}
+
+/** What hypervisors give out as a machine's vendor. */
+const HYPERVISORS =
+  /^(?:QEMU|KVM|VMware|innotek GmbH|Parallels|Xen|OpenStack|Alibaba Cloud|Google|Hetzner|DigitalOcean|Bochs|BHYVE)/;
+
+/** Instances of EC2 and of Azure have one vendor whether they are virtual or not. null: nothing says. */
+function underNamedHypervisor(vendor: string | null, product: string | null): boolean | null {
+  if (vendor === null) return null;
+  if (vendor === 'Amazon EC2') return product === null ? null : !/\bmetal\b|\.metal/.test(product);
+  if (vendor === 'Microsoft Corporation') return product === 'Virtual Machine' ? true : null;
+  return HYPERVISORS.test(vendor) ? true : null;
 }
 
 /** What firmware, a user or the kernel wrote, fit for a report: its reader takes no control characters, and nothing long. */

@@ -18,7 +18,7 @@ import type { DeviceState } from '../../vmm/machines/killed.ts';
 import type { HostMappings, VerifyArchitecture } from './arch/arch.ts';
 import { VERIFY_ARCHITECTURES } from './arch/index.ts';
 import { exchangeModule } from './guest/exchange.ts';
-import { originHere } from './origin.ts';
+import { asLine, originHere } from './origin.ts';
 import { reportPlatform } from './platform.ts';
 import { hazardsHere } from './read-back/silicon.ts';
 
@@ -47,6 +47,10 @@ export interface Session {
   readonly opened: OpenWindows;
   /** Ordinary memory, opened as a window is. */
   readonly control: OpenWindows;
+  /** Of the machine, without what was asked. */
+  readonly origin: Origin;
+  /** How far the host's own registers were read, in sentences. */
+  readonly hostLimits: readonly string[];
   /** Of the machine's silicon. */
   readonly hazards: readonly Hazard[];
   /** Of the device's windows, then the control's, by loads of the host's own; null: this architecture reads them back afterwards. */
@@ -84,6 +88,8 @@ export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture,
     opened,
     control,
     // Before any guest runs: afterwards this process may open no files and start no program.
+    origin: originHere(port, verifyArch, []),
+    hostLimits: verifyArch.hostLimits(port),
     hazards: hazardsHere(port),
     hostLoads: verifyArch.loadByHost([opened, control]),
     deviceState: pci === null ? () => null : watchDevice(port, scope, pci.address),
@@ -92,13 +98,13 @@ export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture,
 
 /** What stands at the head of a report. */
 export function reportHead(
-  { port, arch, verifyArch, facts, opened: { source, windows } }: Session,
+  { port, arch, facts, origin, opened: { source, windows } }: Session,
   { asked = [] }: Pick<SessionRequest, 'asked'>,
 ): Pick<Report, 'schema' | 'arch' | 'origin' | 'platform' | 'device'> & { origin: Origin } {
   return {
     schema: 'wcvmm.report/1',
     arch: arch.name,
-    origin: originHere(port, verifyArch, asked),
+    origin: { ...origin, asked: asked.map(asLine) },
     platform: reportPlatform(port, facts, source.device),
     device: {
       address: source.pci?.address ?? null,

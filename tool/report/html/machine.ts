@@ -153,6 +153,7 @@ function originFacts({
   machine,
   firmware,
   hypervisor,
+  confidential = null,
   cpu,
   kernelBuild,
   wcvmm,
@@ -167,6 +168,7 @@ function originFacts({
     ['machine type', machine ?? 'not known'],
     ['firmware', firmware ?? 'not known'],
     ['below a hypervisor', word(hypervisor)],
+    ...(confidential === null ? [] : [['confidential guest', confidential] as const]),
     [
       'CPU',
       [cpu.model, cpu.stepping, cpu.microcode && `microcode ${cpu.microcode}`].filter(Boolean).join(', ') ||

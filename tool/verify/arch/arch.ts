@@ -50,6 +50,8 @@ export interface VerifyArchitecture {
   cpu(port: Port): Cpu;
   /** Does this kernel run below a hypervisor? null: nothing says. */
   underHypervisor(port: Port): boolean | null;
+  /** What kind of confidential guest this kernel runs in; null: none that is known. */
+  confidential(port: Port): string | null;
   /** Why no probe saw a memory type, where none did. */
   blindness(emulator: string | null): string;
 }

@@ -8,6 +8,13 @@ import type { HostMapped, HostMappings, VerifyArchitecture } from './arch.ts';
 const MIDR = '/sys/devices/system/cpu/cpu0/regs/identification/midr_el1';
 const HYPERVISOR_NODE = '/proc/device-tree/hypervisor/compatible';
 
+/** Drivers of such guests (drivers/virt/coco); Linux's names. */
+const CONFIDENTIAL = [
+  ['/sys/bus/platform/devices/arm-cca-dev', 'Arm CCA'],
+  ['/sys/module/arm_cca_guest', 'Arm CCA'],
+  ['/sys/module/arm_pkvm_guest', 'pKVM'],
+] as const;
+
 /** Through mappings of the same files as the windows', at the start of each. */
 export function readHostMappings(opened: readonly HostMapped[], probe: ProbeHost): HostMappings {
   const pages = opened.flatMap(({ source, windows }) => windows.map((window) => source.slice?.(window) ?? null));
@@ -52,6 +59,7 @@ export const verifyArm64: VerifyArchitecture = {
   },
   // A guest of KVM has no flag for it; some hypervisors name themselves in the device tree.
   underHypervisor: (port) => (readOr(port, HYPERVISOR_NODE, '') === '' ? null : true),
+  confidential: (port) => CONFIDENTIAL.find(([path]) => port.exists(path))?.[1] ?? null,
   // What tells Device from Normal is asked of every window whose guest may use Normal memory.
   blindness: () => 'no check whose outcome depends on the type of stage 2 was answered as predicted',
 };

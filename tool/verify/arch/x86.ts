@@ -1,7 +1,7 @@
 import { MEMTYPES, PAGE_TABLES } from '../read-back/paths.ts';
 import { usualMtrr, x86 } from '../../../memattr/index.ts';
 import type { MtrrType } from '../../../memattr/index.ts';
-import { canReadMsrs, hostMtrr, hostPat } from '../read-back/host-x86.ts';
+import { canReadMsrs, compareCpus, hostMtrr, hostPat, sevStatus } from '../read-back/host-x86.ts';
 import { isErrno } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { parseHostPtdump, readHostRange } from '../read-back/host-ptdump.ts';
@@ -61,6 +61,28 @@ function readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappin
   }
 }
 
+function registerLimits(port: Port): readonly string[] {
+  if (!canReadMsrs(port))
+    return [
+      "the host's PAT and MTRRs were not read, which takes root and the module msr: Linux's usual PAT is assumed, and every MTRR type is possible",
+    ];
+  const { there, compared, unlike } = compareCpus(port);
+  if (unlike.length > 0)
+    return [
+      `the PAT or the MTRRs of CPU ${unlike.slice(0, 8).join(', ')}${unlike.length > 8 ? ' and others' : ''} are not those of CPU 0, which are the ones that were used: on those CPUs any type here may be another`,
+    ];
+  return compared < there
+    ? [`the host's PAT and MTRRs were read on ${compared} of ${there} CPUs, and are taken to be the same on the others`]
+    : [];
+}
+
+/** SEV_STATUS, which only a guest of AMD's SEV can read. */
+function sevOf(port: Port): string | null {
+  const status = sevStatus(port);
+  if (status === null || (status & 1n) === 0n) return null;
+  return (status & 4n) !== 0n ? 'SEV-SNP' : (status & 2n) !== 0n ? 'SEV-ES' : 'SEV';
+}
+
 export const verifyX86: VerifyArchitecture = {
   model: x86,
   stage1Types: () => x86.stage1Types,
@@ -85,11 +107,7 @@ export const verifyX86: VerifyArchitecture = {
   readHostMappings,
   // No x86 memory type makes an access fault.
   loadByHost: () => null,
-  hostLimits: (port) => [
-    canReadMsrs(port)
-      ? "the host's PAT and MTRRs were read on CPU 0 only, and are taken to be the same on the others"
-      : "the host's PAT and MTRRs were not read, which takes root and the module msr: Linux's usual PAT is assumed, and every MTRR type is possible",
-  ],
+  hostLimits: registerLimits,
   cpu: (port) => {
     const numbers = ['cpu family', 'model', 'stepping'].map((name) => cpuField(port, name));
     return {
@@ -99,6 +117,10 @@ export const verifyX86: VerifyArchitecture = {
     };
   },
   underHypervisor: (port) => cpuField(port, 'flags')?.split(' ').includes('hypervisor') ?? null,
+  confidential: (port) => {
+    if (cpuField(port, 'flags')?.split(' ').includes('tdx_guest') === true) return 'TDX';
+    return port.exists('/dev/sev-guest') ? 'SEV-SNP' : sevOf(port);
+  },
   blindness: (emulator) =>
     emulator === null
       ? "no x86 memory type makes an access fault, and no window's timing was that of one type"

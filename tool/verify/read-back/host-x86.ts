@@ -1,6 +1,7 @@
-/** The registers of an x86 host that decide over memory types: those of CPU 0, with which Linux keeps the others alike. */
+/** The registers of an x86 host that decide over memory types: those of CPU 0, with which Linux keeps the others alike; whether it has. */
 import { LINUX_PAT, MTRR_MSR, decodePatMsr, mtrrTypeOf } from '../../../memattr/index.ts';
 import type { MtrrType, Pat } from '../../../memattr/index.ts';
+import { attempt } from '../../../vmm/sys/attempt.ts';
 import { O_RDONLY } from '../../../vmm/sys/libc.ts';
 import { SysError } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
@@ -37,11 +38,60 @@ export function hostMtrr(port: Port, start: bigint, length: bigint): MtrrType | 
   return mtrrTypeOf({ defaultType, variable }, start, length);
 }
 
+const MSR_SEV_STATUS = 0xc001_0131;
+
+/** null: this is no guest of SEV, or it cannot be read. */
+export function sevStatus(port: Port): bigint | null {
+  return readMsrs(port, [MSR_SEV_STATUS])[0] ?? null;
+}
+
+export interface ComparedCpus {
+  /** CPUs that are on. */
+  readonly there: number;
+  /** Those whose registers were read, CPU 0 among them. */
+  readonly compared: number;
+  /** Those whose PAT or MTRRs are not as CPU 0's. */
+  readonly unlike: readonly number[];
+}
+
+/** The registers that decide over memory types, of every CPU that is on. */
+export function compareCpus(port: Port): ComparedCpus {
+  const names = attempt(() => port.list('/dev/cpu')) ?? [];
+  const cpus = names
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .toSorted((a, b) => a - b);
+  const [first, ...others] = cpus.flatMap((cpu) => {
+    const registers = registersOf(port, cpu);
+    return registers === null ? [] : [{ cpu, registers }];
+  });
+  const unlike = others.filter(({ registers }) => registers !== first?.registers).map(({ cpu }) => cpu);
+  return { there: Math.max(cpus.length, 1), compared: first === undefined ? 0 : 1 + others.length, unlike };
+}
+
+/** As text, to be compared; null: they cannot be read. */
+function registersOf(port: Port, cpu: number): string | null {
+  const path = `/dev/cpu/${cpu}/msr`;
+  const [pat = null, capability = null, defaultType = null] = readMsrs(
+    port,
+    [MSR_PAT, MTRR_MSR.capability, MTRR_MSR.defaultType],
+    path,
+  );
+  if (pat === null || capability === null) return null;
+  const count = Number(capability & 0xffn);
+  const variable = readMsrs(
+    port,
+    Array.from({ length: 2 * count }, (_, index) => MTRR_MSR.firstVariable + index),
+    path,
+  );
+  return [pat, defaultType, ...variable].join();
+}
+
 /** drivers/char/msr (arch/x86/kernel/msr.c): the offset is the number. null each, where the driver is missing or locked down. */
-function readMsrs(port: Port, numbers: readonly number[]): readonly (bigint | null)[] {
+function readMsrs(port: Port, numbers: readonly number[], path = '/dev/cpu/0/msr'): readonly (bigint | null)[] {
   let fd: number;
   try {
-    fd = port.open('/dev/cpu/0/msr', O_RDONLY);
+    fd = port.open(path, O_RDONLY);
   } catch (error) {
     if (error instanceof SysError) return numbers.map(() => null);
     throw error;
