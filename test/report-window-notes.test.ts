@@ -17,6 +17,22 @@ function notesOf(report: Report): readonly string[] {
   return windowNotes(report, style, [...report.windows.keys()]);
 }
 
+test('who observed stands at the head of a report, and in its verdict', () => {
+  const files = [
+    { stage1: 'Device-nGnRE', file: 'resourceN' },
+    { stage1: 'Normal-NC', file: 'resourceN_wc' },
+  ];
+  const text = renderReport(
+    { ...sampleReport(), guest: { kind: 'linux', kernel: '6.1.0-9-cloud-arm64', initSeconds: 2.5, files } },
+    style,
+  );
+  expect(text).toContain(
+    '\n  guest Linux 6.1.0-9-cloud-arm64, whose program maps BARs by resourceN (Device-nGnRE) and resourceN_wc (Normal-NC)\n',
+  );
+  expect(text).toMatch(/^. observed {4}by a Linux guest, \d+/m);
+  expect(renderReport(sampleReport(), style)).toMatch(/^. observed {4}by \d+/m);
+});
+
 describe('under the table of windows', () => {
   test('stands nothing where nothing is out of the ordinary', () => {
     expect(notesOf(sampleReport())).toEqual([]);
@@ -26,6 +42,12 @@ describe('under the table of windows', () => {
   test('stands what a trapped window costs, and by which mapping it is reached', () => {
     expect(notesOf(withFirst({ trapped: { exits: 1234 }, hostVma: { predicted: 'UC', programmed: 'UC' } }))).toEqual([
       '  0  trapped by --enforce: no memslot; each of 1234 accesses exited to the VMM, which performed it on its own mapping (UC)',
+    ]);
+  });
+
+  test("stands what a Linux guest's own drivers asked for", () => {
+    expect(notesOf(withFirst({ guestTypes: ['UC-', 'WC'] }))).toEqual([
+      "  0  the guest's own drivers have mapped some of it as UC-, WC, by the guest's list of memory types",
     ]);
   });
 

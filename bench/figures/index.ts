@@ -1,6 +1,7 @@
 /** Every figure, in the order of the table. A new one is a file beside this one and a line here. */
 import type { Figure } from '../figure.ts';
 import { exits } from './exits.ts';
+import { linuxBoots } from './linux-boot.ts';
 import { linear, mappings } from './mappings.ts';
 import { nativeRun, peakMemory } from './native-run.ts';
 import { verdicts, versionInInstance } from './testbeds.ts';
@@ -14,6 +15,7 @@ export const FIGURES: readonly Figure[] = [
   linear,
   versionInInstance,
   ...verdicts,
+  ...linuxBoots,
   firstVerdict,
   wholeStart,
   tests,
