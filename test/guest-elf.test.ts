@@ -90,6 +90,7 @@ describe('parseElf', () => {
     loadImage(
       {
         regions: [],
+        address: (gpa) => gpa,
         read: () => new Uint8Array(),
         view: () => ram,
         write: (gpa, bytes) => ram.set(bytes, Number(gpa - BASE)),

@@ -19,6 +19,7 @@ function ramOf(bytes: Uint8Array): GuestRam {
   const mapping = undefined as never;
   return {
     regions: [{ gpa: BASE, length: BigInt(bytes.length), mapping }],
+    address: (gpa) => gpa,
     view: (gpa, length) => bytes.subarray(Number(gpa - BASE), Number(gpa - BASE) + length),
     read: (gpa, length) => bytes.slice(Number(gpa - BASE), Number(gpa - BASE) + length),
     write: () => {},

@@ -110,7 +110,7 @@ export function runBare(machine: BareMachine, watch: Watch<unknown> = watchNothi
       vcpus: [{ vcpu, thread }],
       devices: [doorbellAt(Number(BARE_MAP.doorbell), ring), ...trapped.devices, ...(machine.devices ?? [])],
       busLockLabel:
-        busLockLabel === undefined ? null : { address: hostAddress(ram, busLockLabel.gpa), most: busLockLabel.most },
+        busLockLabel === undefined ? null : { address: ram.address(busLockLabel.gpa), most: busLockLabel.most },
       onPause: () => console.room(),
       timeoutMs,
       ...(signal && { signal }),
@@ -151,10 +151,4 @@ function attachWindows(
   });
   for (const { gpa, mapping, access } of windows) if (access === 'mapped') vm.slots.add(gpa, mapping);
   return { devices, exits: () => counts.map((count) => new Uint32Array(count)[0] ?? 0) };
-}
-
-function hostAddress({ regions }: GuestRam, gpa: bigint): bigint {
-  const region = regions.find((one) => gpa >= one.gpa && gpa < one.gpa + one.length);
-  if (region === undefined) throw new RangeError(`no RAM at gpa 0x${gpa.toString(16)}`);
-  return region.mapping.address + gpa - region.gpa;
 }

@@ -25,6 +25,8 @@ export interface GuestRam {
    * Throws RangeError for bytes that are not all in one region.
    */
   view(gpa: bigint, length: number): Uint8Array;
+  /** Host-virtual, of a byte. Throws RangeError where no RAM is. */
+  address(gpa: bigint): bigint;
   /** A copy. Throws RangeError as `view` does. */
   read(gpa: bigint, length: number): Uint8Array;
   /** Throws RangeError as `view` does. */
@@ -44,6 +46,10 @@ export function allocateRam(port: Port, scope: Scope, ranges: readonly RamRange[
     view(start, length) {
       const { gpa, mapping } = regionOf(start, length);
       return new Uint8Array(mapping.view(start - gpa, BigInt(length)));
+    },
+    address(start) {
+      const { gpa, mapping } = regionOf(start, 1);
+      return mapping.address + start - gpa;
     },
     // Without a view: there is none to end when the memory goes.
     read(start, length) {
