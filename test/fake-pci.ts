@@ -1,5 +1,6 @@
 /** A made-up kernel for the PCI host: KVM's memslots, routes and irqfds, and VFIO devices. It notes what must never happen. */
 import { Scope } from '../common/scope.ts';
+import type { Vm } from '../vmm/kvm/vm.ts';
 import type { DeviceDescription } from '../vmm/bus/device.ts';
 import { createDevice as createEcam } from '../vmm/devices/pci/ecam.ts';
 import { createDevice as createMemory } from '../vmm/devices/pci/memory.ts';
@@ -403,6 +404,50 @@ export function fakeHost(
     readMemory: (address, length) => access(...at(address), length, null),
     writeMemory: (address, length, value) => void access(...at(address), length, BigInt(value)),
   };
+}
+
+/** No file: what the kernel itself is asked of it is refused, as by a device that has gone. */
+export const MADE_UP_FILE = 1_000_000;
+
+/** A PCI host in a VM of a real KVM, with one device: its VFIO is made up, and its BAR is a file's memory. */
+export interface HostOnMemory {
+  readonly fake: FakeKernel;
+  /** The kernel's own but for the device. */
+  readonly port: Port;
+  readonly memory: number;
+  readonly host: OpenPciHost;
+}
+
+/** @param real the machine's kernel @param pageSize bytes */
+export function openHostOnMemory(
+  real: Port,
+  scope: Scope,
+  { vm, slots }: Pick<Vm, 'vm' | 'slots'>,
+  pageSize: number,
+): HostOnMemory {
+  const fake = new FakeKernel();
+  fake.addDevice(MADE_UP_FILE, nvme());
+  const of = (fd: number): Port => (fd === MADE_UP_FILE ? fake.port : real);
+  const port: Port = {
+    ...real,
+    ioctl: (fd, request, argument) => of(fd).ioctl(fd, request, argument),
+    pread: (fd, into, offset) => of(fd).pread(fd, into, offset),
+    pwrite: (fd, from, offset) => of(fd).pwrite(fd, from, offset),
+  };
+  const memory = real.memfd('bar', 0x4000n);
+  scope.defer(() => real.close(memory));
+  const { source, ...rest } = passedDevice(MADE_UP_FILE, nvme());
+  const host = openPciHost(port, scope, {
+    vm,
+    slots,
+    windows: { low: LOW, high: HIGH },
+    firstGsi: FIRST_GSI,
+    fixedRoutes: [],
+    hasIts: false,
+    pageSize,
+    devices: [{ ...rest, source: { ...source, slice: ({ offset, length }) => ({ fd: memory, offset, length }) } }],
+  });
+  return { fake, port, memory, host };
 }
 
 /** Configuration space of a function with these BARs and capabilities; capabilities stand where they are put. */

@@ -3,13 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
 import { addVcpu } from '../vmm/kvm/vcpu.ts';
 import { createVm } from '../vmm/kvm/vm.ts';
-import { openPciHost } from '../vmm/devices/pci/open.ts';
 import { PciHost } from '../vmm/devices/pci/host.ts';
 import { enableCap } from '../vmm/sys/kvm.ts';
 import { KVM_IRQ_CAP } from '../vmm/sys/kvm-irq.ts';
 import { libcPort, pageSize } from '../vmm/sys/libc.ts';
-import type { Port } from '../vmm/sys/port.ts';
-import { FakeKernel, HIGH, LOW, nvme, passedDevice } from './fake-pci.ts';
+import { MADE_UP_FILE, openHostOnMemory } from './fake-pci.ts';
+import type { FakeKernel } from './fake-pci.ts';
 import { whyNoKvm } from './own-kvm.ts';
 
 const [GET_LAPIC, SET_LAPIC] = [0x8400ae8e, 0x4400ae8f];
@@ -17,46 +16,20 @@ const SPURIOUS = 0xf0;
 const REQUESTED = 0x200;
 
 const why = process.arch === 'x64' ? whyNoKvm() : 'it looks into a local APIC';
-/** A file that only the made-up VFIO has. */
-const VFIO_FD = 1_000_000;
 const DEVFN = 8;
-
-/** The machine's KVM, eventfds and memory; VFIO is made up, and a BAR is ordinary memory. */
-function mixed(fake: FakeKernel): Port {
-  return {
-    ...libcPort,
-    ioctl: (fd, request, argument) => (fd === VFIO_FD ? fake.port : libcPort).ioctl(fd, request, argument),
-    pread: (fd, into, offset) => (fd === VFIO_FD ? fake.port : libcPort).pread(fd, into, offset),
-    pwrite: (fd, from, offset) => (fd === VFIO_FD ? fake.port : libcPort).pwrite(fd, from, offset),
-  };
-}
 
 describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (skipped: ${why})`}`, () => {
   test("takes a device's interrupts from its eventfd, by the route that the guest wrote, and its BAR's memslot", () => {
-    const fake = new FakeKernel();
-    fake.addDevice(VFIO_FD, nvme());
-    const port = mixed(fake);
     const scope = new Scope();
+    let fake: FakeKernel;
     try {
-      const vm = createVm(port, scope);
-      enableCap(port, vm.vm, KVM_IRQ_CAP.splitIrqchip, 24);
-      const vcpu = addVcpu(port, scope, vm);
-      const passed = passedDevice(VFIO_FD, nvme());
-      const memory = port.memfd('bar', 0x4000n);
-      scope.defer(() => port.close(memory));
-      const { options } = openPciHost(port, scope, {
-        vm: vm.vm,
-        slots: vm.slots,
-        windows: { low: LOW, high: HIGH },
-        firstGsi: 32,
-        fixedRoutes: [],
-        hasIts: false,
-        pageSize: pageSize(),
-        devices: [
-          { ...passed, source: { ...passed.source, slice: ({ offset, length }) => ({ fd: memory, offset, length }) } },
-        ],
-      });
-      const host = new PciHost(port, structuredClone(options));
+      const vm = createVm(libcPort, scope);
+      enableCap(libcPort, vm.vm, KVM_IRQ_CAP.splitIrqchip, 24);
+      const vcpu = addVcpu(libcPort, scope, vm);
+      const opened = openHostOnMemory(libcPort, scope, vm, pageSize());
+      const { port } = opened;
+      ({ fake } = opened);
+      const host = new PciHost(port, structuredClone(opened.host.options));
       const lapic = new Uint8Array(1024);
       const registers = new DataView(lapic.buffer);
       port.ioctl(vcpu.fd, GET_LAPIC, lapic);
@@ -83,7 +56,7 @@ describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (sk
       expect([requested(0x51), requested(0x52)]).toEqual([false, false]);
       // As the device does: VFIO signals what it was asked to.
       const signal = (vector: number): void =>
-        void port.write(fake.state(VFIO_FD).vectors?.get(vector) ?? -1, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
+        void port.write(fake.state(MADE_UP_FILE).vectors?.get(vector) ?? -1, new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]));
       signal(1);
       expect([requested(0x51), requested(0x52)]).toEqual([true, false]);
       // Masked: it waits, with its vector changed meanwhile, and comes with the unmasking.
@@ -100,7 +73,7 @@ describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (sk
     } finally {
       scope.close();
     }
-    expect(fake.state(VFIO_FD).vectors).toBe(null);
+    expect(fake.state(MADE_UP_FILE).vectors).toBe(null);
   });
 
   test('gives a guest a device on the bus, whose BAR is where the guest puts it, and nowhere without decoding', () => {

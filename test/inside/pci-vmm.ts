@@ -6,7 +6,6 @@
 import { AsyncScope } from '../../common/scope.ts';
 import { newRing } from '../../vmm/devices/console-ring.ts';
 import { doorbellAt } from '../../vmm/devices/doorbell.ts';
-import { openPciHost } from '../../vmm/devices/pci/open.ts';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
 import { runVcpus } from '../../vmm/kvm/run-vcpus.ts';
 import { addVcpu } from '../../vmm/kvm/vcpu.ts';
@@ -15,11 +14,8 @@ import { createVm } from '../../vmm/kvm/vm.ts';
 import { BARE_MAP } from '../../vmm/machines/bare.ts';
 import { addRam, allocateRam } from '../../vmm/memory/ram.ts';
 import { libcPort, pageSize } from '../../vmm/sys/libc.ts';
-import type { Port } from '../../vmm/sys/port.ts';
-import { FakeKernel, HIGH, LOW, nvme, passedDevice } from '../fake-pci.ts';
+import { LOW, openHostOnMemory } from '../fake-pci.ts';
 
-/** No file: what the vCPU's thread asks of it is refused, as by a device that has gone. */
-const VFIO_FD = 1_000_000;
 const RAM = BARE_MAP.ramBase;
 const RESULTS = 0x2000;
 const ECAM = 0x3000_0000;
@@ -76,36 +72,14 @@ store(Number(BARE_MAP.doorbell) + 8, 0);
 const arch = requireArchitecture();
 const scope = new AsyncScope();
 const inner = scope.inner();
-const fake = new FakeKernel();
-fake.addDevice(VFIO_FD, nvme());
 const vm = createVm(libcPort, inner);
 const ram = allocateRam(libcPort, inner, [{ gpa: RAM, length: 65_536n }]);
 ram.write(RAM + 0x1000n, Uint8Array.from(code));
 addRam(vm.slots, ram);
 const vcpu = addVcpu(libcPort, inner, vm);
 arch.initBareVcpu(libcPort, vm, vcpu.fd, { entry: RAM + 0x1000n, argument: 0n });
-const memory = libcPort.memfd('bar', 0x4000n);
-inner.defer(() => libcPort.close(memory));
+const { host, memory } = openHostOnMemory(libcPort, inner, vm, pageSize());
 libcPort.pwrite(memory, new Uint8Array(Uint32Array.from({ length: 0x1000 }, (_, word) => MARK + word * 4).buffer), 0n);
-const port: Port = {
-  ...libcPort,
-  ioctl: (fd, request, argument) => (fd === VFIO_FD ? fake.port : libcPort).ioctl(fd, request, argument),
-  pread: (fd, into, offset) => (fd === VFIO_FD ? fake.port : libcPort).pread(fd, into, offset),
-  pwrite: (fd, from, offset) => (fd === VFIO_FD ? fake.port : libcPort).pwrite(fd, from, offset),
-};
-const passed = passedDevice(VFIO_FD, nvme());
-const host = openPciHost(port, inner, {
-  vm: vm.vm,
-  slots: vm.slots,
-  windows: { low: LOW, high: HIGH },
-  firstGsi: 32,
-  fixedRoutes: [],
-  hasIts: false,
-  pageSize: pageSize(),
-  devices: [
-    { ...passed, source: { ...passed.source, slice: ({ offset, length }) => ({ fd: memory, offset, length }) } },
-  ],
-});
 const thread = new VcpuThread();
 scope.defer(() => thread.close());
 const { exit } = await runVcpus(libcPort, {
