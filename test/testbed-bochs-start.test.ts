@@ -74,7 +74,7 @@ async function session(): Promise<{ ended: Ended; output: string; starts: string
         share,
       },
       command: { args: ['true'], env: {}, interactive: false },
-      options: { cpu: null, iommu: true, memory: 64 },
+      options: { cpu: null, iommu: true, memory: 64, processors: null },
       emulator: 'bochs-2.7',
       listeners: { stdout: (chunk) => (output += Buffer.from(chunk).toString()), stderr: () => {}, up: () => {} },
       signal: new AbortController().signal,

@@ -36,6 +36,8 @@ export interface TestbedRequest {
   iommu?: boolean | undefined;
   /** MiB; default: the machine's own. */
   memory?: number | undefined;
+  /** Default: the machine's own number. */
+  processors?: number | undefined;
   /** More for the emulator's command line: further devices, a trace. */
   emulatorOptions?: readonly string[] | undefined;
   env?: Readonly<Record<string, string>> | undefined;
@@ -78,6 +80,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
           cpu: request.cpu ?? null,
           iommu: request.iommu ?? true,
           memory: request.memory ?? machine.defaultMemory,
+          processors: request.processors ?? null,
           extra: request.emulatorOptions ?? [],
         },
         files: { kernel, ...rootfs },

@@ -9,6 +9,8 @@ export interface MachineOptions {
   iommu: boolean;
   /** Memory of the instance in MiB. */
   memory: number;
+  /** CPUs of the instance; null = the machine's own number. On Bochs there is always one. */
+  processors: number | null;
   /** More for the emulator's command line, for a look into it. */
   extra?: readonly string[];
 }

@@ -52,7 +52,7 @@ function emulatorArguments({ files, channels, options, append }: QemuBoot): stri
   return [
     quiet,
     ['-M', machine.join(','), '-cpu', options.cpu ?? 'max,pauth-impdef=on'],
-    ['-smp', '2', '-accel', 'tcg,thread=multi', '-m', `${options.memory}M`],
+    ['-smp', String(options.processors ?? 2), '-accel', 'tcg,thread=multi', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     // The one device that vfio-amba gets cannot be reset.
     ['-append', `console=ttyAMA0 loglevel=5 panic=-1 vfio_amba.reset_required=0 ${append}`],

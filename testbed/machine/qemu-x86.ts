@@ -20,7 +20,7 @@ function emulatorArguments({ files, channels, options, append }: QemuBoot): stri
     ['-M', 'q35,kernel-irqchip=split', '-cpu', options.cpu ?? 'max,+svm,+npt'],
     // With a thread for each CPU, QEMU 10.0 now and then loses the end of a timer interrupt: bit 236 of a local APIC's
     // in-service register stays set, no timer of that CPU ever ticks again, and the instance waits for ever.
-    ['-smp', '2', '-accel', 'tcg,thread=single', '-m', `${options.memory}M`],
+    ['-smp', String(options.processors ?? 2), '-accel', 'tcg,thread=single', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     // On a busy host, the kernel's check of the timer times out before the emulated timer ticks, and it panics.
     ['-append', `console=ttyS0 loglevel=5 panic=-1 no_timer_check ${append}`],
