@@ -216,21 +216,23 @@ describe('doctor', () => {
   });
 });
 
+function verifyMemory(args: readonly string[]): { status: number | null; stderr: string } {
+  return spawnSync(process.execPath, ['dist/tool/cli/cli.js', 'verify', '--source', 'memory', ...args], {
+    encoding: 'utf8',
+  });
+}
+
 describe('files that others read', () => {
   it.skipIf(why !== null)(
     `are written after guests ran, and where one cannot be opened nothing is left${skipped}`,
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
       try {
-        const run = (args: readonly string[]) =>
-          spawnSync(process.execPath, ['dist/tool/cli/cli.js', 'verify', '--source', 'memory', ...args], {
-            encoding: 'utf8',
-          });
-        expect(run(['--prom', join(folder, 'wcvmm.prom')]).stderr).not.toContain('E_');
+        expect(verifyMemory(['--prom', join(folder, 'wcvmm.prom')]).stderr).not.toContain('E_');
         expect(readFileSync(join(folder, 'wcvmm.prom'), 'utf8')).toContain('wcvmm_');
         mkdirSync(join(folder, 'folder'));
         const args = ['--json', join(folder, 'report.json'), '--tap', join(folder, 'folder')];
-        const { status, stderr } = run(args);
+        const { status, stderr } = verifyMemory(args);
         expect([status, stderr]).toEqual([2, expect.stringContaining('E_REPORT')]);
         expect(readdirSync(folder)).toEqual(['folder', 'wcvmm.prom']);
       } finally {

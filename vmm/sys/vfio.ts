@@ -205,8 +205,12 @@ const readTypeOneInfo = structure<{ flags: number; capabilityOffset: number }>((
   parser.skip(4).uint32('flags').skip(8).uint32('capabilityOffset'),
 );
 
+/** Bytes of struct vfio_iommu_type1_info up to what is read of it. */
+const TYPE1_INFO = 20;
+
 /** Null where a container's reply has no capabilities. */
 export function readContainerInfo(reply: Uint8Array): { readonly capabilityOffset: number | null } {
+  if (reply.byteLength < TYPE1_INFO) return { capabilityOffset: null };
   const { flags, capabilityOffset } = readTypeOneInfo(reply);
   return { capabilityOffset: (flags & IOMMU_INFO_CAPS) === 0 ? null : capabilityOffset };
 }
