@@ -105,7 +105,8 @@ export async function sweepCache(folder: string, keep: number, recent = hour): P
   for (const { path } of unused) await rm(path, { recursive: true, force: true });
 }
 
-function isAlive(pid: number): boolean {
+/** Whether there is a process of this number, whoever's it is. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

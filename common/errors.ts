@@ -20,6 +20,7 @@ export const ERROR_CODES = [
   'E_DEVICE_ABSENT',
   'E_DEVICE_DRIVER',
   'E_DEVICE_IN_USE',
+  'E_DEVICE_LOST',
   'E_DEVICE_WRITES',
   'E_BIND',
   'E_NO_IOMMU',

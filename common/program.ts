@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { WcvmmError } from './errors.ts';
 
 export interface ProgramOptions {
@@ -54,6 +56,7 @@ export async function runProgram(program: string, args: readonly string[], optio
     ...(options.env === undefined ? {} : { env: options.env }),
   });
   const end = (signal: NodeJS.Signals): void => signalGroup(child.pid, signal);
+  const guard = child.pid === undefined ? null : guardGroup(child.pid);
   let last: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
     end('SIGTERM');
@@ -72,10 +75,25 @@ export async function runProgram(program: string, args: readonly string[], optio
     options.signal?.throwIfAborted();
     if (result.failed) throw options.failure(tail.join('\n'), result);
   } finally {
+    guard?.kill('SIGKILL');
     clearTimeout(last);
     options.signal?.removeEventListener('abort', onAbort);
     process.removeListener('exit', onExit);
   }
+}
+
+/**
+ * Kills a process group when this process is gone, even if it was killed itself: the guard's standard input then ends. It is killed when there
+ * is nothing to guard any more.
+ */
+function guardGroup(leader: number): ChildProcess {
+  const guard = spawn('sh', ['-c', 'read -r _; kill -KILL -- "-$1"', 'guard', String(leader)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  guard.on('error', () => {});
+  guard.unref();
+  return guard;
 }
 
 /** Nothing happens if the group has ended, or never began. */

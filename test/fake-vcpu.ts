@@ -71,6 +71,7 @@ export function playVcpu(entries: readonly Entry[], { mmio = [], pio = [], mostL
     devices: [],
     unserved: 'exit' as const,
     busLockLabel: { address: LABEL, most: mostLabel },
+    busErrors: null,
   };
   const buses = { mmio: new Bus('mmio', [...mmio, END]), pio: new Bus('pio', pio) };
   const run = runVcpu(port, request, state, buses);

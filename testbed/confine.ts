@@ -16,6 +16,8 @@ export interface Confinement {
 /** Users that no machine has: systemd takes them for services of the moment, too. Each session has another, so that none reaches into another. */
 const [FIRST_USER, USERS] = [61_184, 4336];
 
+export const EMULATOR_USERS: readonly number[] = Array.from({ length: USERS }, (_, index) => FIRST_USER + index);
+
 export function emulatorUser(pid = process.pid): number {
   return FIRST_USER + (pid % USERS);
 }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { copyFile, cp, lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, cp, lstat, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { WcvmmError } from '../common/errors.ts';
+import { temporaryFolder } from '../common/temporary.ts';
+import { EMULATOR_USERS } from './confine.ts';
 
 /** What runs inside the instance. */
 export interface Command {
@@ -37,7 +38,7 @@ export interface Share {
  * directory with copies of `inputs`. Throws E_USAGE for an input that is no file or whose name comes twice.
  */
 export async function prepareShare(command: Command, inputs: readonly string[]): Promise<Share> {
-  const path = await mkdtemp(join(tmpdir(), 'wcvmm-session-'));
+  const path = await temporaryFolder('session', EMULATOR_USERS);
   const times = new Map<string, bigint>();
   try {
     const work = join(path, 'work');

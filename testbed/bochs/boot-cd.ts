@@ -1,6 +1,6 @@
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '../../common/temporary.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { runProgram } from '../../common/program.ts';
@@ -20,7 +20,7 @@ export async function ensureBootCd({ kernel, initramfs, append }: BootCd, signal
   // Both files are in the cache by their content.
   const image = join(folder, `${contentKey(kernel, initramfs, append)}.iso`);
   if (await inCache(image)) return image;
-  const root = await mkdtemp(join(tmpdir(), 'wcvmm-cd-'));
+  const root = await temporaryFolder('cd');
   try {
     const boot = join(root, 'isolinux');
     await mkdir(boot);

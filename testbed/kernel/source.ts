@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { temporaryFolder } from '../../common/temporary.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, publish } from '../../common/cache.ts';
 import { projectRoot } from '../../common/paths.ts';
@@ -58,7 +58,7 @@ async function givenSource(path: string): Promise<KernelSource> {
 /** Fetches Debian's source package through a private package list. Returns the tarball in the cache. */
 export async function fetchSource(progress: Progress, signal: AbortSignal): Promise<KernelSource> {
   progress.phase(`fetching ${sourcePackage} from Debian ${sourceSuite}`);
-  const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-linux-'));
+  const scratch = await temporaryFolder('linux');
   try {
     await runProgram(join(projectRoot, 'testbed/apt'), ['download', sourceSuite, 'all', scratch, sourcePackage], {
       signal,

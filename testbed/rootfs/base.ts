@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryFolder } from '../../common/temporary.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { withLock } from '../../common/lock.ts';
@@ -36,7 +36,7 @@ export async function ensureBase(machine: Machine, progress: Progress, signal: A
     async () => {
       if (await inCache(folder)) return;
       progress.phase(`fetching Node ${userland.node.version} and busybox for ${userland.debianArch}`);
-      const scratch = await mkdtemp(join(tmpdir(), 'wcvmm-rootfs-'));
+      const scratch = await temporaryFolder('rootfs');
       try {
         await publish(folder, (temporary) => build(machine, scratch, temporary, signal));
       } finally {

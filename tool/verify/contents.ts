@@ -1,6 +1,7 @@
 /** What the probes may do to a window: most BARs are registers, where a store acts, and a load need not give back what was stored. */
 import type { Outcome, Prediction, ProbeName } from '../../memattr/index.ts';
 import { outcomesOf } from '../../memattr/index.ts';
+import { expectAnswers } from '../../vmm/memory/answers.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 import type { OpenWindow } from '../../vmm/vfio/open-windows.ts';
 import type { BarSource } from '../../vmm/vfio/source.ts';
@@ -76,7 +77,10 @@ const PATTERNS = [0x5a5a_5a5a, 0xa5a5_a5a5];
 
 /** Do the first 64 bytes of the window keep whatever the host stores there? What was there is put back. */
 function behavesAsMemory(port: Port, { mapping }: OpenWindow): boolean {
-  return keepsWhatIsStored(new Uint32Array(port.view(mapping.address, WORDS * 4)));
+  const requireAnswers = expectAnswers(port);
+  const keeps = keepsWhatIsStored(new Uint32Array(port.view(mapping.address, WORDS * 4)));
+  requireAnswers();
+  return keeps;
 }
 
 /** Touches the words one by one, and leaves them as they were, as far as they keep anything. */

@@ -6,6 +6,7 @@
  */
 import type { CreateDevice, Device, DeviceDescription, DeviceModule } from '../bus/device.ts';
 import { moduleBeside } from '../bus/shared.ts';
+import type { VcpuExit } from '../kvm/exits.ts';
 import type { Port } from '../sys/port.ts';
 
 export interface TrappedWindow {
@@ -65,14 +66,16 @@ export function trappedDevice(port: Port, { length: size, address, exits }: Omit
     return chunk;
   };
 
-  const access = (offset: number, length: number, data: DataView, part: typeof load): null => {
+  const access = (offset: number, length: number, data: DataView, part: typeof load): VcpuExit | null => {
     Atomics.add(count, 0, 1);
+    const failed = port.busErrors?.() ?? 0;
     for (let done = 0; done < length;) {
       const bytes = partSize(offset + done, length - done);
       const inChunk = (offset + done) % CHUNK;
       part(chunkOf((offset + done - inChunk) / CHUNK), bytes, inChunk / bytes, data, done);
       done += bytes;
     }
+    if ((port.busErrors?.() ?? 0) !== failed) return { kind: 'device-lost', offset, isWrite: part === store };
     return null;
   };
   return {

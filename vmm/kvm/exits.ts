@@ -44,6 +44,8 @@ export type VcpuExit =
       readonly isWrite: boolean;
       readonly length: number;
     }
+  /** A device behind a trapped window did not answer: its memory decoding is off, or it was reset or taken away. */
+  | { readonly kind: 'device-lost'; readonly offset: number; readonly isWrite: boolean }
   /** x86: a triple fault. */
   | { readonly kind: 'shutdown' }
   /** The CPU refused the guest's state; the reason is the CPU's own. */

@@ -25,6 +25,8 @@ export interface RunRequest {
   readonly devices: readonly DeviceDescription[];
   readonly unserved: Unserved;
   readonly busLockLabel: BusLockLabel | null;
+  /** As busErrorTable says in the main thread. */
+  readonly busErrors: bigint | null;
 }
 
 /** Bus locks that KVM has told of. */

@@ -1,6 +1,7 @@
 /** A thread that runs vCPUs, and can be stopped from outside at any moment. */
 import { Worker } from 'node:worker_threads';
 import { WcvmmError } from '../../common/errors.ts';
+import { busErrorTable } from '../sys/bus-error/catch.ts';
 import { KVM_RUN_LAYOUT } from '../sys/kvm.ts';
 import { installKick, interruptThread } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
@@ -82,7 +83,15 @@ export class VcpuThread implements VcpuRunner {
     // What stopped it before must not stop it again.
     immediateExit[0] = 0;
     const { runAddress, runLength } = vcpu;
-    const request: RunRequest = { vcpu: vcpu.fd, runAddress, runLength, devices, unserved, busLockLabel };
+    const request: RunRequest = {
+      vcpu: vcpu.fd,
+      runAddress,
+      runLength,
+      devices,
+      unserved,
+      busLockLabel,
+      busErrors: busErrorTable(),
+    };
     const run = await this.#ask(request, immediateExit);
     if (run === null) throw new RangeError('the thread has not run the vCPU');
     return run;

@@ -6,11 +6,13 @@
 import { parentPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { buildBuses, importModules } from '../bus/build.ts';
+import { adoptBusErrorTable } from '../sys/bus-error/catch.ts';
 import { libcPort, threadId } from '../sys/libc.ts';
 import { isStopping, runVcpu } from './vcpu-loop.ts';
 import type { FromVcpu, PrepareRequest, RunRequest, VcpuRun } from './vcpu-protocol.ts';
 
 async function run(request: RunRequest): Promise<VcpuRun> {
+  adoptBusErrorTable(request.busErrors);
   const state = new DataView(libcPort.view(request.runAddress, request.runLength));
   const buses = await buildBuses(
     { port: libcPort, vcpu: request.vcpu, isStopping: () => isStopping(state) },

@@ -23,6 +23,7 @@ import { addVcpu } from '../kvm/vcpu.ts';
 import type { VcpuRunner } from '../kvm/vcpu-runner.ts';
 import { createVm } from '../kvm/vm.ts';
 import type { Vm } from '../kvm/vm.ts';
+import { expectAnswers } from '../memory/answers.ts';
 import type { GuestWindow } from '../memory/guest-window.ts';
 import { addRam, allocateRam } from '../memory/ram.ts';
 import type { GuestRam } from '../memory/ram.ts';
@@ -106,6 +107,7 @@ export function runBare(machine: BareMachine, watch: Watch<unknown> = watchNothi
     const look = await watch(scope, started);
     const ring = newRing();
     const console = new RingReader(ring, onConsole);
+    const requireAnswers = expectAnswers(port);
     const entry: VcpusRequest = {
       vcpus: [{ vcpu, thread }],
       devices: [doorbellAt(Number(BARE_MAP.doorbell), ring), ...trapped.devices, ...(machine.devices ?? [])],
@@ -126,6 +128,7 @@ export function runBare(machine: BareMachine, watch: Watch<unknown> = watchNothi
         throw error;
       });
     await console.end();
+    requireAnswers();
     return {
       ...run,
       busLocks: exits.busLocks ? run.busLocks : null,

@@ -137,7 +137,11 @@ export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Pla
     port.munmap(reserved, reserve);
     throw error;
   }
-  const mapping = new Mapping(port, { address, length: slice.length }, () => port.munmap(reserved, reserve));
+  const forget = port.catchBusErrors?.(address, slice.length);
+  const mapping = new Mapping(port, { address, length: slice.length }, () => {
+    forget?.();
+    port.munmap(reserved, reserve);
+  });
   scope.defer(() => mapping.close());
   return mapping;
 }
@@ -152,7 +156,10 @@ export function reserveAligned(port: Port, scope: Scope, length: bigint, alignme
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   const reserved = port.mmap({ length: size, protection: PROT_NONE, flags, fd: -1, offset: 0n });
   scope.defer(() => port.munmap(reserved, size));
-  return addressIn(reserved, placement);
+  const address = addressIn(reserved, placement);
+  const forget = port.catchBusErrors?.(address, length);
+  if (forget !== undefined) scope.defer(forget);
+  return address;
 }
 
 /** Maps `slice` shared, readable and writable, into address space that reserveAligned has given. Throws SysError. */

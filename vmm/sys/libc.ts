@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename } from 'node:path';
+import { busErrors, catchBusErrors } from './bus-error/catch.ts';
 import { native } from './native.ts';
 import { ERRNO, SysError, isErrno } from './port.ts';
 import type { Port } from './port.ts';
@@ -104,6 +105,8 @@ export const libcPort: Port = {
   },
   removeFile: (path) => file(`unlink ${path}`, () => unlinkSync(path)),
   exists: existsSync,
+  catchBusErrors,
+  busErrors,
 };
 
 const SC_PAGESIZE = 30;

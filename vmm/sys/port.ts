@@ -36,6 +36,10 @@ export interface Port {
   linkTarget(path: string): string | null;
   removeFile(path: string): void;
   exists(path: string): boolean;
+  /** This process's own accesses to a mapping may fail: they are counted, and do not end it. What it returns ends that. */
+  catchBusErrors?(address: bigint, length: bigint): () => void;
+  /** How many such accesses have failed so far. */
+  busErrors?(): number;
   /** Called each time before vCPUs are entered, with their devices made: from the first on, what is privileged may be gone. */
   beforeEntry?(): void;
 }

@@ -1,7 +1,7 @@
 /** verify, compare and bench with --testbed: the same command runs in an emulated instance, and its report is shown here. */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { temporaryFolder } from '../../../common/temporary.ts';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
 import { runInTestbed, testbedDevice, testbedKernel } from '../../../testbed/index.ts';
 import type { Report } from '../../report/report.ts';
@@ -23,7 +23,7 @@ export async function runInside(
   const isLinux = guest === LINUX_GUEST;
   const guestKernel = isLinux ? (kernel ?? (await testbedKernel(testbed))) : undefined;
   const files = guestKernel === undefined ? (guest === undefined ? [] : [guest]) : [guestKernel];
-  const outputDir = await mkdtemp(join(tmpdir(), 'wcvmm-report-'));
+  const outputDir = await temporaryFolder('report');
   try {
     const code = await runInTestbed({
       arch: testbed,

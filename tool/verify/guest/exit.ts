@@ -28,6 +28,8 @@ export function describeExit(exit: VcpuExit, machine: KilledMachine | null = nul
       return `the guest ${accessOf(exit)}, which starts in a trapped window or a device and ends outside of it; nothing was touched. Expected accesses of up to 8 bytes within one.`;
     case 'not-emulated':
       return `KVM cannot emulate a guest instruction (${whichInstruction(exit)}). Trapped windows and unmapped addresses support only plain loads and stores of up to 8 bytes.`;
+    case 'device-lost':
+      return `the device did not answer a ${exit.isWrite ? 'store' : 'load'} at offset 0x${exit.offset.toString(16)} of a trapped window.`;
     case 'shutdown':
       return 'the guest caused a triple fault: an exception while it was handling two others; expected the exit doorbell. Check its stack and its exception table.';
     case 'halted':

@@ -18,6 +18,8 @@ export function describeLinuxExit(exit: VcpuExit, machine: KilledMachine | null 
       return `KVM cannot emulate an instruction of the guest's${exit.address === null ? '' : ` that accesses gpa 0x${exit.address.toString(16)}`}${exit.instruction === null ? '' : ` (its bytes: ${exit.instruction})`}. ${LOOK}`;
     case 'unmapped':
       return `the guest accessed gpa 0x${exit.address.toString(16)}, where there is neither memory nor a device, by an instruction that KVM does not decode. ${LOOK}`;
+    case 'device-lost':
+      return `the device did not answer a ${exit.isWrite ? 'store' : 'load'} of the guest's: its memory decoding is off, or it was reset or taken away. dmesg may say more.`;
     case 'entry-failed':
       return `the CPU refused to enter the guest (reason 0x${exit.reason.toString(16)}). The kernel's log may say more.`;
     case 'unexpected':

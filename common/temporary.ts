@@ -1,0 +1,38 @@
+/** Temporary folders whose names say whose they are, so that what a killed process has left is removed by the next. */
+import { readlinkSync } from 'node:fs';
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isAlive } from './cache.ts';
+
+/** Process numbers mean something within one namespace only; containers may share a folder for temporary files. */
+function namespace(): string {
+  try {
+    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
+  } catch {
+    return '0';
+  }
+}
+
+/** Where everybody may write, a name proves nothing: only what belongs to one of `owners` is removed. */
+async function sweep(owners: readonly number[]): Promise<void> {
+  const own = new RegExp(`^wcvmm-[a-z]+-${namespace()}-(\\d+)\\.\\w+$`);
+  for (const name of await readdir(tmpdir()).catch(() => [])) {
+    const pid = own.exec(name)?.[1];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const path = join(tmpdir(), name);
+    const found = await lstat(path).catch(() => null);
+    if (found?.isDirectory() !== true || !owners.includes(found.uid)) continue;
+    await rm(path, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/**
+ * A new folder; whoever asked for it removes it. Those of processes that are gone are removed now.
+ *
+ * @param purpose lower-case letters @param otherOwners users that folders are given to, beside this one
+ */
+export async function temporaryFolder(purpose: string, otherOwners: readonly number[] = []): Promise<string> {
+  await sweep([process.geteuid?.() ?? 0, ...otherOwners]);
+  return mkdtemp(join(tmpdir(), `wcvmm-${purpose}-${namespace()}-${process.pid}.`));
+}

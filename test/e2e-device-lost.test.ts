@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { insideScript } from './support.ts';
+
+it.each(['arm64', 'x86-amd'] as const)('a device that goes away under a guest ends no process: %s', async (arch) => {
+  const { stdout, stderr } = await insideScript('device-lost', ['0000:01:00.0'], { arch });
+  const line = stdout.split('\n').find((text) => text.startsWith('{'));
+  expect(stderr).toBe('');
+  expect(JSON.parse(line ?? '{}')).toEqual({
+    before: ['done', 'done'],
+    'reset by another': ['done', 'done'],
+    // The kernel waits for the VMM to give the device back.
+    unbinding: ['done', 'done'],
+    // By then zeroed memory stands where the mapping was, so the last finds an answer.
+    'switched off': ['killed', 'E_DEVICE_LOST', 'answered'],
+  });
+});
