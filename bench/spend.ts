@@ -21,6 +21,8 @@ export function program(name: string): Promise<string> {
 export interface Spent {
   /** Wall-clock time from fork to exit, milliseconds. */
   readonly ms: number;
+  /** CPU time, milliseconds. */
+  readonly cpu: number;
   /** Peak resident memory, MiB. */
   readonly peak: number;
 }
@@ -28,8 +30,8 @@ export interface Spent {
 /** Throws where it ends with another code than 0. */
 export async function spentBy(words: readonly string[]): Promise<Spent> {
   const { stdout } = await run(await program('spend'), words, { env: environment, cwd: projectRoot });
-  const [nanoseconds = 0, kibibytes = 0] = stdout.trim().split(' ').map(Number);
-  return { ms: nanoseconds / 1e6, peak: kibibytes / 1024 };
+  const [nanoseconds = 0, ofCpu = 0, kibibytes = 0] = stdout.trim().split(' ').map(Number);
+  return { ms: nanoseconds / 1e6, cpu: ofCpu / 1e6, peak: kibibytes / 1024 };
 }
 
 /** Standard output of a program. */

@@ -30,9 +30,7 @@ vi.mock('../vmm/sys/libc.ts', async (original) => {
   return { ...(await original<object>()), libcPort: port };
 });
 
-const argv = process.argv;
 let said = '';
-let loads = 0;
 
 beforeEach(() => {
   said = '';
@@ -44,16 +42,12 @@ beforeEach(() => {
 
 afterEach(() => {
   vi.restoreAllMocks();
-  process.argv = argv;
   process.exitCode = 0;
 });
 
 async function commandLine(...args: readonly string[]): Promise<{ code: number | string | undefined; said: string }> {
-  process.argv = ['node', 'wcvmm', ...args];
-  // The command line runs when it is loaded; under another name it is loaded again.
-  loads += 1;
-  const name = `${import.meta.dirname}/../tool/cli/cli.ts?${loads}`;
-  await import(/* @vite-ignore */ name);
+  const { main } = await import('../tool/cli/main.ts');
+  await main(args);
   return { code: process.exitCode, said };
 }
 

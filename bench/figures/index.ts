@@ -3,12 +3,13 @@ import type { Figure } from '../figure.ts';
 import { exits } from './exits.ts';
 import { linuxBoots } from './linux-boot.ts';
 import { linear, mappings } from './mappings.ts';
-import { nativeRun, peakMemory } from './native-run.ts';
+import { cpuOfRun, nativeRun, peakMemory } from './native-run.ts';
 import { verdicts, versionInInstance } from './testbeds.ts';
 import { firstVerdict, tests, wholeStart } from './whole.ts';
 
 export const FIGURES: readonly Figure[] = [
   nativeRun,
+  cpuOfRun,
   peakMemory,
   exits,
   mappings,

@@ -10,29 +10,29 @@ import { whyNoKvm } from './native-run.ts';
 const PAGE = 4096n;
 const MANY = 10_000;
 
-/** Milliseconds. */
+/** CPU milliseconds: to wait for other CPUs, as KVM does for each memslot, says more of them than of this. */
 async function ofOurs(count: number): Promise<number> {
   return scoped(async (ends) => {
     const scope = ends.inner();
     const vm = createVm(libcPort, scope);
     const fd = libcPort.memfd('mappings', BigInt(count) * PAGE);
     scope.defer(() => libcPort.close(fd));
-    const start = performance.now();
+    const before = process.cpuUsage();
     for (let at = 0n; at < BigInt(count); at += 1n) {
       const gpa = 0x1_0000_0000n + 2n * at * PAGE;
       const placement = { gpa, length: PAGE, alignment: PAGE, phase: 0n };
       vm.slots.add(gpa, mapPlaced(libcPort, scope, { fd, offset: at * PAGE, length: PAGE }, placement));
     }
-    const took = performance.now() - start;
+    const { user, system } = process.cpuUsage(before);
     // No guest has run: they may go with the VM, which takes less time than one after the other.
     vm.slots.end();
-    return took;
+    return (user + system) / 1000;
   });
 }
 
 export const mappings: Figure = {
   name: 'mappings',
-  title: '10,000 mappings and memslots',
+  title: 'CPU time of 10,000 mappings and memslots',
   floor: 'the same in C',
   unit: 'ms',
   goal: { kind: 'ratio', most: 1.3 },
@@ -47,7 +47,7 @@ export const mappings: Figure = {
 
 export const linear: Figure = {
   name: 'linear',
-  title: '10,000 mappings and memslots',
+  title: 'CPU time of 10,000 mappings and memslots',
   floor: 'twice 5,000',
   unit: 'ms',
   goal: { kind: 'ratio', most: 1.3 },

@@ -34,6 +34,13 @@ export const nativeRun: Figure = {
   sample: () => beside('ms'),
 };
 
+export const cpuOfRun: Figure = {
+  ...nativeRun,
+  name: 'run-cpu',
+  title: 'CPU time of that run',
+  sample: () => beside('cpu'),
+};
+
 export const peakMemory: Figure = {
   name: 'memory',
   title: 'peak memory of that run',

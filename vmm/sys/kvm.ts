@@ -113,15 +113,17 @@ export interface UserMemoryRegion {
   readonly hva: bigint;
 }
 
+/** struct kvm_userspace_memory_region, filled in anew for each call. */
+const REGION = new Uint8Array(32);
+
 export function setUserMemoryRegion(port: Port, vm: number, region: UserMemoryRegion): void {
-  const bytes = new Uint8Array(32);
-  const view = new DataView(bytes.buffer);
+  const view = new DataView(REGION.buffer);
   view.setUint32(0, region.slot, true);
   view.setUint32(4, region.flags, true);
   view.setBigUint64(8, region.gpa, true);
   view.setBigUint64(16, region.length, true);
   view.setBigUint64(24, region.hva, true);
-  port.ioctl(vm, KVM_SET_USER_MEMORY_REGION, bytes);
+  port.ioctl(vm, KVM_SET_USER_MEMORY_REGION, REGION);
 }
 
 /** @param argument struct kvm_enable_cap's args[0] */

@@ -65,7 +65,8 @@ export const libcPort: Port = {
       typeof argument === 'number'
         ? native().ioctlValue(fd, request, argument)
         : native().ioctlPointer(fd, request, argument);
-    return check(`ioctl 0x${request.toString(16)}`, result);
+    // The call's name is made for a failure only: it takes longer than many a call.
+    return result < 0 ? check(`ioctl 0x${request.toString(16)}`, result) : result;
   },
   tryIoctl(fd, request, argument) {
     const result = native().ioctlValue(fd, request, argument) as number;
