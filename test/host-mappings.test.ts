@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { buildProgram } from '../tool/cli/commands/program.ts';
 import { checkHost } from '../tool/host/mappings/host-check.ts';
 import { lookAtRecord, lookByLoads } from '../tool/host/mappings/look.ts';
 import type { Look, Looked } from '../tool/host/mappings/look.ts';
@@ -274,5 +275,18 @@ describe('which files are asked about', () => {
     expect(lookAtRecord(refusing)([target])).toMatchObject([
       { kind: 'refused', why: expect.stringMatching(/lockdown/) as string },
     ]);
+  });
+});
+
+describe('the command line', () => {
+  test.each([
+    [['--host', '--map', 'bar2=wc'], 'E_USAGE'],
+    [['--host', '--whole'], 'E_USAGE'],
+    [['--bar', '2'], 'E_USAGE'],
+    [['--host', '-d', 'nonsense'], 'E_USAGE'],
+    [['--host', '-d', '0000:99:00.0'], 'E_DEVICE_ABSENT'],
+  ])('verify %j: %s', async (args, code) => {
+    const program = await buildProgram(['verify']);
+    await expect(program.parseAsync(['verify', ...args], { from: 'user' })).rejects.toMatchObject({ code });
   });
 });

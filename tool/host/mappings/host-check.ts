@@ -94,7 +94,7 @@ function mappingOf(
   const { pci, bar, attribute, path } = target;
   const predicted = MODELS[arch].hostVma(attribute, 'sysfs');
   const judged =
-    looked === undefined ? SKIPPED(target.why ?? 'it was not tried') : judge(arch, predicted, looked, faults);
+    looked === undefined ? skipped(target.why ?? 'it was not tried') : judge(arch, predicted, looked, faults);
   return {
     device: pci.address,
     id: pci.id,
@@ -113,14 +113,14 @@ type Judged = Pick<HostMapping, 'programmed' | 'mtrr' | 'observed' | 'excludes' 
 
 const NOTHING = { programmed: null, observed: null, excludes: [], rules: [] };
 
-function SKIPPED(note: string): Judged {
+function skipped(note: string): Judged {
   return { ...NOTHING, verdict: 'skipped', note };
 }
 
 function judge(arch: Arch, predicted: string, looked: Looked, faults: boolean): Judged {
   switch (looked.kind) {
     case 'refused':
-      return SKIPPED(looked.why);
+      return skipped(looked.why);
     case 'hidden':
       return { ...NOTHING, verdict: 'unobservable', note: looked.why };
     case 'recorded':
