@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { PROBES } from '../memattr/index.ts';
 import type { Erratum, Outcome, Prediction } from '../memattr/index.ts';
 import { OUTCOME_NUMBER } from '../tool/verify/guest/abi.ts';
 import { type JudgedCheck, judge } from '../tool/verify/judge.ts';
@@ -170,7 +171,24 @@ describe('what cannot be observed', () => {
     }
   });
 
+  it.each([
+    ['unaligned-load-simd', 'SIMD registers'],
+    ['unaligned-store-simd', 'SIMD registers'],
+    ['simd-half-aligned', 'SIMD registers'],
+    ['zero-block', 'an instruction to zero a block that the guest may use'],
+    ['atomic', 'single-instruction atomics'],
+    ['nt-load', 'non-temporal loads (SSE4.1)'],
+    ['direct-store', '64-byte stores (MOVDIR64B)'],
+  ] as const)('of %s is %s', (probe, feature) => {
+    expect(judge(evidence('not-present', { probe }), [])).toMatchObject({
+      verdict: 'unobservable',
+      note: `the guest's CPU lacks ${feature}`,
+    });
+  });
+
   it('is not an excuse for a probe that needs no feature', () => {
+    const needsNone = PROBES.filter((probe) => judge(evidence('not-present', { probe }), []).verdict === 'mismatch');
+    expect(needsNone).toHaveLength(PROBES.length - 8);
     expect(judge(evidence('not-present'), []).verdict).toBe('mismatch');
   });
 
