@@ -87,7 +87,7 @@ export async function runProgram(program: string, args: readonly string[], optio
  * is nothing to guard any more.
  */
 function guardGroup(leader: number): ChildProcess {
-  const guard = spawn('sh', ['-c', 'read -r _; kill -KILL -- "-$1"', 'guard', String(leader)], {
+  const guard = spawn('sh', ['-c', 'read -r _; kill -s KILL -- "-$1"', 'guard', String(leader)], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
   });
