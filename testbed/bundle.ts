@@ -75,6 +75,22 @@ const lazyPrograms: Plugin = {
   },
 };
 
+/**
+ * Node's own modules that are not in its snapshot take a bundle's time to load whether they are used or not: these are loaded by
+ * the first use of what they export.
+ */
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
+  renderChunk: (code) =>
+    code.replaceAll(
+      /^let (\w+) = require\("(node:(?:child_process|crypto|fs\/promises|worker_threads))"\);$/gm,
+      (eager, name: string, module: string) =>
+        code.includes(`__toESM(${name}`)
+          ? eager
+          : `const ${name} = new Proxy({}, { get: (_, key) => require("${module}")[key] });`,
+    ),
+};
+
 async function make(): Promise<readonly OutputChunk[]> {
   const bundle = await rolldown({
     cwd: projectRoot,
@@ -82,7 +98,7 @@ async function make(): Promise<readonly OutputChunk[]> {
     platform: 'node',
     // It finds its native code beside itself.
     external: ['koffi'],
-    plugins: [ownUrls, lazyPrograms],
+    plugins: [ownUrls, lazyPrograms, lazyBuiltins],
     checks: { ineffectiveDynamicImport: false },
   });
   const { output } = await bundle.write({
