@@ -1,7 +1,11 @@
 /** What a Linux guest is asked, and what its answers are taken for. */
 import { describe, expect, test } from 'vitest';
+import { runHere } from '../tool/cli/commands/run-here.ts';
+import type { ReportOptions } from '../tool/cli/commands/report-options.ts';
+import { verifyCommand } from '../tool/cli/commands/verify.ts';
 import { arm64, outcomesOf, x86 } from '../memattr/index.ts';
 import type { Platform } from '../memattr/index.ts';
+import { libcPort } from '../vmm/sys/libc.ts';
 import type { OpenWindow } from '../vmm/vfio/open-windows.ts';
 import type { GuestRecord } from '../tool/verify/guest/records.ts';
 import { LINUX_ABI } from '../tool/verify/linux/abi.ts';
@@ -114,5 +118,25 @@ describe('a check that the guest could not make', () => {
   test('is not one that the CPU lacks an instruction for, nor a fault', () => {
     for (const one of [record(0n), record(LINUX_ABI.notOpened | 2n, 'alignment-fault')])
       expect(linuxObservation(one, 2, false)).toEqual({ kind: 'record', record: one });
+  });
+});
+
+describe('the command line', () => {
+  test('takes a kernel for Linux guests only', async () => {
+    await expect(verifyCommand().parseAsync(['--kernel', 'Image'], { from: 'user' })).rejects.toMatchObject({
+      code: 'E_USAGE',
+      message: expect.stringContaining('--guest linux'),
+    });
+  });
+
+  test.each(['compare', 'bench'] as const)('has no Linux guests for %s', async (command) => {
+    const options = {
+      guest: 'linux',
+      timeout: 1,
+      map: [],
+      source: 'cookie',
+      iommu: 'auto',
+    } as unknown as ReportOptions;
+    await expect(runHere(libcPort, command, options)).rejects.toMatchObject({ code: 'E_USAGE' });
   });
 });
