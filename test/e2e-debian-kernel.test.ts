@@ -30,6 +30,8 @@ test.skipIf(WANTED.length < 2)(`Debian's kernels are there${why}`, () => {
 
 describe.each(WANTED)('%s', async (arch) => {
   const { kernel, initrd } = KERNELS[arch] ?? { kernel: '', initrd: '' };
+  // With an NVMe controller Debian's kernel does not shut down in x86-amd: docs/usage.md.
+  const nvme = arch === 'arm64' ? ['-d', NVME] : [];
   const linux = ['--kernel', basename(kernel), '--timeout', '240'];
   const [run, verify] = await inOneBoot(
     [
@@ -44,19 +46,21 @@ describe.each(WANTED)('%s', async (arch) => {
         IVSHMEM,
         '-m',
         `${IVSHMEM}/bar2:0-1M=wc`,
-        '-d',
-        NVME,
+        ...nvme,
       ],
       ['verify', '--guest', 'linux', ...linux, '-d', IVSHMEM, '--json', '-'],
     ],
     { arch, inputs: [kernel, initrd], timeout: 900 },
   );
 
-  test('says what it found, with its own NVMe driver at the controller, and powers off', () => {
+  test('says what it found, and powers off', () => {
     expect(run).toMatchObject({ code: 0, stderr: '' });
     expect(run?.stdout).toMatch(/^guest: Linux 6\.\d+\.\d+-\d+-cloud-\w+, 1 CPUs, \d+ MiB, \/init after [\d.]+ s\r?$/m);
     expect(run?.stdout).toMatch(/^guest: 0000:00:01\.0 1af4:1110 driver none\r?$/m);
     expect(run?.stdout).toMatch(/^guest: {3}bar2 0x[0-9a-f]+, 4096 KiB, resource2_wc\r?$/m);
+  });
+
+  test.runIf(nvme.length > 0)('has its own NVMe driver at the controller', () => {
     expect(run?.stdout).toMatch(/^guest: 0000:00:02\.0 1b36:0010 driver nvme\r?$/m);
   });
 

@@ -10,9 +10,12 @@ import { debianKernel, testbedKernel } from '../../testbed/index.ts';
 import type { Figure } from '../figure.ts';
 import { CLI, outputOf } from '../spend.ts';
 
-/** Prints the guest's clock at its /init, which needs no console to tell; then the instance's own at its /init. */
+/**
+ * Prints the guest's clock at its /init, which needs no console to tell; then the instance's own at its /init, in microseconds by
+ * its kernel's log, whose end is waited for until a second has passed.
+ */
 const CLOCK = `wcvmm verify --guest linux --kernel "$1" -d 0000:01:00.0 --timeout 240 --json - | grep -o '"initSeconds":[0-9.]*'
-dmesg | sed -n 's/^\\[ *\\([0-9.]*\\)\\] Run \\/init .*/instance \\1/p'
+timeout 1 cat /dev/kmsg | sed -n 's/^[0-9]*,[0-9]*,\\([0-9]*\\),.*Run \\/init .*/instance \\1/p'
 `;
 
 /** Prints the instance's clock before `wcvmm run`, and when the guest's /init says its first word. */
@@ -62,9 +65,9 @@ function clock(testbed: string, kernel: KernelName): Figure {
     cost: 'minutes',
     runs: 1,
     sample: async () => {
-      const found = await inside(testbed, kernel, CLOCK, /"initSeconds":([\d.]+)[^]*instance ([\d.]+)/);
+      const found = await inside(testbed, kernel, CLOCK, /"initSeconds":([\d.]+)\s+instance (\d+)/);
       const [figure = Number.NaN, instance = Number.NaN] = found;
-      return { figure, floor: isSame ? instance : null };
+      return { figure, floor: isSame ? instance / 1e6 : null };
     },
   };
 }
