@@ -17,11 +17,6 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-it('killed at random moments, a verification leaves nothing that the next does not remove', () => {
-  const { stdout, status } = spawnSync(process.execPath, ['dist/test/inside/kills.js', '3'], { encoding: 'utf8' });
-  expect([status, stdout]).toEqual([0, expect.stringContaining('✓ nothing is left')]);
-});
-
 describe('temporary folders', () => {
   it('of processes that are gone are removed, and no others', async () => {
     const own = await temporaryFolder('session');
