@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { insideScript } from './support.ts';
 
-it('a device that goes away under a guest ends no process', async () => {
-  const { stdout, stderr } = await insideScript('device-lost', ['0000:01:00.0'], { arch: 'arm64' });
+it.each(['arm64', 'x86-amd'] as const)('a device that goes away under a guest ends no process: %s', async (arch) => {
+  const { stdout, stderr } = await insideScript('device-lost', ['0000:01:00.0'], { arch });
   const line = stdout.split('\n').find((text) => text.startsWith('{'));
   expect(stderr).toBe('');
   expect(JSON.parse(line ?? '{}')).toEqual({

@@ -47,8 +47,6 @@ extern const struct way ways[MAX_WAYS];
 /* 1 on a kernel without cookies. */
 extern int nr_ways;
 uint64_t offset_of(int fd, uint32_t region, const struct way *way);
-/* x86: a page must not be mapped as WC and in another way at once. */
-bool one_type_per_page(void);
 
 /* A piece of a region, mapped in one of the ways. */
 struct window {

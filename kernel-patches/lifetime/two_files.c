@@ -45,20 +45,21 @@ static void own_cookies(const struct device *one, const struct device *other)
 {
 	uint64_t mine = offset_of(one->fd, MEMORY_BAR, &ways[2]), its, second;
 	size_t page = page_size();
-	char *device, *wc;
+	char *device, *wc, *legacy;
+	uint32_t value;
 
 	refused(map(other->fd, mine, page), ENXIO, "the other file does not know a cookie");
 	its = offset_of(other->fd, MEMORY_BAR, &ways[3]);
 	ok(mine == its, "both files have their first cookie at the same offset");
 	device = map(one->fd, mine, page);
-	/* Another page: x86 would refuse a second type on the same one. */
-	wc = map(other->fd, its + page, page);
+	wc = map(other->fd, its, page);
 	ok(device != MAP_FAILED && wc != MAP_FAILED && !peek_unaligned(wc), "it is DEVICE in one and WC in the other");
 #ifdef __aarch64__
 	ok(peek_unaligned(device) == SIGBUS, "unaligned access tells them apart");
 #endif
-	if (one_type_per_page())
-		refused(map(other->fd, its, page), EBUSY, "WC in one file beside DEVICE on that page in the other");
+	legacy = map(one->fd, offset_of(one->fd, MEMORY_BAR, &ways[0]), page);
+	ok(legacy != MAP_FAILED && !peek(legacy, &value), "the page at its old offset, while it is DEVICE in one file and WC in the other");
+	munmap(legacy, page);
 	second = offset_of(other->fd, MEMORY_BAR, &ways[2]);
 	ok(second != mine, "DEVICE of the other file, asked for later, is at another offset");
 	refused(map(one->fd, second, page), ENXIO, "where the first file has nothing");

@@ -26,15 +26,6 @@ uint64_t offset_of(int fd, uint32_t region, const struct way *way)
 	return cookie.offset;
 }
 
-bool one_type_per_page(void)
-{
-#ifdef __x86_64__
-	return true;
-#else
-	return false;
-#endif
-}
-
 #define WINDOW_PAGES 8
 
 void map_windows(const struct device *device, uint32_t region, struct window *windows)
@@ -45,7 +36,6 @@ void map_windows(const struct device *device, uint32_t region, struct window *wi
 	need(region_info(device->fd, region, &info), "region %u, info", region);
 	pages = page_align(info.size) / page_size();
 	each = pages / MAX_WAYS < WINDOW_PAGES ? pages / MAX_WAYS : WINDOW_PAGES;
-	need(each || !one_type_per_page(), "region %u is too small for one page in each way", region);
 	for (int i = 0; i < nr_ways; i++) {
 		struct window *window = &windows[i];
 

@@ -4,9 +4,8 @@
  * unless a time is given. Needs /dev/kvm and no device. Exit code 1 where something grew.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { once } from 'node:events';
@@ -33,12 +32,21 @@ function ofThisProcess(): Sample {
   };
 }
 
-/** Where commands have their temporary files, and nobody else has. */
-const own = isMainThread ? '' : mkdtempSync(join(tmpdir(), 'wcvmm-soak-'));
-
-/** What a run can leave behind. */
-function left(): Sample {
-  return { 'temporary files': readdirSync(own).length };
+/** What a run can leave behind on the machine. */
+function ofThisMachine(): Sample {
+  const commands = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+      } catch {
+        return '';
+      }
+    });
+  return {
+    'helper processes': commands.filter((line) => line.includes('\0wcvmm-helper\0')).length,
+    'temporary folders': readdirSync(tmpdir()).filter((name) => /^wcvmm-(report|session|cd)-/.test(name)).length,
+  };
 }
 
 async function guests(until: number, take: (sample: Sample) => void): Promise<number> {
@@ -78,10 +86,9 @@ async function commands(until: number, take: (sample: Sample) => void): Promise<
     });
     if (status === null || status === 2) throw new Error(`wcvmm verify ended with ${status} after ${runs} runs`);
     runs += 1;
-    take(left());
+    take(ofThisMachine());
     await Promise.resolve();
   }
-  rmSync(own, { recursive: true });
   return runs;
 }
 

@@ -4,7 +4,7 @@ import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { withLock } from '../../common/lock.ts';
 import { outputOf } from '../../common/program.ts';
-import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
+import { isMutant, type KernelTarget, type KernelVariant, type Mutant } from '../machine/machine.ts';
 import type { Progress } from '../../common/progress.ts';
 import { buildKernel } from './build.ts';
 import { diffOf, patchesFolder, patchesOf, variantConfig, type Patch } from './series.ts';
@@ -27,10 +27,7 @@ export interface KernelRequest {
 export async function ensureKernel(request: KernelRequest): Promise<string> {
   const { target, variant } = request;
   const config = variantConfig(variant, target);
-  const fragments = config === null ? [target.config] : [target.config, config];
-  const fragment = (await Promise.all(fragments.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join(
-    '\n',
-  );
+  const fragment = await fragmentOf(variant, target);
   const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
   const compiler = await toolchain(target);
@@ -53,7 +50,12 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
       if (await inCache(image)) return image;
       await tree.bringTo(source, patches, request.progress, request.signal);
       const built = await buildKernel(
-        { ...request, tree: tree.path, fragment, localVersion: localVersions[variant] },
+        {
+          ...request,
+          tree: tree.path,
+          fragment,
+          localVersion: isMutant(variant) ? `-wcvmm-${variant}` : localVersions[variant],
+        },
         `building the ${variant} ${target.arch} kernel`,
       );
       await publish(image, (temporary) => copyFile(built, temporary));
@@ -67,11 +69,19 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
 }
 
+/** The text of all that configures a variant. Throws E_USAGE as `variantConfig`. */
+async function fragmentOf(variant: KernelVariant, target: KernelTarget): Promise<string> {
+  const names = [target.config, variantConfig(variant, target)].filter((name) => name !== null);
+  if (names.length === 1 && variant !== 'stock' && target.guestConfig !== null) names.push(target.guestConfig);
+  return (await Promise.all(names.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join('\n');
+}
+
 /** Appended to the kernel's version, as uname shows it. */
-const localVersions: Readonly<Record<KernelVariant, string>> = {
+const localVersions: Readonly<Record<Exclude<KernelVariant, Mutant>, string>> = {
   stock: '',
   patched: '-wcvmm',
   'wrong-type': '-wcvmm-wrong-type',
+  'wrong-cacheable': '-wcvmm-wrong-cacheable',
   cacheable: '-wcvmm-cacheable',
   'old-zap': '-wcvmm-old-zap',
   debug: '-wcvmm-debug',

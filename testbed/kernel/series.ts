@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
-import type { KernelTarget, KernelVariant } from '../machine/machine.ts';
+import { isMutant, type KernelTarget, type KernelVariant } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
 
 export interface Patch {
@@ -30,11 +30,14 @@ export async function readSeries(): Promise<Patch[]> {
  * E_KERNEL_SOURCE for patches that cannot be read.
  */
 export async function patchesOf(variant: KernelVariant, target: KernelTarget): Promise<Patch[]> {
+  if (isMutant(variant))
+    return [...(await readSeries()), await readPatch(`${variant.replace('mutant-', 'mutants/')}.patch`)];
   switch (variant) {
     case 'stock':
     case 'debug-stock':
       return [];
     case 'wrong-type':
+    case 'wrong-cacheable':
     case 'cacheable':
     case 'old-zap': {
       const name = target.testPatches[variant];
@@ -55,10 +58,12 @@ export async function patchesOf(variant: KernelVariant, target: KernelTarget): P
 
 /** What a variant that is compiled in another way configures on top, below kernel-patches/; null = nothing. Throws E_USAGE as `patchesOf`. */
 export function variantConfig(variant: KernelVariant, target: KernelTarget): string | null {
+  if (isMutant(variant)) return null;
   switch (variant) {
     case 'stock':
     case 'patched':
     case 'wrong-type':
+    case 'wrong-cacheable':
     case 'cacheable':
     case 'old-zap':
       return null;

@@ -18,6 +18,7 @@ export const allVariants: readonly KernelVariant[] = [
   'stock',
   'patched',
   'wrong-type',
+  'wrong-cacheable',
   'cacheable',
   'old-zap',
   'debug',
@@ -34,7 +35,9 @@ export const allVariants: readonly KernelVariant[] = [
 export function kernelVariants(target: KernelTarget): readonly KernelVariant[] {
   return [
     'patched',
-    ...(['wrong-type', 'cacheable', 'old-zap'] as const).filter((variant) => target.testPatches[variant] !== undefined),
+    ...(['wrong-type', 'wrong-cacheable', 'cacheable', 'old-zap'] as const).filter(
+      (variant) => target.testPatches[variant] !== undefined,
+    ),
     'stock',
   ];
 }

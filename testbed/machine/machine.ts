@@ -41,13 +41,20 @@ export function emulatorParameter(emulator: string): string {
 }
 
 /** `stock` is Linux as it is, `patched` has the series. */
-export type KernelVariant = 'stock' | 'patched' | TestVariant | ConfigVariant;
+export type KernelVariant = 'stock' | 'patched' | TestVariant | ConfigVariant | Mutant;
 
 /**
- * With one patch more than `patched`: `wrong-type` and `old-zap` have faults that the project's own checks must find,
- * `cacheable` a driver that makes a device's BAR cacheable memory.
+ * With one patch more than `patched`: `wrong-type`, `wrong-cacheable` and `old-zap` have faults that the project's own
+ * checks must find, `cacheable` a driver that makes a device's BAR cacheable memory.
  */
-export type TestVariant = 'wrong-type' | 'cacheable' | 'old-zap';
+export type TestVariant = 'wrong-type' | 'wrong-cacheable' | 'cacheable' | 'old-zap';
+
+/** With kernel-patches/mutants/NAME.patch on top of `patched`: a part of the series is cut out, which a selftest must find. */
+export type Mutant = `mutant-${string}`;
+
+export function isMutant(variant: KernelVariant): variant is Mutant {
+  return variant.startsWith('mutant-');
+}
 
 /**
  * Compiled in another way: `debug` and `debug-stock` with the kernel's own checkers, `16k` and `64k` for pages of
@@ -63,6 +70,8 @@ export interface KernelTarget {
   readonly crossCompile: string;
   /** Below kernel-patches/. */
   readonly config: string;
+  /** What kernels with the series have on top, because they are guests, too; below kernel-patches/. Null = nothing. */
+  readonly guestConfig: string | null;
   /** The patches below kernel-patches/ that make the variants for tests which this architecture has. */
   readonly testPatches: Readonly<Partial<Record<TestVariant, string>>>;
   /** What is configured on top of `config` for each variant that is compiled in another way; below kernel-patches/. */

@@ -13,7 +13,13 @@ export const arm64: Machine = {
     arch: 'arm64',
     crossCompile: 'aarch64-linux-gnu-',
     config: 'configs/arm64.config',
-    testPatches: { cacheable: 'test-only/vfio-pci-cacheable.patch', 'old-zap': 'test-only/vfio-pci-old-zap.patch' },
+    guestConfig: null,
+    testPatches: {
+      'wrong-type': 'test-only/kvm-arm64-wrong-type.patch',
+      'wrong-cacheable': 'test-only/kvm-arm64-wrong-cacheable.patch',
+      cacheable: 'test-only/vfio-pci-cacheable.patch',
+      'old-zap': 'test-only/vfio-pci-old-zap.patch',
+    },
     variantConfigs: {
       debug: 'configs/debug.config',
       'debug-stock': 'configs/debug.config',

@@ -5,6 +5,7 @@ export const x86Kernel: KernelTarget = {
   arch: 'x86',
   crossCompile: 'x86_64-linux-gnu-',
   config: 'configs/x86.config',
+  guestConfig: 'configs/x86-guest.config',
   testPatches: { 'wrong-type': 'test-only/kvm-x86-wrong-type.patch' },
   variantConfigs: { debug: 'configs/debug.config', 'debug-stock': 'configs/debug.config' },
   target: 'bzImage',

@@ -25,7 +25,7 @@ function refusedMapping(error: unknown, { kind }: BarSource, { bar, offset, leng
   const what = `the kernel refused to map bar${bar}:${formatSize(offset)}+${formatSize(length)} as ${attribute} from --source ${kind} (${error.errnoName})`;
   const advice =
     error.errnoName === 'EBUSY'
-      ? 'Something has mapped a page of it with another memory type, and on x86 a page cannot be write-combining in one mapping and uncached in another. /sys/kernel/debug/x86/pat_memtype_list shows which ranges have which type; choose that attribute, or end the other mapping.'
+      ? 'Something has mapped a page of it with another memory type, and on x86 a page cannot be write-combining by VFIO and uncached by something else, e.g. the files in sysfs. /sys/kernel/debug/x86/pat_memtype_list shows which ranges have which type; choose that attribute, or end the other mapping.'
       : 'Check that the device still answers and that the range is inside its BAR.';
   return new WcvmmError(error.errnoName === 'EBUSY' ? 'E_MAP_CONFLICT' : 'E_SYSCALL', `${what}. ${advice}`, {
     cause: error,

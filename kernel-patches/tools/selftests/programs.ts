@@ -103,6 +103,7 @@ const arm64: readonly Program[] = [
   },
   kvm('arm64/stage2_block_transitions'),
   kvm('arm64/mmio_sign_ext'),
+  kvm('arm64/translate'),
 ];
 
 const selftests: Readonly<Record<string, Selftests>> = {

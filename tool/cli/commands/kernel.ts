@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { allVariants, kernelArchitectures } from '../../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { debCommand } from './kernel-deb.ts';
+import { mutantsCommand } from './kernel-mutants.ts';
 import { selftestsCommand } from './kernel-selftests.ts';
 
 interface BuildOptions {
@@ -19,7 +20,7 @@ export function addKernelOptions(command: Command): Command {
     .addOption(
       new Option(
         '--kernel <variant>',
-        'stock: without the patches. wrong-type: x86, KVM swaps UC and WC, which the checks must detect. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must detect. debug, debug-stock: with KASAN, lockdep and others. 16k, 64k: arm64, with pages of that size',
+        'stock: without the patches. wrong-type: KVM swaps UC and WC (x86) or Device and Normal-NC (arm64), which the checks must detect. wrong-cacheable: arm64, KVM swaps Normal-NC and Write-Back, the same. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must detect. debug, debug-stock: with KASAN, lockdep and others. 16k, 64k: arm64, with pages of that size',
       )
         .choices(allVariants)
         .default('patched', 'patched'),
@@ -38,6 +39,7 @@ export function kernelCommand(): Command {
     .addCommand(buildCommand())
     .addCommand(checkCommand())
     .addCommand(selftestsCommand())
+    .addCommand(mutantsCommand())
     .addCommand(debCommand());
 }
 
@@ -52,7 +54,7 @@ function buildCommand(): Command {
     .addOption(
       new Option(
         '--all',
-        'build all kernels that the tests need and print a path a line: patched, wrong-type (x86) or cacheable and old-zap (arm64), and stock',
+        'build all kernels that the tests need and print a path a line: patched, wrong-type, on arm64 wrong-cacheable, cacheable and old-zap, and stock',
       ).conflicts(['kernel', 'stock']),
     )
     .option('--linux-source <path>', "a Linux source tree or tarball instead of Debian's; it is copied, never changed")
