@@ -22,7 +22,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   'tool/bench': VERIFY,
   'tool/host': [...VMM, 'tool/verify/read-back'],
   'tool/host/mappings': [...VERIFY, 'tool/host'],
-  bench: [...VMM, 'testbed'],
+  bench: [...VMM, 'testbed', 'tool/report', 'tool/fleet'],
   'tool/cli': [...VERIFY, 'tool/bench', 'tool/fleet', 'tool/host', 'tool/host/mappings', 'testbed', 'kernel-patches'],
 };
 

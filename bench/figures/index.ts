@@ -2,6 +2,7 @@
 import type { Figure } from '../figure.ts';
 import { exits } from './exits.ts';
 import { linuxBoots } from './linux-boot.ts';
+import { fleetMemory, fleetTime } from './fleet.ts';
 import { linear, mappings } from './mappings.ts';
 import { cpuOfRun, nativeRun, peakMemory } from './native-run.ts';
 import { verdicts, versionInInstance } from './testbeds.ts';
@@ -14,6 +15,8 @@ export const FIGURES: readonly Figure[] = [
   exits,
   mappings,
   linear,
+  fleetTime,
+  fleetMemory,
   versionInInstance,
   ...verdicts,
   ...linuxBoots,
