@@ -5,13 +5,13 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { guestFiles } from './guest-initramfs.ts';
 import { testMachines } from './linux-machine-findings.ts';
 import { findings, inOneBoot, insideScript } from './support.ts';
-import { MACHINES, isWanted, why } from './linux-guests.ts';
+import { INSTANCES, isWanted, why } from './linux-guests.ts';
 
 test.skipIf(!isWanted)(`Linux guests in both testbeds${why}`, () => {
-  expect(MACHINES).toHaveLength(2);
+  expect(INSTANCES).toHaveLength(2);
 });
 
-describe.each(MACHINES)('Linux in the %s testbed', async (arch, kernelArch) => {
+describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch, processors }) => {
   const { kernel, initrd, remove } = await guestFiles(kernelArch);
   afterAll(remove);
   const notKernel = join(dirname(kernel), 'not-a-kernel');
@@ -37,7 +37,7 @@ describe.each(MACHINES)('Linux in the %s testbed', async (arch, kernelArch) => {
       ['run', '--kernel', basename(kernel), '--initrd', basename(large), '--memory', '32M'],
       ['run', '--kernel', basename(notKernel)],
     ],
-    { arch, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
+    { arch, processors, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
   );
 
   test('boots with 64 MiB and powers off', () => {
@@ -76,5 +76,12 @@ describe.each(MACHINES)('Linux in the %s testbed', async (arch, kernelArch) => {
 });
 
 describe("machines for Linux on arm64's KVM", async () => {
-  testMachines(findings((await insideScript('linux-machine', [])).stdout));
+  const found = findings(
+    (await insideScript('linux-machine', ['0000:01:00.0', '0000:03:00.0'], { timeout: 300 })).stdout,
+  );
+  testMachines(found);
+
+  test('with devices: each system call fails once, the message says which, and nothing is left behind', () => {
+    expect(found.get('leaks with devices')).toEqual({ calls: expect.any(Number), left: [], unnamed: [] });
+  });
 });

@@ -2,14 +2,22 @@
  * The first process of a Linux guest with passed-through devices: says which it finds, and does what its arguments ask for, which
  * Linux takes from the end of its command line, behind "--". Static and without a shell, so that an initramfs is this one file.
  *
- *	read=DEVICE:BYTES	reads a block device's first bytes, past the page cache; says their CRC-32 and how many
- *				interrupts the device's driver has got for it
+ *	read=DEVICE:BYTES	reads a block device's first bytes, past the page cache; says their CRC-32, how many interrupts
+ *				the device's driver has got for it, and where in RAM the bytes were
+ *	silently=DEVICE:BYTES	the same, without a word
+ *	mark=NAME		says so and waits for a line on standard input: whoever runs the guest can count meanwhile
  *	load=FILE:OFFSET	maps a file of sysfs as a BAR's resourceN_wc, and loads 4 bytes there in a child of its own
  *	enable=ADDRESS, reset=ADDRESS	switches a device on that no driver has; resets a function
+ *	unbind=ADDRESS		takes a device from its driver
  *	config=ADDRESS@OFFSET@VALUE	stores 32 bits to a device's configuration space
+ *	align=ORDER@ADDRESS	has Linux give the device's BARs places that are aligned to 2^ORDER, when it looks again
  *	remove=ADDRESS, rescan	takes a device away, has Linux look again
+ *	peer=NVME@QUEUES@TARGET	has an NVMe controller that no driver has write who it is to a page of TARGET; its queues are in
+ *				QUEUES too, so that it touches no RAM. Both are files of sysfs, as resource2; with
+ *				@gone behind, TARGET decodes no memory while the controller writes
  *	insmod=FILE		loads a module of the initramfs
  *	up=INTERFACE		switches a network interface on; says how many interrupts it has then got
+ *	hammer=ADDRESS:ROUNDS	reads a device's configuration space, moves its BARs, decodes memory or does not, writes a line
  *	reboot			reboots instead of powering off
  */
 #define _GNU_SOURCE
@@ -141,7 +149,19 @@ static uint32_t crc32(uint32_t crc, const unsigned char *bytes, size_t length)
 	return ~crc;
 }
 
-static void read_device(char *text)
+/* Of a page that is there; 0 where the kernel does not say. */
+static uint64_t physical(const void *page)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+
+	if (fd < 0 || pread(fd, &entry, sizeof(entry), (uintptr_t)page / 4096 * sizeof(entry)) != sizeof(entry))
+		entry = 0;
+	close(fd);
+	return (entry & ((1ull << 55) - 1)) << 12;
+}
+
+static void read_device(char *text, int silently)
 {
 	char *bytes = strchr(text, ':'), path[300];
 	unsigned long left, whole, before, reads = 0;
@@ -164,10 +184,12 @@ static void read_device(char *text)
 	for (; left && (got = read(fd, buffer, left < CHUNK ? left : CHUNK)) > 0; left -= got, reads++)
 		crc = crc32(crc, buffer, got);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	printf("read: %s %lu bytes in %lu reads, crc 0x%08x, %lu interrupts, %ld ms%s%s\n", text, whole - left, reads, crc,
-	       interrupts("nvme") - before,
-	       (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000,
-	       got < 0 ? ": " : "", got < 0 ? strerror(errno) : "");
+	if (!silently)
+		printf("read: %s %lu bytes in %lu reads, crc 0x%08x, %lu interrupts, %ld ms, at 0x%llx%s%s\n", text,
+		       whole - left, reads, crc, interrupts("nvme") - before,
+		       (end.tv_sec - start.tv_sec) * 1000 + (end.tv_nsec - start.tv_nsec) / 1000000,
+		       (unsigned long long)physical(buffer), got < 0 ? ": " : "", got < 0 ? strerror(errno) : "");
+	free(buffer);
 	close(fd);
 }
 
@@ -213,6 +235,155 @@ static void store_config(char *text)
 	close(fd);
 }
 
+static void mark(const char *name)
+{
+	char byte = 0;
+
+	printf("mark: %s\n", name);
+	fflush(stdout);
+	while (byte != '\n' && read(STDIN_FILENO, &byte, 1) == 1)
+		;
+}
+
+enum { DECODES_MEMORY = 2, STARTS_TRANSFERS = 4 };
+
+/* A bit of the command register of the device of which a file of sysfs is. */
+static void command(const char *file, uint16_t bit, int on)
+{
+	char path[320];
+	uint16_t word;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.*s/config", (int)(strrchr(file, '/') - file), file);
+	fd = open(path, O_RDWR);
+	if (fd < 0 || pread(fd, &word, 2, 4) != 2)
+		printf("%s: %s\n", path, strerror(errno));
+	word = on ? word | bit : word & ~bit;
+	if (pwrite(fd, &word, 2, 4) != 2)
+		printf("%s: %s\n", path, strerror(errno));
+	close(fd);
+}
+
+static volatile uint32_t *map_bar(const char *file, size_t length)
+{
+	int fd = open(file, O_RDWR);
+	void *map = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	close(fd);
+	if (map == MAP_FAILED)
+		printf("peer: %s: %s\n", file, strerror(errno));
+	return map == MAP_FAILED ? NULL : map;
+}
+
+/* Where the guest has the BAR, from the file "resource" beside the one that maps it. */
+static uint64_t bar_address(const char *file)
+{
+	char path[320], line[256];
+	unsigned long long start = 0;
+	int bar = file[strlen(file) - 1] - '0';
+	FILE *lines;
+
+	snprintf(path, sizeof(path), "%.*s/resource", (int)(strrchr(file, '/') - file), file);
+	lines = fopen(path, "r");
+	while (lines && bar-- >= 0 && fgets(line, sizeof(line), lines))
+		sscanf(line, "%llx", &start);
+	if (lines)
+		fclose(lines);
+	return start;
+}
+
+/* NVM Express base specification: registers, and the admin queue, by which a controller says who it is. */
+enum { CAP_HIGH = 1, CC = 5, CSTS = 7, AQA = 9, ASQ = 10, ACQ = 12, DOORBELLS = 0x400 };
+
+static int wait_ready(volatile uint32_t *registers, uint32_t ready)
+{
+	int tries;
+
+	for (tries = 0; tries < 10000 && (registers[CSTS] & 1) != ready; tries++)
+		usleep(1000);
+	return (registers[CSTS] & 1) == ready;
+}
+
+static void peer(char *text)
+{
+	char path[300], *nvme = strtok(text, "@"), *queues = strtok(NULL, "@"), *target = strtok(NULL, "@");
+	volatile uint32_t *registers, *queue, *data, *submitted, *completed;
+	uint64_t queue_at = bar_address(queues), data_at = bar_address(target);
+	uint32_t stride, before;
+	int entry, tries;
+
+	snprintf(path, sizeof(path), PCI "/%s/resource0", nvme);
+	registers = map_bar(path, 0x2000);
+	queue = map_bar(queues, 0x2000);
+	data = map_bar(target, 0x1000);
+	if (!registers || !queue || !data)
+		return;
+	command(path, STARTS_TRANSFERS, 1);
+	stride = 1u << (registers[CAP_HIGH] & 0xf);
+	registers[CC] = 0;
+	if (!wait_ready(registers, 0))
+		printf("peer: the controller does not stop\n");
+	for (entry = 0; entry < 0x2000 / 4; entry++)
+		queue[entry] = 0;
+	for (entry = 0; entry < 0x1000 / 4; entry++)
+		data[entry] = 0;
+	submitted = queue;
+	completed = queue + 0x1000 / 4;
+	registers[AQA] = 0x00010001;
+	registers[ASQ] = queue_at;
+	registers[ASQ + 1] = queue_at >> 32;
+	registers[ACQ] = queue_at + 0x1000;
+	registers[ACQ + 1] = (queue_at + 0x1000) >> 32;
+	/* Entries of 64 and 16 bytes, enabled. */
+	registers[CC] = 6 << 16 | 4 << 20 | 1;
+	if (!wait_ready(registers, 1))
+		printf("peer: the controller does not start\n");
+	before = data[0];
+	submitted[0] = 6 | 0x4242u << 16;
+	submitted[6] = data_at;
+	submitted[7] = data_at >> 32;
+	submitted[10] = 1;
+	if (strtok(NULL, "@"))
+		command(target, DECODES_MEMORY, 0);
+	registers[DOORBELLS] = 1;
+	for (tries = 0; tries < 10000 && !(completed[3] & 0x10000); tries++)
+		usleep(1000);
+	command(target, DECODES_MEMORY, 1);
+	printf("peer: command 0x%04x, status 0x%x, before 0x%08x, after 0x%08x\n", completed[3] & 0xffff,
+	       completed[3] >> 17, before, data[0]);
+	registers[DOORBELLS + stride] = 1;
+	registers[CC] = 0;
+}
+
+static void hammer(char *text)
+{
+	char path[300], *count = strrchr(text, ':');
+	unsigned long round, rounds;
+	unsigned char bytes[256];
+	int fd;
+
+	*count++ = 0;
+	rounds = strtoul(count, NULL, 0);
+	snprintf(path, sizeof(path), PCI "/%s/config", text);
+	fd = open(path, O_RDWR);
+	for (round = 0; round < rounds; round++) {
+		uint16_t command = round % 4;
+
+		if (pread(fd, bytes, sizeof(bytes), 0) < 0 || pwrite(fd, &command, 2, 4) != 2 ||
+		    pwrite(fd, &round, 4, 0x10 + round % 6 * 4) != 4) {
+			printf("hammer: %s\n", strerror(errno));
+			break;
+		}
+		printf("hammer: a line that somebody has to read, number %lu\n", round);
+	}
+	close(fd);
+}
+
+static void align(char *text)
+{
+	write_line("/sys/bus/pci/resource_alignment", text);
+}
+
 static void load_module(const char *path)
 {
 	int fd = open(path, O_RDONLY);
@@ -244,7 +415,17 @@ static void act(char *argument)
 	if (value)
 		*value++ = 0;
 	if (!strcmp(argument, "read"))
-		read_device(value);
+		read_device(value, 0);
+	else if (!strcmp(argument, "silently"))
+		read_device(value, 1);
+	else if (!strcmp(argument, "mark"))
+		mark(value);
+	else if (!strcmp(argument, "peer"))
+		peer(value);
+	else if (!strcmp(argument, "hammer"))
+		hammer(value);
+	else if (!strcmp(argument, "align"))
+		align(value);
 	else if (!strcmp(argument, "load"))
 		load(value);
 	else if (!strcmp(argument, "config"))
@@ -260,6 +441,9 @@ static void act(char *argument)
 	else if (!strcmp(argument, "remove")) {
 		snprintf(path, sizeof(path), PCI "/%s/remove", value);
 		write_line(path, "1");
+	} else if (!strcmp(argument, "unbind")) {
+		snprintf(path, sizeof(path), PCI "/%s/driver/unbind", value);
+		write_line(path, value);
 	} else if (!strcmp(argument, "enable")) {
 		snprintf(path, sizeof(path), PCI "/%s/enable", value);
 		write_line(path, "1");

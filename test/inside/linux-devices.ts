@@ -1,15 +1,16 @@
 /**
- * Runs inside a testbed: boots Linux guests with passed-through devices, and tells what came of it. The argument is JSON: see
- * Request. The guest's console goes to standard output; each line is preceded by the VM's exits so far that no part of KVM served.
+ * Runs inside a testbed: boots Linux guests with passed-through devices, and tells what came of them. The argument is JSON: the
+ * guests, one after the other. Where a guest says "mark: NAME" and waits, the exits so far are counted, and it goes on.
  */
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { scoped } from '../../common/scope.ts';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
 import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
-import type { Vm } from '../../vmm/kvm/vm.ts';
 import { LINUX_ARCHITECTURES } from '../../vmm/machines/linux-arches.ts';
+import type { OpenPciHost } from '../../vmm/devices/pci/open.ts';
 import type { FunctionOptions } from '../../vmm/devices/pci/options.ts';
+import type { UartInput } from '../../vmm/devices/uart.ts';
 import { attachPci } from '../../vmm/machines/linux-pci.ts';
 import { bootLinux } from '../../vmm/machines/linux.ts';
 import { parseMap } from '../../vmm/memory/map.ts';
@@ -19,14 +20,12 @@ import { keptIovas } from '../../vmm/vfio/guest-dma.ts';
 import { openGuestDevices } from '../../vmm/vfio/guest-devices.ts';
 import { tell } from './report.ts';
 
-export interface LinuxDevicesRequest {
-  readonly kernel: string;
-  readonly initrd: string;
+export interface GuestRequest {
+  readonly name: string;
   readonly append: string;
   readonly cpus?: number;
   readonly memory?: string;
   readonly iommu?: 'iommufd' | 'container';
-  readonly enforce?: boolean;
   readonly devices: readonly { readonly address: string; readonly maps?: readonly string[] }[];
   /** Devices that VFIO does not have yet; of one that is a disk until then, the first bytes are told. */
   readonly take?: readonly { readonly address: string; readonly bytes?: number }[];
@@ -34,10 +33,37 @@ export interface LinuxDevicesRequest {
   readonly boots?: number;
 }
 
-const request = JSON.parse(process.argv[2] ?? '{}') as LinuxDevicesRequest;
-const arch = LINUX_ARCHITECTURES[requireArchitecture().name];
+export interface LinuxDevicesRequest {
+  readonly kernel: string;
+  readonly initrd: string;
+  readonly guests: readonly GuestRequest[];
+}
 
-for (const { address, bytes = 0 } of request.take ?? []) {
+/** Exits that came out of KVM, by KVM's own counts of the VM, and of those the ones at BARs, by device. */
+export interface Counted {
+  readonly mark: string;
+  readonly served: number;
+  readonly bars: readonly number[];
+  /** Bytes of this process's memory, without the guest's own. */
+  readonly resident: number;
+}
+
+export interface GuestFound {
+  readonly console: string;
+  readonly ends: readonly string[];
+  readonly counted: readonly Counted[];
+  /** Of each boot. */
+  readonly barExits: readonly (readonly number[])[];
+  /** How many BARs another device reached at the last mark. */
+  readonly peers: number;
+  readonly error: string | null;
+}
+
+const { guests, ...files } = JSON.parse(process.argv[2] ?? '{}') as LinuxDevicesRequest;
+const arch = LINUX_ARCHITECTURES[requireArchitecture().name];
+const threads = Array.from({ length: Math.max(...guests.map(({ cpus = 1 }) => cpus)) }, () => new VcpuThread());
+
+function takeDevice(address: string, bytes: number): void {
   const device = `/sys/bus/pci/devices/${address}`;
   if (bytes > 0) tell(`crc ${address}`, firstBytes(namespaceOf(device), bytes));
   if (port.exists(`${device}/driver`)) port.writeText(`${device}/driver/unbind`, address);
@@ -66,72 +92,81 @@ function mappedForPeers(functions: readonly FunctionOptions[]): number {
   return functions.flatMap(({ peerMaps }) => [...new Int32Array(peerMaps)]).filter((word) => word !== 0).length;
 }
 
-function none(): readonly number[] {
-  return [];
-}
-
-/** Exits that a VMM served: KVM's own counts of the VM, in debugfs. */
-function exitCounts(debugName: string): Record<string, number> {
+/** KVM's statistics of a VM, in debugfs: arm64's of accesses that user space served, x86's of ports and of memory. */
+function servedExits(debugName: string): number {
   const folder = `/sys/kernel/debug/kvm/${process.pid}-${debugName.split('-')[1]}`;
-  const names = readdirSync(folder).filter((name) =>
-    ['mmio_exit_user', 'mmio_exits', 'io_exits', 'exits'].includes(name),
-  );
-  return Object.fromEntries(names.map((name) => [name, Number(readFileSync(`${folder}/${name}`, 'utf8'))]));
+  return ['mmio_exit_user', 'io_exits', 'mmio_exits']
+    .filter((name) => port.exists(`${folder}/${name}`))
+    .reduce((sum, name) => sum + Number(port.readText(`${folder}/${name}`)), 0);
 }
 
-const end = await scoped(async (ends) => {
-  const scope = ends.inner();
-  const devices = openGuestDevices(
-    port,
-    scope,
-    request.devices.map(({ address, maps = [] }) => ({ address, maps: maps.map(parseMap) })),
-    request.iommu ?? 'auto',
-  );
-  const threads = Array.from({ length: request.cpus ?? 1 }, () => new VcpuThread());
-  for (const thread of threads) ends.defer(() => thread.close());
-  let boot = 0;
-  for (;;) {
-    let vm: Vm | null = null;
-    let exits: () => readonly number[] = none;
-    let functions: readonly FunctionOptions[] = [];
-    const last = await bootLinux({
-      threads,
-      kernel: arch.parseKernel(readFileSync(request.kernel)),
-      initrd: readFileSync(request.initrd),
-      commandLine: request.append,
-      ramLength: parseSize(request.memory ?? '256M') ?? 0n,
-      keptIovas: keptIovas(
-        port,
-        devices.map(({ source }) => source.device),
-        arch.map.ram.limit,
-      ),
-      attach: (inner, made, ram) => {
-        vm = made;
-        const { host, descriptions } = attachPci(port, inner, arch.name, made, ram, {
-          devices,
-          enforce: request.enforce === true,
-        });
-        exits = () => host.exits();
-        functions = host.options.functions;
-        return descriptions;
-      },
-      timeoutMs: 100_000,
-      console: {
-        onOutput: (bytes) => {
-          const text = new TextDecoder().decode(bytes);
-          process.stdout.write(text);
-          if (text.includes('read:') && vm !== null)
-            tell(
-              'exits',
-              JSON.stringify({ ...exitCounts(vm.debugName), bars: exits(), peers: mappedForPeers(functions) }),
-            );
+function residentBytes(): number {
+  const { anonymous = '0' } =
+    /^RssAnon:\s+(?<anonymous>\d+) kB$/m.exec(port.readText('/proc/self/status'))?.groups ?? {};
+  return Number(anonymous) << 10;
+}
+
+async function runGuest(request: GuestRequest): Promise<GuestFound> {
+  const ends: string[] = [];
+  const counted: Counted[] = [];
+  const barExits: (readonly number[])[] = [];
+  let [text, rest, peers] = ['', '', 0];
+  for (const { address, bytes = 0 } of request.take ?? []) takeDevice(address, bytes);
+  const error = await scoped(async (all) => {
+    const devices = openGuestDevices(
+      port,
+      all.inner(),
+      request.devices.map(({ address, maps = [] }) => ({ address, maps: maps.map(parseMap) })),
+      request.iommu ?? 'auto',
+    );
+    for (;;) {
+      let host: OpenPciHost | null = null;
+      let debugName = '';
+      let input: UartInput | null = null;
+      const count = (mark: string): void => {
+        peers = mappedForPeers(host?.options.functions ?? []);
+        counted.push({ mark, served: servedExits(debugName), bars: host?.exits() ?? [], resident: residentBytes() });
+        void input?.type(new TextEncoder().encode('\n'));
+      };
+      const last = await bootLinux({
+        threads: threads.slice(0, request.cpus ?? 1),
+        kernel: arch.parseKernel(readFileSync(files.kernel)),
+        initrd: readFileSync(files.initrd),
+        commandLine: request.append,
+        ramLength: parseSize(request.memory ?? '128M') ?? 0n,
+        keptIovas: keptIovas(
+          port,
+          devices.map(({ source }) => source.device),
+          arch.map.ram.limit,
+        ),
+        attach: (scope, vm, ram) => {
+          debugName = vm.debugName;
+          const attached = attachPci(port, scope, arch.name, vm, ram, { devices, enforce: false });
+          host = attached.host;
+          scope.defer(() => void barExits.push(attached.host.exits()));
+          return attached.descriptions;
         },
-      },
-    });
-    boot += 1;
-    tell(`end ${boot}`, last.kind === 'failed' ? last.exit.kind : last.kind);
-    tell(`bar exits ${boot}`, exits().join(' '));
-    if (last.kind !== 'reset' || boot >= (request.boots ?? 1)) return last;
-  }
-});
-process.exitCode = end.kind === 'failed' ? 1 : 0;
+        timeoutMs: 100_000,
+        console: {
+          onInput: (typed) => (input = typed),
+          onOutput: (bytes) => {
+            const lines = (rest + Buffer.from(bytes).toString()).split('\n');
+            rest = lines.pop() ?? '';
+            for (const line of lines) {
+              // A guest that says very much costs no memory here.
+              text = `${text}${line}\n`.slice(-100_000);
+              const [, mark] = /^mark: (\S+)/.exec(line) ?? [];
+              if (mark !== undefined) count(mark);
+            }
+          },
+        },
+      });
+      ends.push(last.kind === 'failed' ? last.exit.kind : last.kind);
+      if (last.kind !== 'reset' || ends.length >= (request.boots ?? 1)) return null;
+    }
+  }).catch((failure: unknown) => String(failure));
+  return { console: text, ends, counted, barExits, peers, error };
+}
+
+for (const guest of guests) tell(guest.name, JSON.stringify(await runGuest(guest)));
+await Promise.all(threads.map((thread) => thread.close()));
