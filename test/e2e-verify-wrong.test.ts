@@ -1,0 +1,97 @@
+/**
+ * Kernels that make other memory types than they should, on arm64: found by what was read back, by the CPU's own walk, and, where nothing
+ * can be read, by the guest alone.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { isControl } from '../tool/report/report.ts';
+import type { Check, Report } from '../tool/report/report.ts';
+import { inTestbed } from './support.ts';
+
+/** Verifies once with stage 2's dump, and once after it was taken away. */
+const SCRIPT = `
+  wcvmm verify -d 0000:01:00.0 --json read.json; echo $? >read.code
+  umount /sys/kernel/debug
+  wcvmm verify -d 0000:01:00.0 --json hidden.json; echo $? >hidden.code`;
+
+interface Verified {
+  readonly report: Report;
+  readonly code: number;
+}
+
+let folder = '';
+async function verified(): Promise<{ read: Verified; hidden: Verified }> {
+  const outputDir = join(folder, 'out');
+  const { stderr } = await inTestbed({
+    kernel: 'wrong-type',
+    run: { kind: 'program', args: ['sh', '-c', SCRIPT] },
+    outputDir,
+  });
+  const result = (name: string): Verified => {
+    const text = (end: string): string => readFileSync(join(outputDir, `${name}.${end}`), 'utf8');
+    return { report: JSON.parse(text('json')) as Report, code: Number(text('code')) };
+  };
+  expect(stderr).not.toMatch(/umount:/);
+  return { read: result('read'), hidden: result('hidden') };
+}
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Mismatches in windows of the device. */
+function wrongIn(report: Report): readonly Check[] {
+  return report.checks.filter(({ window, verdict }) => {
+    const of = report.windows[window];
+    return verdict === 'mismatch' && of !== undefined && !isControl(report, of);
+  });
+}
+
+function programmed(report: Report): readonly (string | null)[] {
+  return report.windows.filter((window) => !isControl(report, window)).map(({ stage2 }) => stage2.programmed);
+}
+
+const ALIGNMENT = ['load', 'store', 'load-simd', 'store-simd', 'load-pair', 'store-pair'].map(
+  (what) => `unaligned-${what}`,
+);
+
+describe('a KVM that swaps Device and Normal-NC', () => {
+  let found: { read: Verified; hidden: Verified };
+  beforeAll(async () => {
+    found = await verified();
+  });
+
+  test('is found by stage 2 as it was read back', () => {
+    const { report, code } = found.read;
+    expect(code).toBe(1);
+    expect(programmed(report)).toEqual(['Normal-NC', 'Device-nGnRE', 'Device-nGnRE']);
+    expect(report.checks.some(({ note }) => note?.startsWith('KVM programmed stage 2 as') === true)).toBe(true);
+  });
+
+  test('is found by the guest alone', () => {
+    const { report, code } = found.hidden;
+    expect(code).toBe(1);
+    expect(programmed(report)).toEqual([null, null, null]);
+    const first = wrongIn(report).filter(({ offset, probe }) => offset === undefined && ALIGNMENT.includes(probe));
+    // Whatever the guest may have as Normal memory, in each window.
+    expect(new Set(first.map(({ stage1 }) => stage1))).toEqual(new Set(['Normal-NC', 'Normal-WB']));
+    expect(first.length).toBe(3 * 2 * ALIGNMENT.length);
+  });
+
+  test("is found by the CPU's own walk", () => {
+    const walked = wrongIn(found.hidden.report).filter(({ probe }) => probe === 'stage1-self-check');
+    const types = walked.map(({ window, stage1, combined }) => `${window} ${stage1}: ${combined}`);
+    expect(types).toEqual(expect.arrayContaining(['0 Normal-WB: Normal-NC', '1 Normal-NC: Device-nGnRE']));
+  });
+});
+
+test('a KVM that swaps Normal-NC and Write-Back, of RAM too, runs no guest, and nothing is said to be right', async () => {
+  const run = { kind: 'wcvmm' as const, args: ['verify', '-d', '0000:01:00.0'] };
+  const { code, stdout, stderr } = await inTestbed({ kernel: 'wrong-cacheable', run });
+  expect(code).toBe(2);
+  expect(stderr).toContain('E_GUEST_EXIT');
+  expect(stdout).not.toContain('✓');
+});
