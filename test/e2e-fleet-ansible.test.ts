@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
 import { projectRoot } from '../common/paths.ts';
 import type { FleetJson } from '../tool/fleet/json.ts';
@@ -101,6 +102,15 @@ describe.skipIf(!isHere)(`a fleet by Ansible (skipped without root and ${ANSIBLE
   const driver = async (name: string): Promise<string> =>
     (await network.ssh(name, 'basename "$(readlink /sys/bus/pci/devices/0000:01:00.0/driver)"')).stdout.trim();
 
+  async function isBound(name: string): Promise<void> {
+    while ((await driver(name)) !== 'vfio-pci');
+  }
+
+  /** Nothing is verified any more. */
+  async function isIdle(name: string): Promise<void> {
+    while ((await network.ssh(name, 'test -L /var/lib/wcvmm/lock')).code === 0);
+  }
+
   test('docs/fleet.md as it stands: two healthy hosts', async () => {
     const modules = join(network.folder, 'npm/lib/node_modules');
     mkdirSync(modules, { recursive: true });
@@ -188,6 +198,39 @@ describe.skipIf(!isHere)(`a fleet by Ansible (skipped without root and ${ANSIBLE
     const { code } = await play('-i', inventory({ 'arm-1': 'new.metal' }));
     expect(answer()).toEqual({ 'arm-1': 'not verified; unknown kind: the profile has no new.metal' });
     expect(code).not.toBe(0);
+  });
+
+  test('Ctrl-C in the middle leaves no device bound, and no verdict', async () => {
+    const hosts = inventory({ 'arm-1': 'arm64' }, { 'arm-1': { wcvmm_arguments: '--whole' } });
+    const [command, ...args] = network.inside(ANSIBLE, 'site.yml', '-i', hosts);
+    // With a shared connection it would be ssh's master that decides when the node hears of it.
+    const own = { ...env, ANSIBLE_SSH_ARGS: '-o ControlMaster=no' };
+    const running = execa(command, args, { env: own, cwd: ansible, reject: false, stdin: 'ignore', detached: true });
+    await isBound('arm-1');
+    // As a terminal does: to the whole group.
+    process.kill(-(running.pid ?? 0), 'SIGINT');
+    const { exitCode } = await running;
+    expect(exitCode).not.toBe(0);
+    await isIdle('arm-1');
+    expect(await driver('arm-1')).toBe('');
+    expect((await network.ssh('arm-1', 'head -n 1 /var/lib/wcvmm/verdict; ls /run/wcvmm')).stdout).toBe(
+      'wcvmm: not verified: stopped',
+    );
+  });
+
+  test('a host that dies in the middle is not verified; the others are', async () => {
+    const again = { wcvmm_arguments: '--whole' };
+    const hosts = inventory({ 'arm-1': 'arm64', 'amd-1': 'x86-amd' }, { 'amd-1': again });
+    const running = play('-i', hosts, '--forks', '2');
+    await isBound('amd-1');
+    network.nodes.get('amd-1')?.kill();
+    const { code } = await running;
+    expect(answer()).toEqual({
+      'arm-1': 'as expected',
+      'amd-1': expect.stringMatching(/^not verified; no report: /),
+    });
+    expect(code).not.toBe(0);
+    expect(readdirSync(reports)).not.toContain('amd-1.json');
   });
 });
 
