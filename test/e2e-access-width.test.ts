@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -6,6 +6,8 @@ import { findings, insideScript } from './support.ts';
 
 const ROUNDS = 3000;
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
+// The emulator, which is a user of its own, writes its trace there.
+chmodSync(folder, 0o777);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs test/inside/access-width, and returns what it says and QEMU's trace of accesses to devices. */

@@ -1,5 +1,5 @@
 /** verify on BARs that are registers, with no permission to store: loads alone show what stage 2 makes of them. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,8 @@ import { inOneBoot } from './support.ts';
 import type { Finished } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
+// The emulator, which is a user of its own, writes its trace there.
+chmodSync(folder, 0o777);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** The first free slots of the root bus; their buses follow those of the testbed's own devices. */
