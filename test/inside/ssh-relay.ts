@@ -25,6 +25,7 @@ class Node {
     port.on('error', () => {});
     port.on('close', () => {
       this.#port = null;
+      this.#read = Buffer.alloc(0);
       for (const connection of this.#connections.values()) connection.destroy();
       this.#connections.clear();
     });
