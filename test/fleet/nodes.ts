@@ -98,8 +98,11 @@ export class NodeNetwork {
     }).catch((error: unknown) => error);
     void ended.then((error) => down(new Error(`${name} ended: ${String(error)} ${output}`)));
     await isUp;
+    // An emulator that was killed leaves its file, and its number may be another process's by now.
+    let isOver = false;
+    void ended.then(() => (isOver = true));
     const kill = (): void => {
-      if (existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
+      if (!isOver && existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
     };
     this.nodes.set(name, { ...node, kill, ended });
   }
