@@ -1,4 +1,5 @@
 /** fleet/ansible with Debian's Ansible on emulated instances. One boot of each is shared by all of it. */
+import { createHash, randomBytes } from 'node:crypto';
 import {
   cpSync,
   existsSync,
@@ -192,6 +193,41 @@ describe.skipIf(!isHere)(`a fleet by Ansible (skipped without root and ${ANSIBLE
     expect(code).toBe(0);
     expect((await network.ssh('amd-1', 'readlink /bin/wcvmm')).stdout).toBe('/opt/wcvmm/node_modules/.bin/wcvmm');
     expect((await play('-i', hosts, '--check')).all).toContain('skipping: [amd-1]');
+  });
+
+  test('a kernel package is installed, and the node verified when that kernel runs', async () => {
+    const node = network.nodes.get('stock-1');
+    if (node === undefined) throw new Error('stock-1 is not there');
+    const release = (await network.ssh('arm-1', 'uname -r')).stdout;
+    const kernel = join(network.folder, 'kernel.deb');
+    writeFileSync(kernel, randomBytes(200_000));
+    const sum = createHash('sha1').update(readFileSync(kernel)).digest('hex');
+    // An instance boots the kernel that it is given from outside: what can be seen is that the whole package arrives.
+    const made = await network.ssh(
+      'stock-1',
+      `printf '#!/bin/sh\\n[ "$1 $(sha1sum <"$2")" = "-i ${sum}  -" ]\\n' >/root/dpkg && chmod +x /root/dpkg`,
+    );
+    expect(made.code).toBe(0);
+    const rebooted = node.ended.then(() => network.boot({ ...node, kernel: 'patched' }));
+    const hosts = inventory(
+      { 'stock-1': 'arm64' },
+      {
+        'stock-1': {
+          wcvmm_kernel_package: kernel,
+          wcvmm_kernel_release: release,
+          wcvmm_kernel_command: '/root/dpkg -i',
+          wcvmm_reboot_command: 'trap "" HUP; (sleep 1; reboot -f) >/dev/null 2>&1 &',
+          wcvmm_reboot_timeout: 120,
+          ansible_ssh_private_key_file: network.key,
+          ansible_ssh_common_args: '-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null',
+        },
+      },
+    );
+    const { code } = await play('-i', hosts);
+    expect(answer()).toEqual({ 'stock-1': 'as expected' });
+    expect(code).toBe(0);
+    await rebooted;
+    expect(changed((await play('-i', hosts)).all)).toEqual(['localhost 0', 'stock-1 0']);
   });
 
   test('a host of a kind that the profile does not have is not verified', async () => {
