@@ -11,29 +11,13 @@
  * a program and a crash in the kernel.
  */
 #include <linux/mman.h>
-#include <linux/signal.h>
-#include <asm/sigcontext.h>
-#include <asm/ucontext.h>
-#include <asm/unistd.h>
+
+#include "program/system.h"
 
 typedef unsigned long u64;
 typedef unsigned int u32;
 
 enum { PAGE = 4096, STDOUT = 1, SA_BYTES = 8, INSTRUCTION = 4 };
-
-static long call(long number, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f)
-{
-	register u64 x0 __asm__("x0") = a;
-	register u64 x1 __asm__("x1") = b;
-	register u64 x2 __asm__("x2") = c;
-	register u64 x3 __asm__("x3") = d;
-	register u64 x4 __asm__("x4") = e;
-	register u64 x5 __asm__("x5") = f;
-	register long x8 __asm__("x8") = number;
-
-	__asm__ volatile("svc 0" : "+r"(x0) : "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5), "r"(x8) : "memory");
-	return (long)x0;
-}
 
 static volatile int signal_seen;
 static volatile int code_seen;
@@ -55,7 +39,7 @@ static void watch(int number)
 		u64 mask;
 	} action = { .handler = on_fault, .flags = SA_SIGINFO };
 
-	call(__NR_rt_sigaction, number, (u64)&action, 0, SA_BYTES, 0, 0);
+	system_call(__NR_rt_sigaction, number, (u64)&action, 0, SA_BYTES, 0, 0);
 }
 
 /* One 32-bit load. No compiler may make it two. */
@@ -103,13 +87,13 @@ static void put_outcome(void)
 static void end_line(void)
 {
 	put('\n');
-	call(__NR_write, STDOUT, (u64)line, used, 0, 0, 0);
+	system_call(__NR_write, STDOUT, (u64)line, used, 0, 0, 0);
 	used = 0;
 }
 
 static void probe(int fd, u64 offset)
 {
-	long mapped = call(__NR_mmap, 0, PAGE, PROT_READ, MAP_SHARED, fd, offset);
+	long mapped = system_call(__NR_mmap, 0, PAGE, PROT_READ, MAP_SHARED, fd, offset);
 
 	if (mapped < 0) {
 		put_text("refused ");
@@ -123,7 +107,7 @@ static void probe(int fd, u64 offset)
 	load(mapped + 1);
 	put_outcome();
 	end_line();
-	call(__NR_munmap, mapped, PAGE, 0, 0, 0, 0);
+	system_call(__NR_munmap, mapped, PAGE, 0, 0, 0, 0);
 }
 
 static u64 number_of(const char **text)
@@ -150,7 +134,7 @@ __attribute__((noreturn, used)) static void run(u64 *stack)
 		if (!failed)
 			probe((int)fd, number_of(&text));
 	}
-	call(__NR_exit, failed ? 2 : 0, 0, 0, 0, 0, 0);
+	system_call(__NR_exit, failed ? 2 : 0, 0, 0, 0, 0, 0);
 	__builtin_unreachable();
 }
 
