@@ -1,5 +1,5 @@
 /** One page for a fleet: groups of hosts, closed until they are wanted, and a field that searches. Nothing is loaded from elsewhere. */
-import { createHash } from 'node:crypto';
+import { pageHead } from '../../report/html/head.ts';
 import { Markup, html } from '../../report/html/markup.ts';
 import { STYLE } from '../../report/html/style.ts';
 import type { State } from '../judge.ts';
@@ -22,9 +22,6 @@ const OWN_STYLE = `
 const SHEET = new Markup(STYLE.text + OWN_STYLE);
 const SCRIPT = new Markup(SEARCH_SCRIPT);
 
-/** Only this page's own style sheet and script may apply. */
-const POLICY = `default-src 'none'; style-src 'sha256-${sha256(SHEET.text)}'; script-src 'sha256-${sha256(SCRIPT.text)}'; base-uri 'none'; form-action 'none'`;
-
 const CLASS: Readonly<Record<State, string>> = {
   'as expected': 'expected',
   differs: 'differs',
@@ -34,19 +31,7 @@ const CLASS: Readonly<Record<State, string>> = {
 export function formatFleetHtml(fleet: Fleet): string {
   const kinds = kindsOf(fleet);
   const byKind = new Map(kinds.map((kind) => [kind, fleet.groups.filter((group) => group.kind === kind)]));
-  return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="wcvmm">
-<title>wcvmm: ${countText(fleet)}</title>
-<style>${SHEET}</style>
-</head>
-<body>
-<a class="skip" href="#main">To the results</a>
+  return html`${pageHead({ title: `wcvmm: ${countText(fleet)}`, sheet: SHEET, script: SCRIPT })}
 <header><p class="brand">wcvmm</p><h1>Memory types of a fleet</h1></header>
 <main id="main">
 <div class="verdict${isAsExpected(fleet) ? '' : ' broken'}"><p><span class="mark">${isAsExpected(fleet) ? '✓' : '✗'}</span> ${countText(fleet)}</p></div>
@@ -86,8 +71,4 @@ ${reasons.length > 0 ? html`<ul class="reasons">${reasons.map((reason) => html`<
 <ul class="hosts">${hosts.map((host) => html`<li>${host}</li>`)}</ul>
 ${facts === null ? null : html`<dl>${Object.entries(facts).map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`}</details></div>
 `;
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64');
 }

@@ -1,13 +1,10 @@
 /** One page, complete in itself: no script, no font, no picture and no address outside of it, and a policy that would refuse them. */
-import { createHash } from 'node:crypto';
 import type { NamedReport } from '../machine.ts';
+import { pageHead } from './head.ts';
 import { machineSection } from './machine.ts';
 import { machinesSection } from './machines.ts';
 import { html } from './markup.ts';
 import { STYLE } from './style.ts';
-
-/** Only this page's own style sheet may apply. */
-const POLICY = `default-src 'none'; style-src 'sha256-${createHash('sha256').update(STYLE.text).digest('base64')}'; base-uri 'none'; form-action 'none'`;
 
 export function formatHtml(reports: readonly NamedReport[]): string {
   const several = reports.length > 1;
@@ -17,19 +14,7 @@ export function formatHtml(reports: readonly NamedReport[]): string {
   const emulated = reports.flatMap(({ name, report }) =>
     report.platform.emulator === null ? [] : [`${several ? `${name} ` : ''}by ${report.platform.emulator}`],
   );
-  return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="generator" content="wcvmm">
-<title>${title}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#main">To the results</a>
+  return html`${pageHead({ title, sheet: STYLE })}
 <header><p class="brand">wcvmm</p><h1>Memory types of a BAR in guests</h1>
 ${emulated.length > 0 ? html`<p class="emulated" role="note"><b>Emulated</b> ${emulated.join(', ')}: faults and what the kernel programmed are real; timing is not.</p>` : null}</header>
 ${several ? html`<nav aria-label="Machines"><ul><li><a href="#machines">side by side</a></li>${reports.map(({ name }, index) => html`<li><a href="#m${index}">${name}</a></li>`)}</ul></nav>` : null}
