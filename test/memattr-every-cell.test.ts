@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { arm64, decodeMair, outcomesOf } from '../memattr/index.ts';
 import type { Platform, ProbeName, Stage1Type } from '../memattr/index.ts';
 import { KVM_STAGE2 } from '../memattr/stage2.ts';
+import { ALIGNMENT } from './alignment-probes.ts';
 
 const BYTES: readonly Stage1Type[] = Array.from({ length: 256 }, (_, encoding) => ({
   name: `MAIR ${encoding}`,
@@ -11,17 +12,6 @@ const BYTES: readonly Stage1Type[] = Array.from({ length: 256 }, (_, encoding) =
 const PLATFORMS: readonly Platform[] = [true, false, null].flatMap((fwb) =>
   [true, false, null].flatMap((faultForwarding) => [true, false].map((mte) => ({ fwb, faultForwarding, mte }))),
 );
-
-const ALIGNMENT: readonly ProbeName[] = [
-  'unaligned-load',
-  'unaligned-store',
-  'unaligned-load-simd',
-  'unaligned-store-simd',
-  'unaligned-load-pair',
-  'unaligned-store-pair',
-  'simd-half-aligned',
-  'zero-block',
-];
 
 describe('every cell', () => {
   const cells = PLATFORMS.flatMap((platform) =>

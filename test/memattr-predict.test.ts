@@ -2,20 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { arm64, normalTagged } from '../memattr/index.ts';
 import type { Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
 import { KVM_STAGE2 } from '../memattr/stage2.ts';
+import { ALIGNMENT } from './alignment-probes.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
-
-const ALIGNMENT: readonly ProbeName[] = [
-  'unaligned-load',
-  'unaligned-store',
-  'unaligned-load-simd',
-  'unaligned-store-simd',
-  'unaligned-load-pair',
-  'unaligned-store-pair',
-  'simd-half-aligned',
-  'zero-block',
-];
 
 function stage1(name: string): Stage1Type {
   const found = [...arm64.stage1Types, normalTagged].find((type) => type.name === name);

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../common/paths.ts';
+import { commandLines } from './command-lines.ts';
 import { inTestbed } from './support.ts';
 
 const cli = join(projectRoot, 'dist/tool/cli/cli.js');
@@ -31,17 +32,8 @@ function start(...args: string[]): ChildProcessByStdio<null, Readable, Readable>
 }
 
 /** Command lines of the processes whose own mentions `word`. */
-function processesWith(word: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-      } catch {
-        return '';
-      }
-    })
-    .filter((line) => line.includes(word));
+function processesWith(word: string): readonly string[] {
+  return commandLines().filter((line) => line.includes(word));
 }
 
 describe('a session', () => {

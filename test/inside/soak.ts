@@ -16,6 +16,7 @@ import { verify } from '../../tool/verify/verify.ts';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
 import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
 import { libcPort } from '../../vmm/sys/libc.ts';
+import { commandLines } from '../command-lines.ts';
 import { growth, summary } from './samples.ts';
 import type { Sample } from './samples.ts';
 
@@ -34,15 +35,7 @@ function ofThisProcess(): Sample {
 
 /** What a run can leave behind on the machine. */
 function ofThisMachine(): Sample {
-  const commands = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-      } catch {
-        return '';
-      }
-    });
+  const commands = commandLines();
   return {
     'helper processes': commands.filter((line) => line.includes('\0wcvmm-helper\0')).length,
     'temporary folders': readdirSync(tmpdir()).filter((name) => /^wcvmm-(report|session|cd)-/.test(name)).length,
