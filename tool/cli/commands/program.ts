@@ -31,9 +31,11 @@ Examples:
   $ wcvmm bench -d 0000:01:00.0                          how fast stores and loads are
   $ wcvmm compare here.json there.json                   reports of two machines
   $ wcvmm report report.json --html report.html          a report in another format
-  $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf
+  $ wcvmm run -d 0000:01:00.0 -m bar2=wc guest.elf       a bare-metal guest
+  $ wcvmm run --kernel debian -d 0000:01:00.0            Linux with the device's own driver
 
-Exit codes: 0 every check matched, 1 a mismatch, 2 an error.`;
+Exit codes: 0 done, or nothing contradicts the model; 1 a mismatch; 2 an error; 3 not proven, since nothing shows some
+window's memory type. A command's own --help says what they mean there.`;
 
 /** Only the command that `argv` names is loaded, since loading the others would double the time that `run` takes to start. */
 export async function buildProgram(argv: readonly string[]): Promise<Command> {

@@ -20,10 +20,11 @@ Examples:
   $ wcvmm run -d 0000:01:00.0 -m bar2:0-64K=device --enforce guest.elf
   $ wcvmm run -d 0000:01:00.0 --source sysfs --timeout 5 guest.elf
 
-The guest's console goes to standard output as it is, escape sequences too, and what is typed to Linux; at a terminal Ctrl-a x
-stops it. What KVM programmed for
-windows goes to standard error.
-Exit code: 0 when Linux powered off, or a bare-metal guest ended with status 0; 4 when Linux rebooted and --no-reboot is given; 2 otherwise.`;
+The guest's console goes to standard output as it is, escape sequences included. What is typed goes to a Linux guest; at a terminal
+Ctrl-a x stops it. What KVM programmed for windows goes to standard error.
+
+Exit code: 0 when Linux powered off, or a bare-metal guest ended with status 0; 4 when Linux rebooted and --no-reboot is given; 2
+otherwise.`;
 
 const MAPS = repeatable(
   '-m, --map <map>',
