@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
+import type { EachFault } from './inside/each-fault.ts';
 import { insideScript } from './support.ts';
 
 interface Leaks {
@@ -32,4 +33,16 @@ describe('a life in which each system call fails once', () => {
     expect(after).toBe(before);
     expect(rounds).toBeGreaterThan(30);
   });
+});
+
+it('of a device too: doctor, run, bind and unbind name the call that failed, and leave nothing', async () => {
+  const commands = ['doctor', 'run', 'bind'];
+  const { stdout, stderr } = await insideScript('faults', ['--once', '--device', '0000:01:00.0', ...commands]);
+  const found = stdout.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as EachFault] : []));
+  if (found.length !== commands.length) throw new Error(`the script ended early:\n${stdout}\n${stderr}`);
+  for (const { wrong, steps, faults } of found) {
+    expect(wrong).toEqual([]);
+    expect(faults).toBe(steps);
+    expect(steps).toBeGreaterThan(20);
+  }
 });

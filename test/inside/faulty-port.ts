@@ -1,3 +1,4 @@
+import { ioctlName } from '../../vmm/sys/ioctl-names.ts';
 import { SysError } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
 
@@ -25,9 +26,13 @@ export interface Holdings {
   readonly memslots: readonly string[];
 }
 
+/** The errno that a call is to fail with; null: it is made. */
+export type Fault = (call: string) => number | null;
+
 /**
  * A port over a real one that makes call number `failing` fail with `errno`, and keeps account of what is held.
- * `calls` tells how many fallible calls there were.
+ * `calls` tells how many fallible calls there were. A function instead of a number is asked about every call, those too that
+ * nobody can do without failing and that `failing` does not count: lists, links, KVM_RUN.
  */
 export class FaultyPort {
   readonly port: Port;
@@ -37,23 +42,44 @@ export class FaultyPort {
   readonly #mappings = new Map<bigint, bigint>();
   readonly #memslots = new Map<string, string>();
 
-  constructor(real: Port, failing: number, errno: number) {
+  constructor(real: Port, failing: number | Fault, errno = 0) {
+    const fails = (name: string, found: number): SysError => {
+      this.failed = name;
+      return new SysError(`${name} (made to fail)`, found);
+    };
     const step = (name: string): void => {
       this.calls += 1;
-      if (this.calls !== failing) return;
-      this.failed = name;
-      throw new SysError(`${name} (made to fail)`, errno);
+      if (typeof failing === 'number') {
+        if (this.calls === failing) throw fails(name, errno);
+        return;
+      }
+      const found = failing(name);
+      if (found !== null) throw fails(name, found);
+    };
+    const soft = (name: string): void => {
+      if (typeof failing !== 'number') step(name);
     };
     this.port = {
       ...real,
-      open: (path, flags) => this.#opened((step('open'), real.open(path, flags)), path),
+      open: (path, flags) => this.#opened((step(`open ${path}`), real.open(path, flags)), path),
       eventfd: () => this.#opened((step('eventfd'), real.eventfd()), 'eventfd'),
       memfd: (name, length) => this.#opened((step('memfd'), real.memfd(name, length)), name),
       close: (fd) => {
         real.close(fd);
         this.#fds.delete(fd);
+        // With a VM its memslots go.
+        for (const key of this.#memslots.keys()) if (key.startsWith(`${fd}:`)) this.#memslots.delete(key);
       },
       ioctl: (fd, request, argument) => this.#ioctl(real, step, fd, request, argument),
+      tryIoctl: (fd, request, argument) => {
+        try {
+          soft(ioctlName(request));
+        } catch (error) {
+          if (error instanceof SysError) return -error.errno;
+          throw error;
+        }
+        return real.tryIoctl(fd, request, argument);
+      },
       mmap: (request) => {
         step('mmap');
         const address = real.mmap(request);
@@ -68,13 +94,17 @@ export class FaultyPort {
       pwrite: (fd, from, offset) => (step('pwrite'), real.pwrite(fd, from, offset)),
       read: (fd, into) => (step('read'), real.read(fd, into)),
       write: (fd, from) => (step('write'), real.write(fd, from)),
-      makeFolder: (path) => (step('makeFolder'), real.makeFolder(path)),
-      readText: (path) => (step('readText'), real.readText(path)),
+      makeFolder: (path) => (step(`mkdir ${path}`), real.makeFolder(path)),
+      readText: (path) => (step(`read ${path}`), real.readText(path)),
       writeText: (path, text) => {
         // Switching a device off again is giving back.
-        if (text !== '0') step('writeText');
+        if (text !== '0') step(`write ${path}`);
         real.writeText(path, text);
       },
+      list: (path) => (soft(`readdir ${path}`), real.list(path)),
+      linkName: (path) => (soft(`readlink ${path}`), real.linkName(path)),
+      linkTarget: (path) => (soft(`readlink ${path}`), real.linkTarget(path)),
+      removeFile: (path) => (soft(`unlink ${path}`), real.removeFile(path)),
     };
   }
 
@@ -88,7 +118,7 @@ export class FaultyPort {
     const view = typeof argument === 'number' ? null : new DataView(argument.buffer, argument.byteOffset);
     const deletes = isSlot && view?.getBigUint64(16, true) === 0n;
     const givesBack = deletes || (view !== null && isGivingBack(request, view));
-    if (!givesBack) step(`ioctl 0x${request.toString(16)}`);
+    if (!givesBack) step(ioctlName(request));
     const result = real.ioctl(fd, request, argument);
     if (isSlot && view !== null) {
       const key = `${fd}:${view.getUint32(0, true)}`;
@@ -99,7 +129,7 @@ export class FaultyPort {
     if (isDmaBuf) this.#opened(result, 'a DMA-buf');
     // These make file descriptors: KVM_CREATE_DEVICE in its argument; KVM_CREATE_VM, KVM_CREATE_VCPU, VFIO_GROUP_GET_DEVICE_FD.
     if (request === KVM_CREATE_DEVICE && view !== null) this.#opened(view.getUint32(4, true), 'KVM_CREATE_DEVICE');
-    if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, `ioctl 0x${request.toString(16)}`);
+    if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, ioctlName(request));
     return result;
   }
 

@@ -1,24 +1,49 @@
 /**
- * `npm run kills -- [COUNT]`: kill -9 at random moments of `wcvmm verify --testbed arm64` and, each fourth time, of `npm start`; 200 unless told otherwise. After each
- * kill no process of theirs may live on, and after one more verification that nobody kills, no mount and no temporary folder may be left. Exit code 1 otherwise.
+ * `npm run kills -- [COUNT]`: kill -9 at random moments of `wcvmm verify --testbed`, on each kind of instance in turn, and each eighth time of `npm start`; 200
+ * unless told otherwise. After each kill no process of theirs may live on, and after one more verification that nobody kills, no mount, no trace instance and no
+ * temporary folder may be left. Exit code 1 otherwise.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { projectRoot } from '../../common/paths.ts';
+import { MACHINES } from '../../testbed/machine/names.ts';
 
 const count = Number(process.argv[2] ?? 200);
-const LONGEST = 8000;
 const GRACE = 30_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-kills-'));
 mkdirSync(join(folder, 'tmp'), { mode: 0o1777 });
 const env = { ...process.env, TMPDIR: join(folder, 'tmp'), WCVMM_KILLS: folder };
 const cli = join(projectRoot, 'dist/tool/cli/cli.js');
-const verify = [process.execPath, cli, 'verify', '--testbed', 'arm64', '--json', join(folder, 'report.json')] as const;
+
+type Command = readonly [string, ...string[]];
+
+function verify(machine: string): Command {
+  return [process.execPath, cli, 'verify', '--testbed', machine, '--json', join(folder, 'report.json')];
+}
+
+interface Victim {
+  readonly name: string;
+  readonly command: Command;
+  /** In lengths of arm64's verification: so kills fall on all of it. */
+  readonly length: number;
+}
+
+const VERIFICATIONS = MACHINES.map((machine): Victim => ({
+  name: `verify ${machine}`,
+  command: verify(machine),
+  length: machine === 'arm64' ? 1 : 1.5,
+}));
+
+const START: Victim = { name: 'npm start', command: ['npm', 'start'], length: 5 };
+
+function victim(kill: number): Victim {
+  return (kill % 8 === 7 ? undefined : VERIFICATIONS[kill % VERIFICATIONS.length]) ?? START;
+}
 
 /** Of all processes that have this run's mark in their environment; zombies have none. */
 function living(): readonly string[] {
@@ -46,32 +71,57 @@ async function allGone(): Promise<readonly string[]> {
   return living();
 }
 
+/** The trace instances of this machine that are of a process that is gone. */
+function traceInstances(): readonly string[] {
+  try {
+    return readdirSync('/sys/kernel/tracing/instances').filter((name) => {
+      const pid = /^wcvmm-(\d+)-/.exec(name)?.[1];
+      return pid !== undefined && !existsSync(`/proc/${pid}`);
+    });
+  } catch {
+    return [];
+  }
+}
+
 const faults: string[] = [];
+
+/** @returns how long it took, ms */
+async function whole(name: string): Promise<number> {
+  const began = Date.now();
+  const [program, ...args] = verify('arm64');
+  const child = spawn(program, args, { cwd: projectRoot, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) faults.push(`the ${name} verification ended with ${code}`);
+  return Date.now() - began;
+}
+
 const before = mounts();
+const unit = await whole('first');
 let most = 0;
+let late = 0;
 for (let kill = 0; kill < count; kill += 1) {
-  const isStart = kill % 4 === 3;
-  const [program, ...args] = isStart ? (['npm', 'start'] as const) : verify;
+  const { name, command, length } = victim(kill);
+  const [program, ...args] = command;
   const child = spawn(program, args, { cwd: projectRoot, env, stdio: 'ignore', detached: true });
   const ended = once(child, 'exit');
-  const after = Math.floor(Math.random() * LONGEST);
+  const after = Math.floor(Math.random() * unit * length);
   await Promise.race([pause(after), ended]);
   // All that a terminal would kill, or the one process that the kernel's own killer would choose.
+  const isStart = name === START.name;
   if (child.pid !== undefined && child.exitCode === null) process.kill(isStart ? -child.pid : child.pid, 'SIGKILL');
+  else late += 1;
   await ended;
-  for (const one of await allGone())
-    faults.push(`${isStart ? 'npm start' : 'verify'} killed after ${after} ms: ${one} lives on`);
+  for (const one of await allGone()) faults.push(`${name} killed after ${after} ms: ${one} lives on`);
   most = Math.max(most, readdirSync(join(folder, 'tmp')).length);
 }
-const last = spawn(verify[0], verify.slice(1), { cwd: projectRoot, env, stdio: ['ignore', 'ignore', 'inherit'] });
-const [code] = (await once(last, 'exit')) as [number | null];
-if (code !== 0) faults.push(`the next verification ended with ${code}`);
+await whole('next');
 const left = readdirSync(join(folder, 'tmp')).filter((name) => name.startsWith('wcvmm-'));
 for (const name of left) faults.push(`${name} is left`);
+for (const name of traceInstances()) faults.push(`trace instance ${name} is left`);
 if (mounts() !== before) faults.push(`${mounts()} mounts instead of ${before}`);
 rmSync(folder, { recursive: true, force: true });
 process.stdout.write(
-  `${count} kills; at most ${most} temporary folders lay about until the next run; then ${left.length}\n`,
+  `${count - late} kills, ${late} came too late; at most ${most} temporary folders lay about until the next run; then ${left.length}\n`,
 );
 for (const fault of faults) process.stdout.write(`✗ ${fault}\n`);
 if (faults.length === 0) process.stdout.write('✓ nothing is left, and the next run works\n');

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 import { busErrors, catchBusErrors } from './bus-error/catch.ts';
+import { ioctlName } from './ioctl-names.ts';
 import { native } from './native.ts';
 import { ERRNO, SysError, isErrno } from './port.ts';
 import type { Port } from './port.ts';
@@ -66,7 +67,7 @@ export const libcPort: Port = {
         ? native().ioctlValue(fd, request, argument)
         : native().ioctlPointer(fd, request, argument);
     // The call's name is made for a failure only: it takes longer than many a call.
-    return result < 0 ? check(`ioctl 0x${request.toString(16)}`, result) : result;
+    return result < 0 ? check(ioctlName(request), result) : result;
   },
   tryIoctl(fd, request, argument) {
     const result = native().ioctlValue(fd, request, argument) as number;
