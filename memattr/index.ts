@@ -47,6 +47,8 @@ export { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2 } from './stage2.t
 export type { KvmStage2, Stage2Attribute, Stage2Features } from './stage2.ts';
 export { TRAPPED } from './trapped.ts';
 export { x86 } from './x86.ts';
+export { RECORDED, excludedByRecord, isRecorded, mayBeRecorded, recordedAs } from './x86/accesses.ts';
+export type { AccessCounts, Recorded } from './x86/accesses.ts';
 export { locksBus } from './x86/bus-lock.ts';
 export { combineEpt, decodeEpt, encodeEpt } from './x86/ept.ts';
 export type { EptEntry, EptType } from './x86/ept.ts';

@@ -1,5 +1,6 @@
 import { memoryKindOf } from '../../memattr/index.ts';
 import type {
+  AccessCounts,
   Arch,
   Attribute,
   BsaRule,
@@ -244,6 +245,8 @@ export interface Check {
   combined?: string;
   /** x86, timing-class: how many times as long as the window's own accesses those take that the guest makes uncached (UC). */
   timing?: Timing;
+  /** x86, AMD: how many of the guest's accesses that were sampled the CPU recorded as what; absent: none could be sampled. */
+  accesses?: AccessCounts;
 }
 
 /** What lies in it with 95 % certainty. */

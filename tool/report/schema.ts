@@ -185,6 +185,12 @@ const check = v.looseObject({
       v.description('how many times as long accesses take that the guest makes uncached'),
     ),
   ),
+  accesses: v.exactOptional(
+    v.pipe(
+      v.looseObject({ combining: count, uncached: count }),
+      v.description('AMD: how many of the accesses that were sampled the CPU recorded as what'),
+    ),
+  ),
 });
 
 const words = v.pipe(count, v.minValue(8), v.maxValue(4096), v.description('bytes'));

@@ -1,5 +1,5 @@
 /** What the intervals of a check's timing say (memattr/x86/timing.ts has what they mean for a type). */
-import type { Pace, Paces } from '../../memattr/index.ts';
+import type { AccessCounts, Pace, Paces } from '../../memattr/index.ts';
 import type { Interval, Timing } from './report.ts';
 
 /**
@@ -21,6 +21,11 @@ function paceOf({ low, high }: Interval, faster: number): Pace | null {
 
 export function timingText({ loads, stores }: Timing): string {
   return `uncached, the window's loads take ${times(loads)} as long, and its stores ${times(stores)}`;
+}
+
+/** What the CPU recorded of accesses that were sampled. */
+export function recordText({ combining, uncached }: AccessCounts): string {
+  return `of the accesses that were sampled, the CPU recorded ${combining} as write-combining and ${uncached} as uncacheable`;
 }
 
 function times({ low, high }: Interval): string {

@@ -7,13 +7,23 @@ import {
   MTRR_TYPES,
   TRAPPED,
   excludedByBusLock,
+  RECORDED,
   excludedByPaces,
+  excludedByRecord,
   excludedByTiming,
   locksBus,
   remembering,
   worthOf,
 } from '../../memattr/index.ts';
-import type { ArchitectureModel, Outcome, Platform, ProbeName, Stage1Type, Worth } from '../../memattr/index.ts';
+import type {
+  AccessCounts,
+  ArchitectureModel,
+  Outcome,
+  Platform,
+  ProbeName,
+  Stage1Type,
+  Worth,
+} from '../../memattr/index.ts';
 import { NO_OUTCOME, summarise } from './report.ts';
 import type { Check, Report } from './report.ts';
 import { pacesOf } from './timing.ts';
@@ -59,6 +69,7 @@ function worthIn({ report, platforms, model, known: weighedBefore }: Weighing, c
     return { speaksOf: check.speaksOf, excludes: check.excludes, blindBy: null };
   if (window === undefined || known === undefined || stage1 === null) return NOTHING;
   if (check.probe === 'timing-class') return timed(model, known, stage1, check);
+  if (check.accesses !== undefined) return recorded(model, known, stage1, check, check.accesses);
   const locks = locksBus(check.effective);
   // What an emulator reports, and what KVM emulates where accesses are trapped, comes from no bus.
   const onBus = platform.emulator === null && window.stage2.predicted !== TRAPPED;
@@ -104,6 +115,20 @@ function timed(model: ArchitectureModel, platform: Platform, stage1: Stage1Type,
     check.timing === undefined
       ? excludedByTiming(model, platform, stage1, check.effective)
       : excludedByPaces(model, platform, stage1, pacesOf(check.timing));
+  return excludes.length > 0 ? { speaksOf: 'type', excludes, blindBy: null } : NOTHING;
+}
+
+/** Of accesses as the CPU recorded them. */
+function recorded(
+  model: ArchitectureModel,
+  platform: Platform,
+  stage1: Stage1Type,
+  { verdict }: Check,
+  accesses: AccessCounts,
+): Worth {
+  if (verdict !== 'match') return NOTHING;
+  const seen = RECORDED.filter((as) => accesses[as] > 0);
+  const excludes = [...new Set(seen.flatMap((as) => excludedByRecord(model, platform, stage1, as)))];
   return excludes.length > 0 ? { speaksOf: 'type', excludes, blindBy: null } : NOTHING;
 }
 

@@ -75,7 +75,7 @@ function programmedIn({ memoryType, blockSize, mixed }: Stage2Reading, { access 
 /** The effective type is that of what KVM programmed, where that is known; else of what it should have. */
 export function checkOf(
   { model, platform, ticksPerSecond, emulator }: CheckFacts,
-  { check, observation, busLocks, combined = null }: ObservedCheck,
+  { check, observation, busLocks, combined = null, accesses = null }: ObservedCheck,
   programmed: string | null,
 ): Check {
   const { window, offset, stage1, probe, prediction, stage2 } = check;
@@ -95,6 +95,7 @@ export function checkOf(
       record,
       vmKilled: observation.kind === 'vm-killed',
       ...(timed && { timed }),
+      accesses,
       busLocks,
       ...(observation.kind === 'skipped' && { skipReason: observation.why }),
       combined: combinedType,
@@ -116,6 +117,7 @@ export function checkOf(
     ...(busLocks !== null && { busLocks }),
     ...(combinedType !== null && { combined: combinedType }),
     ...(timed?.timing && { timing: timed.timing }),
+    ...(accesses !== null && { accesses }),
   };
 }
 

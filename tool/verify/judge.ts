@@ -1,9 +1,18 @@
-import { TRAPPED, locksBus, mayBePaced, outcomesOf, translationErrata } from '../../memattr/index.ts';
-import type { Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
+import {
+  RECORDED,
+  TRAPPED,
+  isRecorded,
+  locksBus,
+  mayBePaced,
+  mayBeRecorded,
+  outcomesOf,
+  translationErrata,
+} from '../../memattr/index.ts';
+import type { AccessCounts, Erratum, Outcome, Prediction, ProbeName, Stage1Type } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { Check, Timing } from '../report/report.ts';
 import { BUS_LOCKING } from '../report/worth.ts';
-import { pacesOf, timingText } from '../report/timing.ts';
+import { pacesOf, recordText, timingText } from '../report/timing.ts';
 
 /** All that is known about one check. */
 export interface JudgedCheck {
@@ -22,6 +31,8 @@ export interface JudgedCheck {
   timed?: { readonly timing: Timing | null; readonly uncached: string };
   /** Bus locks that KVM reported meanwhile; null or absent: it reports none. */
   busLocks?: number | null;
+  /** What the CPU recorded of the guest's accesses to the window, as far as they were sampled; null or absent: it was not asked. */
+  accesses?: AccessCounts | null;
   /** The type that both stages combine to, as the CPU says by KVM; null or absent: it did not. */
   combined?: string | null;
   /** Such as `qemu-10.0.2`; null on real hardware, which has no errata here. */
@@ -85,6 +96,7 @@ export function judge(check: JudgedCheck, errata: readonly Erratum[]): Judgement
   if (prediction.kind === 'any') return { observed, verdict: 'unobservable', note: prediction.why };
   if (prediction.kind === 'measurement') {
     if (observed === 'ok' && check.timed !== undefined) return judgeTiming(check, check.timed);
+    if (observed === 'ok' && check.accesses) return { observed, ...judgeAccesses(check, check.accesses) };
     if (observed === 'ok') return { observed, verdict: 'unobservable', note: prediction.why };
     return {
       observed,
@@ -126,6 +138,25 @@ function judgeTiming(
     verdict: 'unobservable',
     note: 'beside uncached accesses the timing is too uneven to tell types apart, or between two of them',
   };
+}
+
+/** By what the CPU recorded of each: a hypervisor below has no say in it, and an emulator records nothing. */
+function judgeAccesses(
+  { emulator, effective, prediction }: JudgedCheck,
+  accesses: AccessCounts,
+): Pick<Judgement, 'verdict' | 'note'> {
+  if (emulator !== null) return { verdict: 'unobservable', note: prediction.why };
+  const text = recordText(accesses);
+  const wrong = RECORDED.filter((as) => accesses[as] > 0 && !mayBeRecorded(effective, as));
+  if (wrong.length > 0)
+    return { verdict: 'mismatch', note: `${text}; an access to ${effective} memory is not recorded so` };
+  if (RECORDED.every((as) => accesses[as] === 0))
+    return {
+      verdict: 'unobservable',
+      note: 'no access to the window was sampled that the CPU recorded as uncached or combining',
+    };
+  if (isRecorded(effective)) return { verdict: 'match', note: null };
+  return { verdict: 'unobservable', note: `${text}; how ${effective} is recorded, no manual says` };
 }
 
 /** null: nothing was asked, or it is as predicted. */

@@ -102,13 +102,22 @@ export function mayKillVm({ prediction }: PlannedCheck): boolean {
   return outcomesOf(prediction)?.includes('vm-killed') === true;
 }
 
-/** Checks by the VM that makes them: all harmless ones share runs, each that may kill its VM has a run of its own. */
-export function runsOf(checks: readonly PlannedCheck[]): readonly (readonly PlannedCheck[])[] {
-  const harmless = checks.filter((check) => !mayKillVm(check));
+/** Makes accesses of one kind and type, in large numbers: some of them are sampled, where the CPU records what it accesses. */
+export function isSampled({ probe, stage2 }: PlannedCheck): boolean {
+  return (probe === 'store-bandwidth' || probe === 'load-latency') && stage2 !== TRAPPED;
+}
+
+/**
+ * Checks by the VM that makes them: all harmless ones share runs, each that may kill its VM has a run of its own, and each that is
+ * sampled.
+ */
+export function runsOf(checks: readonly PlannedCheck[], samples = false): readonly (readonly PlannedCheck[])[] {
+  const isAlone = (check: PlannedCheck): boolean => mayKillVm(check) || (samples && isSampled(check));
+  const harmless = checks.filter((check) => !isAlone(check));
   const shared = Array.from({ length: Math.ceil(harmless.length / ABI.maxCells) }, (_, index) =>
     harmless.slice(index * ABI.maxCells, (index + 1) * ABI.maxCells),
   );
-  return [...shared, ...checks.filter(mayKillVm).map((check) => [check])];
+  return [...shared, ...checks.filter(isAlone).map((check) => [check])];
 }
 
 /** How often a measuring probe goes over its 4096 bytes: enough for a figure, and fast enough under emulation. */

@@ -1,5 +1,6 @@
 /** Makes the checks in guests, and goes on in a new VM where a check has ended one. */
 import { randomBytes } from 'node:crypto';
+import type { AccessCounts } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { ElfImage } from '../../vmm/boot/elf.ts';
 import type { TakeOutput } from '../../vmm/devices/console-ring.ts';
@@ -15,7 +16,8 @@ import { describeExit } from './guest/exit.ts';
 import { decodeLog } from './guest/records.ts';
 import type { GuestRecord } from './guest/records.ts';
 import { runGuest } from './guest/run.ts';
-import { cellOf, mayKillVm, runsOf } from './plan.ts';
+import type { AccessRecorder } from './arch/arch.ts';
+import { cellOf, isSampled, mayKillVm, runsOf } from './plan.ts';
 import type { PlannedCheck } from './plan.ts';
 import type { Stage2Dump } from './read-back/stage2.ts';
 
@@ -34,6 +36,8 @@ export interface ObservedCheck {
   readonly busLocks: number | null;
   /** arm64: what both stages make of the address, as the CPU says by KVM; null or absent: it was not asked, or did not say. */
   readonly combined?: number | null;
+  /** x86: what the CPU recorded of the guest's accesses, as far as they were sampled; null or absent: it was not asked. */
+  readonly accesses?: AccessCounts | null;
 }
 
 export interface Observations {
@@ -55,6 +59,7 @@ export interface GuestSetup {
   readonly machine?: () => KilledMachine;
   readonly mte?: boolean;
   readonly translates?: boolean;
+  readonly recorder?: AccessRecorder;
   readonly timeoutMs: number;
   readonly onConsole?: TakeOutput;
   /** Called after each run. */
@@ -73,6 +78,7 @@ export async function runChecks(setup: GuestSetup, checks: readonly PlannedCheck
       return run;
     },
     setup.onProgress,
+    setup.recorder !== undefined,
   );
   return { observed, stage2: together(runs.map(({ stage2 }) => stage2)), windowExits };
 }
@@ -82,10 +88,11 @@ export async function inRuns<Run extends { readonly observed: readonly ObservedC
   checks: readonly PlannedCheck[],
   runOne: (checks: readonly PlannedCheck[]) => Promise<Run>,
   onProgress?: (done: number, total: number) => void,
+  samples = false,
 ): Promise<{ readonly observed: readonly ObservedCheck[]; readonly runs: readonly Run[] }> {
   const observed: ObservedCheck[] = [];
   const runs: Run[] = [];
-  const waiting = [...runsOf(checks)];
+  const waiting = [...runsOf(checks, samples)];
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const run = await runOne(next);
     observed.push(...run.observed);
@@ -104,7 +111,10 @@ export function together(dumps: readonly Stage2Dump[]): Stage2Dump {
 
 async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
-  const { onProgress: _ofAllRuns, machine: killedMachine, ...machine } = setup;
+  const { onProgress: _ofAllRuns, machine: killedMachine, recorder, ...machine } = setup;
+  const [only] = checks;
+  const sampled = recorder !== undefined && only !== undefined && checks.length === 1 && isSampled(only) ? only : null;
+  if (sampled !== null) recorder?.start();
   const { exit, log, hostChecks, translations, busLocks, stage2, windowExits } = await runGuest(
     setup.port,
     setup.arch,
@@ -117,12 +127,14 @@ async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Prom
       cells: checks.map((check) => cellOf(check, stage1Types, freshSeed())),
     },
   );
+  const accesses = sampled === null ? null : (recorder?.stop(sampled.window) ?? null);
   const observed = observedIn(checks, {
     failure: describeExit(exit, exit.kind === 'done' ? null : (killedMachine?.() ?? null)),
     killed: isKilled(exit),
     log,
     observation: (record) => observationOf(record, hostChecks),
     busLocksIn: (index) => busLocks && (busLocks.find(({ cell }) => cell === index)?.count ?? 0),
+    accessesIn: () => accesses,
     combinedIn: (index) => translations.find(({ cell }) => cell === index)?.attribute ?? null,
   });
   return { observed, stage2, windowExits };
@@ -148,6 +160,7 @@ export interface GuestEnd {
   readonly observation: (record: GuestRecord) => Observation;
   readonly busLocksIn?: (index: number) => number | null;
   readonly combinedIn?: (index: number) => number | null;
+  readonly accessesIn?: (index: number) => AccessCounts | null;
 }
 
 /**
@@ -157,7 +170,15 @@ export interface GuestEnd {
  */
 export function observedIn(
   checks: readonly PlannedCheck[],
-  { failure, killed, log, observation, busLocksIn = () => null, combinedIn = () => null }: GuestEnd,
+  {
+    failure,
+    killed,
+    log,
+    observation,
+    busLocksIn = () => null,
+    combinedIn = () => null,
+    accessesIn = () => null,
+  }: GuestEnd,
 ): readonly ObservedCheck[] {
   if (failure !== null && !killed) throw new WcvmmError('E_GUEST_EXIT', failure);
   const { records, running } = decodeLog(log, checks.length);
@@ -165,7 +186,7 @@ export function observedIn(
     const check = checks[index];
     if (check === undefined) return [];
     const known = { check, observation: observation(record) };
-    return [{ ...known, busLocks: busLocksIn(index), combined: combinedIn(index) }];
+    return [{ ...known, busLocks: busLocksIn(index), combined: combinedIn(index), accesses: accessesIn(index) }];
   });
   if (killed) {
     const check = checks[records.length];

@@ -9,8 +9,10 @@ import type { Port } from '../../vmm/sys/port.ts';
 import type { OpenWindows } from '../../vmm/vfio/open-windows.ts';
 import type { Report } from '../report/report.ts';
 import { reportOf } from './assemble.ts';
+import type { Recording } from './arch/arch.ts';
 import { touchedBy } from './contents.ts';
 import { otherPages, pageChecks } from './coverage.ts';
+import { emulatorHere } from './emulator.ts';
 import { bareMachine } from './guest/places.ts';
 import { replacePredictions } from './override.ts';
 import type { PredictionOverride } from './override.ts';
@@ -32,17 +34,26 @@ export async function verify(port: Port, arch: KvmArchitecture, request: VerifyR
     const session = openSession(port, ends, arch, request.choice);
     const { verifyArch, facts, opened, control } = session;
     const { source, windows } = opened;
+    const recording = verifyArch.recordAccesses(port, ends.inner(), facts, opened);
     const verifiedControl = await runOn(session, request, control, verifyArch.controlPlatform(facts), 'control');
     const platform = verifyArch.windowsPlatform(port, facts, source, windows);
-    const verified = await runOn(session, request, opened, platform, 'device');
+    const verified = await runOn(session, request, opened, platform, 'device', recording);
     const hostMappings = session.hostLoads ?? verifyArch.readHostMappings(port, [opened, control]);
     return reportOf(session, request, {
       command: request.command,
       device: verified,
       control: verifiedControl,
       hostMappings,
+      unknowns: unrecorded(recording, session),
     });
   });
+}
+
+/** An emulator has no such thing, and nobody expects it there. */
+function unrecorded(recording: Recording | null, { port }: Session): readonly string[] {
+  return recording?.kind === 'unavailable' && emulatorHere(port) === null
+    ? [`what the CPU records of accesses (AMD's IBS) was not read: ${recording.why}`]
+    : [];
 }
 
 async function runOn(
@@ -51,6 +62,7 @@ async function runOn(
   opened: OpenWindows,
   platform: Platform,
   what: 'control' | 'device',
+  recording: Recording | null = null,
 ): Promise<VerifiedWindows> {
   const { source, windows } = opened;
   const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
@@ -88,6 +100,7 @@ async function runOn(
     machine: () => bareMachine(arch.name, opened, deviceState()),
     mte: platform.mte,
     translates: facts.translates === true,
+    ...(recording?.kind === 'recorded' && { recorder: recording.recorder }),
     timeoutMs,
     ...(onProgress && { onProgress }),
     ...(onConsole && { onConsole }),

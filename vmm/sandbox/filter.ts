@@ -34,12 +34,16 @@ function command(...values: readonly number[]): Alternatives {
   return values.map((value) => [{ argument: 1, value }]);
 }
 
-/** KVM's, VFIO's and IOMMUFD's; of a terminal: its settings and size; of a stream: how much there is, and not to block. */
+/**
+ * KVM's, VFIO's and IOMMUFD's; of a terminal: its settings and size; of a stream: how much there is, and not to block; of a perf event
+ * that was opened before: on and off.
+ */
 const IOCTLS: Alternatives = [
   [{ argument: 1, value: 0xae80 }],
   [{ argument: 1, mask: TYPE_OF_IOCTL, value: 0xae00 }],
   [{ argument: 1, mask: TYPE_OF_IOCTL, value: 0x3b00 }],
   ...command(0x5401, 0x5402, 0x5403, 0x5404, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451),
+  ...command(0x2400, 0x2401),
 ];
 
 /** PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS, PR_SET_VMA. */

@@ -20,7 +20,7 @@ export function addKernelOptions(command: Command): Command {
     .addOption(
       new Option(
         '--kernel <variant>',
-        'stock: without the patches. wrong-type: KVM swaps UC and WC (x86) or Device and Normal-NC (arm64), which the checks must detect. wrong-cacheable: arm64, KVM swaps Normal-NC and Write-Back, the same. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must detect. debug, debug-stock: with KASAN, lockdep and others. 16k, 64k: arm64, with pages of that size',
+        'stock: without the patches. wrong-type: KVM swaps UC and WC (x86) or Device and Normal-NC (arm64), which the checks must detect. wrong-cacheable: arm64, KVM makes Normal-NC windows cacheable, the same. cacheable: arm64, a driver that makes BAR 2 cacheable. old-zap: arm64, cookies survive a reset, which the checks must detect. debug, debug-stock: with KASAN, lockdep and others. 16k, 64k: arm64, with pages of that size',
       )
         .choices(allVariants)
         .default('patched', 'patched'),

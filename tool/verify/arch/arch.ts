@@ -1,5 +1,6 @@
 /** All that differs between architectures in a verification: the model, and how the kernel is read back. One object for each. */
-import type { ArchitectureModel, MemoryKind, Platform, Stage1Type } from '../../../memattr/index.ts';
+import type { AccessCounts, ArchitectureModel, MemoryKind, Platform, Stage1Type } from '../../../memattr/index.ts';
+import type { Scope } from '../../../common/scope.ts';
 import type { KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import type { Cpu } from '../../report/report.ts';
@@ -28,6 +29,17 @@ export interface HostMapped {
   readonly windows: readonly (Window & { readonly mapping: { readonly address: bigint } })[];
 }
 
+/** What the CPU records of accesses to the windows of one source, sampled in the thread that runs the guest. */
+export interface AccessRecorder {
+  start(): void;
+  /** Since then, in one window; null: its physical addresses are not known. */
+  stop(window: number): AccessCounts | null;
+}
+
+export type Recording =
+  | { readonly kind: 'recorded'; readonly recorder: AccessRecorder }
+  | { readonly kind: 'unavailable'; readonly why: string };
+
 export interface VerifyArchitecture {
   readonly model: ArchitectureModel;
   stage1Types(platform: Platform): readonly Stage1Type[];
@@ -44,6 +56,8 @@ export interface VerifyArchitecture {
   readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappings;
   /** The same by loads of the host's own, to be called before any guest runs: it starts a program. null: loads show nothing here. */
   loadByHost(opened: readonly HostMapped[]): HostMappings | null;
+  /** To be called before any guest runs, by the thread that runs it. null: these CPUs record nothing that shows a type. */
+  recordAccesses(port: Port, scope: Scope, facts: KvmFacts, opened: HostMapped): Recording | null;
   /** How far the host's own registers were read: sentences for a report's limits. */
   hostLimits(port: Port): readonly string[];
   /** As far as the kernel shows it. */

@@ -45,6 +45,7 @@ export const verifyArm64: VerifyArchitecture = {
     why: 'nothing in the kernel shows the memory type of a user mapping on arm64',
   }),
   loadByHost: (opened) => readHostMappings(opened, probeHost),
+  recordAccesses: () => null,
   hostLimits: () => [
     "nothing in the kernel shows the memory type of a user mapping on arm64: an unaligned load through the host's mapping tells Device from Normal, and no more",
   ],

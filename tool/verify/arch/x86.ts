@@ -1,6 +1,7 @@
 import { MEMTYPES, PAGE_TABLES } from '../read-back/paths.ts';
 import { usualMtrr, x86 } from '../../../memattr/index.ts';
 import type { MtrrType } from '../../../memattr/index.ts';
+import { sampleAccesses } from '../read-back/accesses.ts';
 import { canReadMsrs, compareCpus, hostMtrr, hostPat, sevStatus } from '../read-back/host-x86.ts';
 import { isErrno } from '../../../vmm/sys/port.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
@@ -10,7 +11,9 @@ import type { BarSource } from '../../../vmm/vfio/source.ts';
 import type { OpenWindow } from '../../../vmm/vfio/open-windows.ts';
 import type { Window } from '../../../vmm/memory/index.ts';
 import { cpuField } from '../origin.ts';
-import type { HostMapped, HostMappings, VerifyArchitecture } from './arch.ts';
+import type { Scope } from '../../../common/scope.ts';
+import type { KvmFacts } from '../../../vmm/kvm/arch/arch.ts';
+import type { HostMapped, HostMappings, Recording, VerifyArchitecture } from './arch.ts';
 
 /** Where the window is in physical memory; null for memory instead of a device, or where sysfs does not say. */
 function physical({ pci }: Pick<BarSource, 'pci'>, { bar, offset }: Window): bigint | null {
@@ -61,6 +64,27 @@ function readHostMappings(port: Port, opened: readonly HostMapped[]): HostMappin
   }
 }
 
+function recordAccesses(port: Port, scope: Scope, facts: KvmFacts, opened: HostMapped): Recording | null {
+  if (facts.vendor !== AMD || opened.source.pci === null) return null;
+  const sampling = sampleAccesses(port, scope);
+  if (sampling.kind === 'unavailable') return sampling;
+  const { sampler } = sampling;
+  return {
+    kind: 'recorded',
+    recorder: {
+      start: () => sampler.start(),
+      stop: (index) => {
+        const window = opened.windows[index];
+        const from = window === undefined ? null : physical(opened.source, window);
+        const counts = sampler.stop(from ?? 0n, window?.length ?? 0n);
+        return from === null ? null : counts;
+      },
+    },
+  };
+}
+
+const AMD = 'AuthenticAMD';
+
 function registerLimits(port: Port): readonly string[] {
   if (!canReadMsrs(port))
     return [
@@ -107,6 +131,7 @@ export const verifyX86: VerifyArchitecture = {
   readHostMappings,
   // No x86 memory type makes an access fault.
   loadByHost: () => null,
+  recordAccesses,
   hostLimits: registerLimits,
   cpu: (port) => {
     const numbers = ['cpu family', 'model', 'stepping'].map((name) => cpuField(port, name));

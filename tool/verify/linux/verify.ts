@@ -17,6 +17,7 @@ import { reportOf } from '../assemble.ts';
 import { touchedBy } from '../contents.ts';
 import { replacePredictions } from '../override.ts';
 import type { PredictionOverride } from '../override.ts';
+import type { HostMappings } from '../arch/arch.ts';
 import type { VerifiedWindows } from '../parts.ts';
 import type { PlannedCheck } from '../plan.ts';
 import { memtypesOf, parseMemtypeList } from '../read-back/memtype-list.ts';
@@ -104,7 +105,7 @@ export async function verifyLinux(port: Port, arch: KvmArchitecture, request: Li
         ),
         by: ['loads'],
       },
-      hostMappings: run?.hostMappings ?? { kind: 'unavailable', why: 'no guest ran' },
+      hostMappings: hostLoadsOf(session) ?? run?.hostMappings ?? { kind: 'unavailable', why: 'no guest ran' },
       guest: {
         kind: 'linux',
         kernel: run?.log.release ?? 'unknown',
@@ -115,6 +116,13 @@ export async function verifyLinux(port: Port, arch: KvmArchitecture, request: Li
     });
     return withGuestTypes(report, opened.windows, run);
   });
+}
+
+/** Made before the guest ran, of the windows alone: the session's control is not the guest's memory. */
+function hostLoadsOf({ hostLoads, opened }: Session): HostMappings | null {
+  return hostLoads?.kind === 'read'
+    ? { kind: 'read', windows: hostLoads.windows.slice(0, opened.windows.length) }
+    : hostLoads;
 }
 
 /** The guest has the device itself: what stands in for one, and a BAR without one, it cannot have. */
