@@ -1,5 +1,4 @@
 /** Makes the checks in guests, and goes on in a new VM where a check has ended one. */
-import { randomBytes } from 'node:crypto';
 import type { AccessCounts } from '../../memattr/index.ts';
 import { WcvmmError } from '../../common/errors.ts';
 import type { ElfImage } from '../../vmm/boot/elf.ts';
@@ -10,6 +9,7 @@ import type { VcpuRunner } from '../../vmm/kvm/vcpu-runner.ts';
 import type { GuestWindow } from '../../vmm/memory/guest-window.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
 import type { Port } from '../../vmm/sys/port.ts';
+import { randomBytes } from '../../vmm/sys/random.ts';
 import type { HostCheck } from './guest/exchange.ts';
 import type { KilledMachine } from '../../vmm/machines/killed.ts';
 import { describeExit } from './guest/exit.ts';
@@ -141,7 +141,7 @@ async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Prom
 }
 
 export function freshSeed(): bigint {
-  return randomBytes(8).readBigUInt64LE();
+  return new DataView(randomBytes(8).buffer).getBigUint64(0, true);
 }
 
 /** A VM ends so by an access that stage 2 forbids, or that KVM cannot emulate, and that the guest sees no fault of. */

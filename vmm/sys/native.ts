@@ -3,7 +3,9 @@
  * native code, and can be on a machine that has none.
  */
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type koffiModule from 'koffi';
+import { projectRoot } from '../../common/paths.ts';
 
 type Koffi = typeof koffiModule;
 
@@ -40,11 +42,18 @@ export function native(): ReturnType<typeof bind> {
   return (bound ??= bind(loadKoffi(createRequire(import.meta.url))));
 }
 
-/** koffi's own loader looks for its library in many places, which takes five times as long as to load it: first where it is on most machines. */
+/**
+ * koffi's own loader looks for its library in many places, which takes five times as long as to load it: first where it is on most
+ * machines. By its path, where the project has its packages to itself: Node asks about each folder on the way to a package's name.
+ */
 function loadKoffi(require: NodeJS.Require): Koffi {
-  try {
-    return require(`@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`) as Koffi;
-  } catch {
-    return require('koffi') as Koffi;
+  const library = `@koromix/koffi-linux-${process.arch}/linux_${process.arch}/koffi.node`;
+  for (const place of [join(projectRoot, 'node_modules', library), library]) {
+    try {
+      return require(place) as Koffi;
+    } catch {
+      // It is somewhere else.
+    }
   }
+  return require('koffi') as Koffi;
 }

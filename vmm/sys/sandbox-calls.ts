@@ -118,9 +118,9 @@ export function restrictByLandlock(attributes: Uint8Array, flags: number, close:
   }
 }
 
-/** Another number for the same open file. */
-export function duplicate(fd: number): number {
-  return check('fcntl F_DUPFD_CLOEXEC', calls().fcntl(fd, F_DUPFD_CLOEXEC, 0));
+/** Another number for the same open file, `least` or above. */
+export function duplicate(fd: number, least = 0): number {
+  return check('fcntl F_DUPFD_CLOEXEC', calls().fcntl(fd, F_DUPFD_CLOEXEC, least));
 }
 
 /** [what is read from, what is written to]; neither is inherited. */

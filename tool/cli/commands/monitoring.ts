@@ -1,8 +1,8 @@
 /** --prom and --nfd: what a verification found, for monitoring; written also when it failed. */
-import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
+import { statOrNull } from '../../../common/files.ts';
 import type { Report } from '../../report/report.ts';
 import type { MoreReports, WriteReport } from './report-action.ts';
 
@@ -60,8 +60,7 @@ export async function monitored(
 async function requireFolder(option: string, path: string | undefined): Promise<void> {
   if (path === undefined) return;
   const folder = dirname(resolve(path));
-  const there = await stat(folder).catch(() => null);
-  if (there?.isDirectory() !== true)
+  if (statOrNull(folder)?.isDirectory() !== true)
     throw new WcvmmError(
       'E_REPORT',
       `${option} ${path} cannot be written: the folder ${folder} does not exist. Create it, or name another.`,

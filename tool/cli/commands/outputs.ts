@@ -1,8 +1,8 @@
 /** --json, --junit, --tap and --html: files that a report is written to. */
-import { stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
+import { statOrNull } from '../../../common/files.ts';
 import { FORMATS, FORMAT_NAMES } from '../../report/formats.ts';
 import type { Format } from '../../report/formats.ts';
 import type { NamedReport } from '../../report/machine.ts';
@@ -59,8 +59,7 @@ export async function checkOutputs(options: OutputOptions): Promise<void> {
       );
     taken.set(place, format);
     if (path === '-') continue;
-    const folder = await stat(dirname(place)).catch(() => null);
-    if (folder?.isDirectory() !== true)
+    if (statOrNull(dirname(place))?.isDirectory() !== true)
       throw new WcvmmError(
         'E_REPORT',
         `--${format} ${path} cannot be written: the folder ${dirname(place)} does not exist. Create it, or name another.`,

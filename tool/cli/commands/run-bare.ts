@@ -1,7 +1,6 @@
 /** `wcvmm run IMAGE`: a bare-metal guest, with windows of a BAR. */
-import { readFileSync, statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
+import { readWholeFile } from '../../../common/files.ts';
 import { exchangeModule } from '../../verify/guest/exchange.ts';
 import { describeExit } from '../../verify/guest/exit.ts';
 import { bareMachine } from '../../verify/guest/places.ts';
@@ -184,8 +183,7 @@ function ramLength({ memory = BARE_MEMORY }: BareOptions): bigint {
 
 async function readImage(path: string): Promise<Uint8Array> {
   try {
-    // Half the time; but what may keep its reader waiting must not keep Ctrl-C waiting too.
-    return statSync(path).isFile() ? readFileSync(path) : await readFile(path);
+    return await readWholeFile(path);
   } catch (error) {
     throw new WcvmmError('E_GUEST_IMAGE', `the guest image ${path} cannot be read; expected an ELF executable.`, {
       cause: error,

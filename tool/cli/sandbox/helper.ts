@@ -6,11 +6,11 @@
  *
  * A shell, because a second Node would take longer to start than most runs.
  */
-import { spawn } from 'node:child_process';
 import type { Scope } from '../../../common/scope.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 import { ERRNO, SysError } from '../../../vmm/sys/port.ts';
 import { pipe } from '../../../vmm/sys/sandbox-calls.ts';
+import { startProgram } from '../../../vmm/sys/spawn.ts';
 import type { Helper } from '../../../vmm/sandbox/kept-port.ts';
 
 /** $1 is the asking process, $2 the file that switches its device off, if any; then for each report its finished file's name and its own. Answers: a status, a length, that many bytes. */
@@ -73,14 +73,14 @@ export function startHelper(scope: Scope, reports: readonly Placed[], device: st
   const [answers, answer] = pipe();
   const names = reports.flatMap(({ temporary, path }) => [temporary, path]);
   const enable = device === null ? '' : `/sys/bus/pci/devices/${device}/enable`;
-  const child = spawn('/bin/sh', ['-c', SCRIPT, 'wcvmm-helper', String(process.pid), enable, ...names], {
-    stdio: [requests, answer, 'ignore'],
+  startProgram({
+    file: '/bin/sh',
+    args: ['-c', SCRIPT, 'wcvmm-helper', String(process.pid), enable, ...names],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    fds: [requests, answer, null],
     // Ctrl-C is for those who have work to stop; this one ends afterwards.
-    detached: true,
+    ownSession: true,
   });
-  child.on('error', () => {});
-  child.unref();
   libcPort.close(requests);
   libcPort.close(answer);
   scope.defer(() => {

@@ -1,8 +1,16 @@
 /** Reports that are opened before a guest runs, and written when this process may open nothing any more. */
-import { randomUUID } from 'node:crypto';
-import { open, realpath, rm, stat } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { realpathSync, rmSync } from 'node:fs';
 import { WcvmmError } from '../../../common/errors.ts';
+import {
+  changeMode,
+  changeOwner,
+  closeFile,
+  openFile,
+  statOrNull,
+  syncFile,
+  writeToFile,
+} from '../../../common/files.ts';
+import { randomBytes } from '../../../vmm/sys/random.ts';
 import type { Placed } from './helper.ts';
 
 export interface OpenReports {
@@ -13,7 +21,7 @@ export interface OpenReports {
 }
 
 interface OpenReport {
-  readonly file: FileHandle;
+  readonly fd: number;
   /** In `placed`; null: what is there is no ordinary file, and is written to. */
   readonly index: number | null;
 }
@@ -25,27 +33,26 @@ export async function openReports(paths: readonly string[]): Promise<OpenReports
   const openAll = paths.map(
     (path) => () =>
       explained(path, async () => {
-        const there = await stat(path).catch(() => null);
+        const there = statOrNull(path);
         if (there !== null && !there.isFile()) {
-          const file = await open(path, 'w');
-          opened.set(path, { file, index: null });
+          opened.set(path, { fd: await openFile(path, 'w'), index: null });
           return;
         }
         // A symbolic link stays one: what it points to is replaced.
-        const real = there === null ? path : await realpath(path);
-        const temporary = `${real}.${randomUUID()}.tmp`;
-        const file = await open(temporary, 'wx');
+        const real = there === null ? path : realpathSync(path);
+        const temporary = `${real}.${Buffer.from(randomBytes(16)).toString('hex')}.tmp`;
+        const fd = await openFile(temporary, 'wx');
         if (there !== null) {
-          await file.chown(there.uid, there.gid).catch(() => {});
-          await file.chmod(there.mode & 0o777);
+          await changeOwner(fd, there.uid, there.gid).catch(() => {});
+          await changeMode(fd, there.mode & 0o777);
         }
-        opened.set(path, { file, index: placed.push({ temporary, path: real }) - 1 });
+        opened.set(path, { fd, index: placed.push({ temporary, path: real }) - 1 });
       }),
   );
   try {
     for (const openOne of openAll) await openOne();
   } catch (error) {
-    for (const { temporary } of placed) await rm(temporary, { force: true });
+    for (const { temporary } of placed) rmSync(temporary, { force: true });
     throw error;
   }
   return {
@@ -54,9 +61,9 @@ export async function openReports(paths: readonly string[]): Promise<OpenReports
       explained(path, async () => {
         const report = opened.get(path);
         if (report === undefined) throw new RangeError('it was not opened');
-        await report.file.writeFile(text);
-        if (report.index !== null) await report.file.sync();
-        await report.file.close();
+        await writeToFile(report.fd, text);
+        if (report.index !== null) await syncFile(report.fd);
+        await closeFile(report.fd);
         if (report.index !== null) place(report.index);
       }),
   };

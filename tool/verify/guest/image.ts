@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { projectRoot } from '../../../common/paths.ts';
 import type { Arch } from '../../../memattr/index.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import { WcvmmError } from '../../../common/errors.ts';
+import { readWholeFile } from '../../../common/files.ts';
 import { parseElf } from '../../../vmm/boot/elf.ts';
 import type { ElfImage } from '../../../vmm/boot/elf.ts';
 import { ABI, SIZE_OF } from './abi.ts';
@@ -17,7 +17,7 @@ function builtGuest(arch: Arch): string {
 export async function loadGuest(arch: Arch, path: string = builtGuest(arch)): Promise<ElfImage> {
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(path);
+    bytes = await readWholeFile(path);
   } catch (error) {
     throw new WcvmmError(
       'E_GUEST_IMAGE',

@@ -3,10 +3,15 @@
  * shows the memory type of a user mapping nowhere. The loads are those of a program of its own (host-probe/), which may end by
  * them: a process of Node's cannot fork, and its threads cannot handle the fault.
  */
-import { spawnSync } from 'node:child_process';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { projectRoot } from '../../../common/paths.ts';
 import type { MemoryKind } from '../../../memattr/index.ts';
+import { libcPort } from '../../../vmm/sys/libc.ts';
+import { isErrno } from '../../../vmm/sys/port.ts';
+import { pipe } from '../../../vmm/sys/sandbox-calls.ts';
+import { isReadable, startProgram, waitForProgram } from '../../../vmm/sys/spawn.ts';
+import type { ProgramEnd } from '../../../vmm/sys/spawn.ts';
 
 /** Bytes from `offset` on of an open file, as mmap has it: at least a page. */
 export interface ProbedPage {
@@ -34,25 +39,68 @@ const PROGRAM = join(projectRoot, 'host-probe/build/host-probe');
 const TIMEOUT_MS = 10_000;
 /** The standard streams come first. */
 const FIRST_FD = 3;
+/** Of an answer: two words for each page, and not without end. */
+const LONGEST = 1 << 16;
 
 export const probeHost: ProbeHost = (pages) => {
   if (pages.length === 0) return { kind: 'made', pages: [] };
-  const fds = [...new Set(pages.map(({ fd }) => fd))];
-  const { error, status, signal, stdout } = spawnSync(
-    PROGRAM,
-    pages.map(({ fd, offset }) => `${fds.indexOf(fd) + FIRST_FD}:${offset}`),
-    { stdio: ['ignore', 'pipe', 'ignore', ...fds], timeout: TIMEOUT_MS, encoding: 'utf8', env: {} },
-  );
-  if (error !== undefined && 'code' in error && error.code === 'ENOENT')
-    return { kind: 'unavailable', why: `${PROGRAM} is not built; "npm run build" does that` };
-  if (error !== undefined) return { kind: 'unavailable', why: `${PROGRAM} could not be run: ${error.message}` };
-  if (status !== 0)
-    return { kind: 'unavailable', why: `${PROGRAM} ended with ${signal ?? `code ${status}`} at one of its loads` };
-  const made = parseProbed(stdout);
+  let answer: ReturnType<typeof runProbe>;
+  try {
+    answer = runProbe(pages);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT'))
+      return { kind: 'unavailable', why: `${PROGRAM} is not built; "npm run build" does that` };
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: 'unavailable', why: `${PROGRAM} could not be run: ${why}` };
+  }
+  const { end, text } = answer;
+  if (end.kind === 'killed' || end.code !== 0)
+    return { kind: 'unavailable', why: `${PROGRAM} ended with ${nameOf(end)} at one of its loads` };
+  const made = parseProbed(text);
   return made.length === pages.length
     ? { kind: 'made', pages: made }
     : { kind: 'unavailable', why: `${PROGRAM} answered for ${made.length} of ${pages.length} mappings` };
 };
+
+/** Throws SysError. */
+function runProbe(pages: readonly ProbedPage[]): { readonly end: ProgramEnd; readonly text: string } {
+  const fds = [...new Set(pages.map(({ fd }) => fd))];
+  const [answers, answer] = pipe();
+  try {
+    let pid: number;
+    try {
+      const args = pages.map(({ fd, offset }) => `${fds.indexOf(fd) + FIRST_FD}:${offset}`);
+      pid = startProgram({ file: PROGRAM, args, env: {}, fds: [null, answer, null, ...fds] });
+    } finally {
+      libcPort.close(answer);
+    }
+    const text = readAll(answers, TIMEOUT_MS);
+    // It has ended, or does not do what it should.
+    if (text === null) process.kill(pid, 'SIGKILL');
+    return { end: waitForProgram(pid), text: text ?? '' };
+  } finally {
+    libcPort.close(answers);
+  }
+}
+
+/** Null where it does not end in time. */
+function readAll(fd: number, milliseconds: number): string | null {
+  const [bytes, end] = [new Uint8Array(LONGEST), Date.now() + milliseconds];
+  for (let at = 0; ;) {
+    if (at === LONGEST || !isReadable(fd, end - Date.now())) return null;
+    const got = libcPort.read(fd, bytes.subarray(at));
+    if (got === 0) return Buffer.from(bytes.subarray(0, at)).toString('utf8');
+    at += got;
+  }
+}
+
+function nameOf(end: ProgramEnd): string {
+  if (end.kind === 'ended') return `code ${end.code}`;
+  const [name] = Object.entries(constants.signals).find(([, number]) => number === end.signal) ?? [
+    `signal ${end.signal}`,
+  ];
+  return name;
+}
 
 const LINE = /^(?:refused (\d+)|(ok|\d+\/\d+) (ok|\d+\/\d+))$/;
 
