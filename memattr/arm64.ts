@@ -28,8 +28,9 @@ function possibleFwb(fwb: Platform['fwb']): readonly boolean[] {
 
 /** Where it is not known whether FWB is on, those that stage 2 has either way. */
 function stage2Types({ fwb }: Platform): readonly string[] {
-  const [names = [], ...others] = possibleFwb(fwb).map((on) => stage2Names({ fwb: on }));
-  return names.filter((name) => others.every((other) => other.includes(name)));
+  return possibleFwb(fwb)
+    .map((on) => stage2Names({ fwb: on }))
+    .reduce((some, others) => some.filter((name) => others.includes(name)));
 }
 
 function effective(stage1: Stage1Type, stage2: string, platform: Platform): string {
@@ -39,15 +40,13 @@ function effective(stage1: Stage1Type, stage2: string, platform: Platform): stri
 function predict(probe: ProbeName, stage1: Stage1Type, stage2: string, platform: Platform): Prediction {
   const { faultForwarding, mte } = platform;
   const combination = { stage1: decodeMair(stage1.encoding), stage2, faultForwarding, mte };
-  const [first, second] = effectiveTypes(stage1, stage2, platform).map((type) =>
-    predictArm64(probe, { ...combination, effective: type }),
-  );
-  if (first === undefined) throw new RangeError('there is no effective type');
-  return second === undefined ? first : either(first, second);
+  return effectiveTypes(stage1, stage2, platform)
+    .map((type) => predictArm64(probe, { ...combination, effective: type }))
+    .reduce(either);
 }
 
 /** With FWB or without, where it is not known whether it is on. */
-function either(forced: Prediction, combined: Prediction): Prediction {
+export function either(forced: Prediction, combined: Prediction): Prediction {
   const [some, others] = [outcomesOf(forced), outcomesOf(combined)];
   const why = `it is not known whether FWB is on. With it: ${forced.why}. Without it: ${combined.why}`;
   if (some === null || others === null) return forced.kind === combined.kind ? forced : { kind: 'any', why };

@@ -14,16 +14,17 @@ export type BsaRule = (typeof BSA_RULES)[number];
 
 export type Alignment = 'aligned' | 'unaligned';
 
-/** null: the probe is about something else. */
-const ALIGNMENT: Readonly<Partial<Record<ProbeName, Alignment>>> = {
-  'unaligned-load': 'unaligned',
-  'unaligned-store': 'unaligned',
-  'unaligned-load-simd': 'unaligned',
-  'unaligned-store-simd': 'unaligned',
-  'unaligned-load-pair': 'unaligned',
-  'unaligned-store-pair': 'unaligned',
-  'data-read': 'aligned',
-  'data-write': 'aligned',
+/** Others are about something else. */
+const PROBES: Readonly<Record<Alignment, ReadonlySet<ProbeName>>> = {
+  aligned: new Set(['data-read', 'data-write']),
+  unaligned: new Set([
+    'unaligned-load',
+    'unaligned-store',
+    'unaligned-load-simd',
+    'unaligned-store-simd',
+    'unaligned-load-pair',
+    'unaligned-store-pair',
+  ]),
 };
 
 /** @param type of the access, as arm64's model names it: what both stages combine to */
@@ -35,6 +36,6 @@ export function bsaRules(access: Alignment, type: string): readonly BsaRule[] {
 
 /** Of a guest's probe. */
 export function bsaRulesOf(probe: ProbeName, effective: string): readonly BsaRule[] {
-  const access = ALIGNMENT[probe];
-  return access === undefined ? [] : bsaRules(access, effective);
+  if (PROBES.aligned.has(probe)) return bsaRules('aligned', effective);
+  return PROBES.unaligned.has(probe) ? bsaRules('unaligned', effective) : [];
 }

@@ -55,18 +55,24 @@ export function worthOf(
   if (STAGE1_ALONE.has(probe)) return worthless('stage1');
   if (predicted === null) return worthless('function');
   const known = errata.filter((erratum) => emulator !== null && erratum.emulator.test(emulator));
-  const excludes = excludedBy(model, platform, check, known);
+  const definite = { ...check, predicted };
+  const excludes = excludedBy(model, platform, definite, known);
   const blinds = (one: Erratum): boolean =>
     excludedBy(
       model,
       platform,
-      check,
+      definite,
       known.filter((other) => other !== one),
     ).length > 0;
   if (excludes.length > 0) return { speaksOf: 'type', excludes, blindBy: null };
-  if (excludedBy(model, platform, check, []).length > 0)
+  if (excludedBy(model, platform, definite, []).length > 0)
     return { ...worthless('function'), blindBy: known.find(blinds) ?? null };
-  return worthless(dependsOnStage1(model, platform, check) ? 'stage1' : 'function');
+  return worthless(dependsOnStage1(model, platform, definite) ? 'stage1' : 'function');
+}
+
+/** Some outcome would prove something. */
+interface DefiniteCheck extends WeighedCheck {
+  readonly predicted: readonly Outcome[];
 }
 
 function worthless(speaksOf: SpeaksOf): Worth {
@@ -76,12 +82,12 @@ function worthless(speaksOf: SpeaksOf): Worth {
 function excludedBy(
   model: ArchitectureModel,
   platform: Platform,
-  check: WeighedCheck,
+  check: DefiniteCheck,
   known: readonly Erratum[],
 ): readonly string[] {
   const { probe, stage1, stage2, predicted } = check;
   if (!model.probes.includes(probe)) return [];
-  const seen = withErrata(predicted ?? [], check, known);
+  const seen = withErrata(predicted, check, known);
   return model.stage2Types(platform).filter((other) => {
     if (other === stage2) return false;
     const outcomes = outcomesOf(model.predict(probe, stage1, other, platform));
@@ -108,12 +114,12 @@ function areApart(some: readonly Outcome[], others: readonly Outcome[]): boolean
 }
 
 /** Would a guest with another type of its own have seen something else, whatever stage 2 was? */
-function dependsOnStage1(model: ArchitectureModel, platform: Platform, { probe, predicted }: WeighedCheck): boolean {
+function dependsOnStage1(model: ArchitectureModel, platform: Platform, { probe, predicted }: DefiniteCheck): boolean {
   if (!model.probes.includes(probe)) return false;
   return model.stage1Types.some((stage1) =>
     model.stage2Types(platform).some((stage2) => {
       const outcomes = outcomesOf(model.predict(probe, stage1, stage2, platform));
-      return outcomes !== null && areApart(predicted ?? [], outcomes);
+      return outcomes !== null && areApart(predicted, outcomes);
     }),
   );
 }

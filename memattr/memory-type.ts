@@ -53,7 +53,7 @@ export const NON_CACHEABLE: Cacheability = {
 };
 export const WRITE_BACK: Cacheability = { policy: 'WB', readAllocate: true, writeAllocate: true, transient: false };
 
-export function device(kind: DeviceKind, xs = true): DeviceType {
+export function device(kind: DeviceKind, xs: boolean): DeviceType {
   return { kind: 'device', device: kind, xs };
 }
 

@@ -60,8 +60,8 @@ export const ARM64_PROBES: readonly ProbeName[] = PROBES.filter((probe) => RULES
 export function predictArm64(probe: ProbeName, combination: Arm64Combination): Prediction {
   const rule = RULES[probe];
   if (rule === null) throw new RangeError(`arm64 has no probe ${probe}; expected ${ARM64_PROBES.join(', ')}.`);
-  const { stage1, effective } = combination;
-  if (stage1.kind === 'reserved') return { kind: 'any', why: stage1.why };
+  const { effective } = combination;
+  // So it is where stage 1 is.
   if (effective.kind === 'reserved') return { kind: 'any', why: effective.why };
   return rule(combination);
 }

@@ -83,14 +83,6 @@ export type KvmStage2 = keyof typeof KVM_MEMATTR;
 
 export const KVM_STAGE2: readonly KvmStage2[] = ['Normal-WB', 'Normal-NC', 'Device-nGnRE'];
 
-/** Narrows a stage-2 name to one that KVM programs; throws RangeError for any other. */
-export function kvmStage2Of(name: string): KvmStage2 {
-  const known = KVM_STAGE2.find((candidate) => candidate === name);
-  if (known === undefined)
-    throw new RangeError(`KVM programs no stage-2 type ${name}; expected ${KVM_STAGE2.join(', ')}.`);
-  return known;
-}
-
 /**
  * The attribute that `nameOfStage2` gives this name: what KVM programs, and what it never does. Where several encodings mean
  * the same (none does today), the lowest.

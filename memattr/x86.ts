@@ -90,8 +90,7 @@ export const x86: ArchitectureModel = {
   probes: X86_PROBES,
   hostVma: (attribute, source) => linuxX86Mapping(attribute, source).hostVma,
   stage2: (attribute, source, platform) => nameOfX86Stage2(kvmX86Stage2(linuxX86Mapping(attribute, source), platform)),
-  stage2Types: ({ nestedPaging }) =>
-    X86_STAGE2.filter(({ paging }) => paging !== 'unknown' && paging === nestedPaging).map(nameOfX86Stage2),
+  stage2Types: ({ nestedPaging }) => X86_STAGE2.filter(({ paging }) => paging === nestedPaging).map(nameOfX86Stage2),
   effective,
   predict,
   strictness,

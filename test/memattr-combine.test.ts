@@ -88,6 +88,11 @@ describe('with FWB', () => {
     }
   });
 
+  test('NC keeps what stage 1 says of XS', () => {
+    expect([both(0x40, 0b0101, true), both(0xff, 0b0101, true)]).toEqual([decodeMair(0x40), decodeMair(0x40)]);
+    expect([both(0x44, 0b0101, true), both(0xbb, 0b0101, true)]).toEqual([decodeMair(0x44), decodeMair(0x44)]);
+  });
+
   test('stage-2 Device combines as without', () => {
     for (const byte of BYTES)
       for (const value of [0, 1, 2, 3]) expect(both(byte, value, true)).toEqual(both(byte, value, false));
@@ -197,11 +202,13 @@ describe('shareability', () => {
     for (const byte of [0x00, 0x0c, 0x44, 0x40])
       for (const a of all)
         for (const b of all) expect(combineShareability(a, b, decodeMair(byte))).toBe('outer-shareable');
-    expect(combineShareability('non-shareable', 'non-shareable', decodeMair(0x4f))).toBe('non-shareable');
+    for (const byte of [0x4f, 0xf4, 0x02])
+      expect(combineShareability('non-shareable', 'non-shareable', decodeMair(byte))).toBe('non-shareable');
   });
 
   test('has an encoding that means nothing', () => {
     expect([0, 1, 2, 3].map(decodeShareability)).toEqual(['non-shareable', null, 'outer-shareable', 'inner-shareable']);
-    expect(() => decodeShareability(4)).toThrow(RangeError);
+    for (const sh of [-1, 4, 1.5, Number.NaN])
+      expect(() => decodeShareability(sh)).toThrow(new RangeError(`${sh} is no SH field; expected 0 to 3.`));
   });
 });

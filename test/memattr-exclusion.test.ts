@@ -1,5 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { MODELS, TRAPPED, normalTagged, outcomesOf, worthOf } from '../memattr/index.ts';
+import {
+  MODELS,
+  TRAPPED,
+  excludedByTiming,
+  mayBeTimed,
+  normalTagged,
+  outcomesOf,
+  timedAlike,
+  worthOf,
+} from '../memattr/index.ts';
 import type { Arch, Platform, ProbeName, Stage1Type, Worth } from '../memattr/index.ts';
 
 const QEMU = 'qemu-10.0.2';
@@ -85,8 +94,40 @@ describe('arm64', () => {
     for (const stage2 of ['Normal-NC', 'Device-nGnRE']) {
       const blind = worth('arm64', [probe, 'Normal-NC', stage2], ARM, QEMU);
       expect(blind).toMatchObject({ speaksOf: 'function', excludes: [] });
-      expect(blind.blindBy?.text).toMatch(/^QEMU /);
+      expect(blind.blindBy?.id).toBe(
+        { 'zero-block': 'qemu-dc-zva-device', 'simd-half-aligned': 'qemu-simd-half-aligned' }[probe],
+      );
+      expect(worth('arm64', [probe, 'Normal-NC', stage2], ARM, 'bochs-2.7')).toMatchObject({
+        speaksOf: 'type',
+        blindBy: null,
+      });
     }
+  });
+
+  test('one of several outcomes that an erratum may change is blind, too', () => {
+    const stage1 = arm('Normal-NC');
+    const check = { probe: 'zero-block', stage1, stage2: 'Device-nGnRE', effective: 'Device-nGnRE' } as const;
+    const seen = worthOf(MODELS.arm64, ARM, { ...check, predicted: ['alignment-fault', 'external-abort'] }, QEMU);
+    expect(seen).toMatchObject({ excludes: [], blindBy: { id: 'qemu-dc-zva-device' } });
+  });
+
+  test('a prediction that was replaced excludes no type that the window has', () => {
+    const stage1 = arm('Normal-NC');
+    const check = { probe: 'unaligned-load', stage1, stage2: 'Device-nGnRE', effective: 'Device-nGnRE' } as const;
+    const { excludes } = worthOf(MODELS.arm64, ARM, { ...check, predicted: ['ok'] }, null);
+    expect(excludes).toEqual(DEVICES.filter((type) => type !== 'Device-nGnRE'));
+  });
+
+  test('a probe that the model does not know shows nothing', () => {
+    const stage1 = arm('Normal-NC');
+    const check = {
+      probe: 'nt-store',
+      stage1,
+      stage2: 'Normal-NC',
+      effective: 'Normal-NC',
+      predicted: ['ok'],
+    } as const;
+    expect(worthOf(MODELS.arm64, ARM, check, null)).toEqual({ speaksOf: 'function', excludes: [], blindBy: null });
   });
 
   test('where it is not known whether KVM forwards faults, either end rules out Normal', () => {
@@ -108,9 +149,53 @@ describe('arm64', () => {
   });
 });
 
+function x86(name: string): Stage1Type {
+  return MODELS.x86.stage1Named(name) as Stage1Type;
+}
+
 function arm(name: string): Stage1Type {
   return MODELS.arm64.stage1Named(name) as Stage1Type;
 }
+
+describe('what is timed', () => {
+  const ept: Platform = { fwb: null, faultForwarding: null, mte: false, nestedPaging: 'ept', mtrr: null };
+
+  test.each([[['UC', 'UC-', 'CD']], [['WC', 'WC+']], [['WT', 'WP']], [['WB']], [['Normal-NC']]])(
+    '%j take the same time, and no others',
+    (types) => {
+      for (const type of types) expect(timedAlike(type)).toEqual(types);
+    },
+  );
+
+  test('rules out the types of stage 2 that would have been timed otherwise', () => {
+    // SDM vol. 3 table 13-7, EPT in the MTRRs' place.
+    expect(excludedByTiming(MODELS.x86, ept, x86('UC-'), 'WC')).toEqual([
+      'EPT UC',
+      'EPT UC IPAT',
+      'EPT WP IPAT',
+      'EPT WT',
+      'EPT WT IPAT',
+      'EPT WB',
+      'EPT WB IPAT',
+    ]);
+    expect(excludedByTiming(MODELS.x86, ept, x86('WB'), 'UC or WC')).toEqual([
+      'EPT WP',
+      'EPT WP IPAT',
+      'EPT WT',
+      'EPT WT IPAT',
+      'EPT WB',
+      'EPT WB IPAT',
+    ]);
+    // NPT with an MTRR that is not known: WC+ or WC, which are timed alike.
+    expect(excludedByTiming(MODELS.x86, { ...ept, nestedPaging: 'npt' }, x86('WC'), 'WC')).toEqual([]);
+  });
+
+  test('says nothing where the model has no uncached type', () => {
+    expect(mayBeTimed(MODELS.arm64, ARM, arm('Normal-NC'), 'Normal-NC', { loads: 'faster', stores: 'faster' })).toBe(
+      true,
+    );
+  });
+});
 
 describe.each(['ept', 'npt', null] as const)('x86 with nested paging %s', (nestedPaging) => {
   const platform: Platform = { fwb: null, faultForwarding: null, mte: false, nestedPaging, mtrr: 'UC' };

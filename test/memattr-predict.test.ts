@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { arm64, normalTagged } from '../memattr/index.ts';
-import type { Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
+import type { Outcome, Platform, Prediction, ProbeName, Source, Stage1Type } from '../memattr/index.ts';
+import { either } from '../memattr/arm64.ts';
+import { decodeMair } from '../memattr/mair.ts';
+import { predictArm64 } from '../memattr/predict.ts';
 import { KVM_STAGE2 } from '../memattr/stage2.ts';
 import { ALIGNMENT } from './alignment-probes.ts';
 
@@ -13,6 +16,10 @@ function stage1(name: string): Stage1Type {
   return found;
 }
 
+function certain(outcome: Outcome, why: string): Prediction {
+  return { kind: 'outcome', outcome, why };
+}
+
 /** A prediction in one word. */
 function word(probe: ProbeName, type: string, stage2: string, platform: Platform): string {
   const prediction: Prediction = arm64.predict(probe, stage1(type), stage2, platform);
@@ -21,7 +28,7 @@ function word(probe: ProbeName, type: string, stage2: string, platform: Platform
 
 describe('a prediction', () => {
   test('has a sentence for its reason', () => {
-    const types = [...arm64.stage1Types, normalTagged, { name: 'reserved', encoding: 0x01 }];
+    const types = [...arm64.stage1Types, normalTagged, { name: 'reserved', encoding: 0x02 }];
     for (const faultForwarding of [true, false, null])
       for (const platform of [true, false, null].map((fwb) => ({ fwb, faultForwarding, mte: fwb === true })))
         for (const stage2 of arm64.stage2Types(platform))
@@ -42,6 +49,81 @@ describe('a prediction', () => {
         }
       }
     }
+  });
+
+  test('is none where an encoding promises nothing', () => {
+    for (const probe of arm64.probes) {
+      const own = arm64.predict(probe, { name: 'reserved', encoding: 0x02 }, 'Normal-NC', patched);
+      expect(own).toMatchObject({ kind: 'any', why: expect.stringMatching(/^MAIR attribute 0x02 is UNPREDICTABLE/) });
+      const effective = { kind: 'reserved', why: 'nothing' } as const;
+      const combination = {
+        stage1: decodeMair(0xff),
+        stage2: 'Normal-NC',
+        effective,
+        faultForwarding: true,
+        mte: true,
+      };
+      expect(predictArm64(probe, combination)).toEqual({ kind: 'any', why: 'nothing' });
+    }
+  });
+
+  test('of tags that stage 2 forbids is none', () => {
+    const tagged = decodeMair(0xf0);
+    if (tagged.kind !== 'normal') throw new Error('not Normal');
+    const effective = { ...tagged, tags: 'no-access' } as const;
+    const combination = {
+      stage1: tagged,
+      stage2: 'Normal-WB-NoTagAccess',
+      effective,
+      faultForwarding: true,
+      mte: true,
+    };
+    expect(predictArm64('tag-retention', combination).kind).toBe('any');
+    expect(predictArm64('tag-retention', { ...combination, effective: tagged })).toMatchObject({ outcome: 'ok' });
+  });
+
+  test('of exclusives and atomics takes both cache levels to be Write-Back', () => {
+    const kinds = [0xff, 0xf4, 0x4f, 0x44].map((encoding) =>
+      (['exclusive', 'atomic'] as const).map(
+        (probe) => arm64.predict(probe, { name: 'own', encoding }, 'Normal-WB', { ...patched, fwb: false }).kind,
+      ),
+    );
+    expect(kinds).toEqual([
+      ['outcome', 'outcome'],
+      ['any', 'any'],
+      ['any', 'any'],
+      ['any', 'any'],
+    ]);
+  });
+
+  test('refuses a probe of another architecture, and says which there are', () => {
+    expect(() => arm64.predict('nt-store', stage1('Normal-NC'), 'Normal-NC', patched)).toThrow(
+      new RangeError(`arm64 has no probe nt-store; expected ${arm64.probes.join(', ')}.`),
+    );
+  });
+
+  test('of a stage 2 whose FWB nobody knows is what both allow', () => {
+    expect(arm64.stage2Types({ ...patched, fwb: null })).toEqual([
+      'Device-nGnRnE',
+      'Device-nGnRE',
+      'Device-nGRE',
+      'Device-GRE',
+      'Normal-NC',
+      'Normal-WB',
+    ]);
+    const any: Prediction = { kind: 'any', why: 'open' };
+    const [ok, fault] = [certain('ok', 'one'), certain('alignment-fault', 'two')];
+    const either1: Prediction = { kind: 'one-of', outcomes: ['ok', 'alignment-fault'], why: 'some' };
+    const why = 'it is not known whether FWB is on. With it: one. Without it: two';
+    expect(either(ok, certain('ok', 'three'))).toBe(ok);
+    expect(either(any, { kind: 'any', why: 'too' })).toBe(any);
+    expect(either(ok, fault)).toEqual({ kind: 'one-of', outcomes: ['ok', 'alignment-fault'], why });
+    expect(either(either1, fault)).toBe(either1);
+    expect(either(ok, any)).toEqual({
+      kind: 'any',
+      why: 'it is not known whether FWB is on. With it: one. Without it: open',
+    });
+    expect(either(any, ok).kind).toBe('any');
   });
 
   test('refuses a name that stage 2 does not have, and knows what KVM never programs', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { KVM_STAGE2, decodeStage2, encodeStage2, kvmStage2Of, nameOfStage2 } from '../memattr/stage2.ts';
+import { KVM_STAGE2, decodeStage2, encodeStage2, nameOfStage2, stage2Named, stage2Names } from '../memattr/stage2.ts';
 
 const VALUES = Array.from({ length: 16 }, (_, value) => value);
 const names = (fwb: boolean, mtePerm: boolean): readonly string[] =>
@@ -56,8 +56,32 @@ describe('stage-2 MemAttr', () => {
   });
 
   test.each([-1, 16, 1.5])('%d is none', (value) => {
-    expect(() => decodeStage2(value, { fwb: true })).toThrow(RangeError);
+    expect(() => decodeStage2(value, { fwb: true })).toThrow(
+      new RangeError(`${value} is no stage-2 MemAttr; expected 0 to 15.`),
+    );
   });
+});
+
+describe('a name', () => {
+  test.each([true, false])('stands for what has it, FWB %s', (fwb) => {
+    for (const name of stage2Names({ fwb })) {
+      const attribute = stage2Named(name, { fwb });
+      expect(
+        VALUES.filter((value) => nameOfStage2(value, { fwb }) === name).map((value) => decodeStage2(value, { fwb })),
+      ).toEqual([attribute]);
+    }
+  });
+
+  test.each(['reserved', 'mixed', 'Normal-WB-NoTagAccess', ''])(
+    'that stage 2 does not have is refused: "%s"',
+    (name) => {
+      expect(() => stage2Named(name, { fwb: false })).toThrow(
+        new RangeError(
+          `stage 2 has no type ${name}; expected Device-nGnRnE, Device-nGnRE, Device-nGRE, Device-GRE, Normal-NC, Normal-WT, Normal-WB.`,
+        ),
+      );
+    },
+  );
 });
 
 describe("KVM's values", () => {
@@ -72,9 +96,5 @@ describe("KVM's values", () => {
       ['Normal-NC', 5, 5],
       ['Device-nGnRE', 1, 1],
     ]);
-  });
-
-  test.each(['Device-GRE', 'reserved', 'mixed', ''])('"%s" is none', (name) => {
-    expect(() => kvmStage2Of(name)).toThrow(RangeError);
   });
 });

@@ -46,6 +46,30 @@ describe('a trapped device window is strict', () => {
   });
 });
 
+function trapped(probe: ProbeName, encoding: number): Prediction {
+  return arm64.trapped.predict(probe, { name: 'own', encoding }, plain);
+}
+
+describe('arm64', () => {
+  test('says nothing of an encoding that promises nothing', () => {
+    for (const probe of arm64.trapped.probes)
+      expect(trapped(probe, 0x02)).toEqual({
+        kind: 'any',
+        why: 'MAIR attribute 0x02 is UNPREDICTABLE: 0b0000dd1x has no meaning',
+      });
+  });
+
+  test('takes exclusives and atomics to work where both cache levels are Write-Back', () => {
+    for (const probe of ['exclusive', 'atomic'] as const)
+      expect([0xff, 0xf4, 0x4f, 0x44].map((byte) => word(trapped(probe, byte)))).toEqual([
+        'vm-killed',
+        'any',
+        'any',
+        'any',
+      ]);
+  });
+});
+
 describe('arm64 hands over what a syndrome describes', () => {
   test.each<[ProbeName, string, string, string]>([
     ['unaligned-load', 'alignment-fault', 'ok', 'ok'],

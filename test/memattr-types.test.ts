@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { STAGE1_TYPES, decodeMair, encodeMair, normalTagged } from '../memattr/mair.ts';
-import { describe as describeType, nameOf } from '../memattr/memory-type.ts';
+import { NON_CACHEABLE, WRITE_BACK, describe as describeType, nameOf, normal } from '../memattr/memory-type.ts';
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
 
@@ -51,8 +51,13 @@ describe('MAIR attribute bytes', () => {
     ]);
   });
 
+  test('are exempt from XS only where both levels are Write-Back', () => {
+    const types = [normal(WRITE_BACK, NON_CACHEABLE, { xs: false }), normal(NON_CACHEABLE, WRITE_BACK, { xs: false })];
+    expect(types.map(describeType)).toEqual(['Normal-oWB-iNC (outer RA WA, nXS)', 'Normal-oNC-iWB (inner RA WA, nXS)']);
+  });
+
   test.each([-1, 256, 0.5, Number.NaN])('%d is none', (byte) => {
-    expect(() => decodeMair(byte)).toThrow(RangeError);
+    expect(() => decodeMair(byte)).toThrow(new RangeError(`${byte} is no MAIR attribute; expected a byte.`));
   });
 });
 
@@ -78,6 +83,12 @@ describe('types that no byte stands for', () => {
         xs: false,
       },
     ],
+    [
+      'tags where one level has no hints',
+      { kind: 'normal', outer: WRITE_BACK, inner: outer, tags: 'allocation', xs: false },
+    ],
+    ['cached by one level and nXS', normal(WRITE_BACK, NON_CACHEABLE, { xs: false })],
+    ['cached by the other and nXS', normal(NON_CACHEABLE, WRITE_BACK, { xs: false })],
     ['a reserved one', { kind: 'reserved', why: 'nothing' }],
   ] as const)('%s', (_, type) => {
     expect(encodeMair(type)).toBeNull();

@@ -49,6 +49,13 @@ describe('silicon on which a memory type does harm', () => {
     ['AmpereOne', { midrs: [0xc00f_ac30n], soc: 'jep106:0a16:0002', rootPorts: ['1def:e200'] }, []],
     ['eMAG', { rootPorts: ['1def:e005'] }, []],
     ['another Neoverse N1', { midrs: [NEOVERSE_N1] }, []],
+    ['a part of that number by another', { midrs: [0x410f_0100n, 0x4e0f_d0c0n], soc: 'jep106:0a16:0001' }, []],
+    ['another part by the same', { midrs: [0x4e0f_0110n, 0x410f_d0d0n], soc: 'jep106:0a16:0001' }, []],
+    [
+      'Altra beside other cores',
+      { midrs: [NEOVERSE_V2, NEOVERSE_N1], soc: 'jep106:0a16:0001' },
+      [['ampere-altra-pcie-65', true]],
+    ],
   ])('%s', (_name, silicon, found) => {
     expect(hazardsOf({ ...NONE, ...silicon }).map(({ id, certain }) => [id, certain])).toEqual(found);
   });
@@ -109,6 +116,10 @@ describe("rules of Arm's Base System Architecture", () => {
     ['data-write', 'Device-nGnRE', ['PCI_MM_01']],
     ['data-read', 'Normal-NC', ['PCI_MM_02']],
     ['unaligned-load', 'Normal-NC', ['PCI_MM_03']],
+    ['unaligned-store', 'Normal-NC', ['PCI_MM_03']],
+    ['unaligned-load-simd', 'Normal-NC', ['PCI_MM_03']],
+    ['unaligned-store-simd', 'Normal-NC', ['PCI_MM_03']],
+    ['unaligned-load-pair', 'Normal-NC', ['PCI_MM_03']],
     ['unaligned-store-pair', 'Normal-NC', ['PCI_MM_03']],
     ['unaligned-load', 'Device-nGnRnE', []],
     ['data-read', 'Normal-WB', []],
