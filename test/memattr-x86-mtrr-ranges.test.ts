@@ -33,6 +33,28 @@ describe('what MTRRs make of a range', () => {
     expect(mtrrTypeOf(firmware, 600n * GIB, 8n * GIB)).toBe('UC');
   });
 
+  test('the range where it is just that', () => {
+    expect(mtrrTypeOf(firmware, 2n * GIB, 2n * GIB)).toBe('UC');
+    const least = { defaultType: defaultType('UC'), variable: [range(MIB, MIB, 'WP')] };
+    expect(mtrrTypeOf(least, MIB, MIB)).toBe('WP');
+    expect(mtrrTypeOf(least, MIB - 1n, MIB)).toBeNull();
+  });
+
+  test('nothing by a type that no MTRR has', () => {
+    for (const reserved of [2n, 3n, 7n, 8n]) {
+      expect(mtrrTypeOf({ defaultType: reserved | (1n << 11n), variable: [] }, GIB, MIB)).toBeNull();
+      const variable = [{ ...range(GIB, GIB, 'UC'), base: GIB | reserved }];
+      expect(mtrrTypeOf({ defaultType: defaultType('WB'), variable }, GIB, MIB)).toBeNull();
+    }
+  });
+
+  test('nothing where a mask has no bits, or where three types overlap', () => {
+    expect(mtrrTypeOf({ defaultType: defaultType('WB'), variable: [{ base: 0n, mask: VALID }] }, GIB, MIB)).toBeNull();
+    const variable = (['WT', 'WB', 'WP'] as const).map((type) => range(GIB, GIB, type));
+    expect(mtrrTypeOf({ defaultType: defaultType('UC'), variable }, GIB, MIB)).toBeNull();
+    expect(mtrrTypeOf({ defaultType: defaultType('UC'), variable: variable.slice(0, 2) }, GIB, MIB)).toBe('WT');
+  });
+
   test('nothing where the range ends within', () => {
     expect(mtrrTypeOf(firmware, 2n * GIB - MIB, 2n * MIB)).toBeNull();
     expect(mtrrTypeOf(firmware, GIB, 4n * GIB)).toBeNull();

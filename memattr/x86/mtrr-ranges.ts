@@ -36,8 +36,8 @@ export function mtrrTypeOf({ defaultType, variable }: Mtrrs, start: bigint, leng
   if (start < FIXED_END || length <= 0n) return null;
   if ((defaultType & ENABLED) === 0n) return 'UC';
   const valid = variable.filter(({ mask }) => (mask & VALID) !== 0n).map(rangeOf);
-  const ranges = valid.filter((range): range is Range => range !== null && range.start < end && range.end > start);
-  if (valid.includes(null)) return null;
+  const ranges = valid.filter((range) => range !== null);
+  if (ranges.length < valid.length) return null;
   const cuts = [
     start,
     ...ranges.flatMap((range) => [range.start, range.end]).filter((cut) => cut > start && cut < end),

@@ -1,14 +1,6 @@
-import { defineConfig } from 'vitest/config';
+import { groupOf } from './config.ts';
 
-export default defineConfig({
-  test: {
-    include: [
-      'test/report-verdict.test.ts',
-      'test/report-worth.test.ts',
-      'test/verify-*.test.ts',
-      'test/guest-records.test.ts',
-    ],
-    fileParallelism: false,
-    testTimeout: 120_000,
-  },
-});
+// Those that bring the command line with them are left out: to load it takes longer than the tests.
+export default groupOf(
+  /^(?:report-(?:verdict|worth|count)|verify-(?:contents|coverage|timing|fault-forwarding|writes|plan|judge)|guest-records|x86-accesses)$/,
+);

@@ -1,12 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { groupOf } from './config.ts';
 
-/** The time allowed is that of instrumented code on a machine that does other work. */
-export default defineConfig({
-  test: {
-    include: ['test/memattr-*.test.ts'],
-    // It takes seconds where code is instrumented, for each of a thousand mutants.
-    exclude: ['test/memattr-every-cell.test.ts'],
-    fileParallelism: false,
-    testTimeout: 120_000,
-  },
-});
+// memattr-every-cell is left out: it takes seconds where code is instrumented, for each of two thousand mutants.
+export default groupOf(/^(?:memattr-(?!every-cell).*|silicon|x86-accesses)$/);
