@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
 import { mapPlaced } from '../vmm/memory/mapping.ts';
 import type { Mapping } from '../vmm/memory/mapping.ts';
 import { allocateRam } from '../vmm/memory/ram.ts';
-import { libcPort } from '../vmm/sys/libc.ts';
+import { MADV_HUGEPAGE, libcPort } from '../vmm/sys/libc.ts';
+import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import type { Port } from '../vmm/sys/port.ts';
 
 const LENGTH = 0x10000n;
@@ -96,4 +98,37 @@ test('guest RAM that somebody kept is dead too', () => {
   kept[0] = 1;
   scope.close();
   expect([kept.length, kept[0]]).toEqual([0, undefined]);
+});
+
+/** The kernel's flags of the mapping that begins at `address`: "hg" wants huge pages, "dc" is not copied by a fork (proc_pid_smaps(5)). */
+function flagsAt(address: bigint): readonly string[] {
+  const [, rest = ''] = readFileSync('/proc/self/smaps', 'utf8').split(new RegExp(`^0*${address.toString(16)}-`, 'm'));
+  return (/^VmFlags: (.*)$/m.exec(rest)?.[1] ?? '').trim().split(' ');
+}
+
+test('guest RAM can have blocks of stage 2 at its guest-physical addresses, and a fork does not copy it', () => {
+  const ranges = [
+    { gpa: 0x4000_0000n, length: 64n << 20n },
+    { gpa: 0x1_0020_0000n, length: 6n << 20n },
+  ];
+  const ram = allocateRam(libcPort, scope, ranges);
+  for (const [index, { mapping }] of ram.regions.entries()) {
+    expect((mapping.address - (ranges[index]?.gpa ?? 0n)) % (index === 0 ? 64n << 20n : 4n << 20n)).toBe(0n);
+    expect(flagsAt(mapping.address)).toEqual(expect.arrayContaining(['hg', 'dc']));
+  }
+  scope.close();
+});
+
+test('guest RAM is there on a kernel without huge pages too', () => {
+  const refusing: Port = {
+    ...libcPort,
+    madvise(address, length, advice) {
+      if (advice === MADV_HUGEPAGE) throw new SysError('madvise', ERRNO.EINVAL);
+      libcPort.madvise(address, length, advice);
+    },
+  };
+  const ram = allocateRam(refusing, scope, [{ gpa: 0n, length: LENGTH }]);
+  ram.write(0n, Uint8Array.of(7));
+  expect(ram.read(0n, 1)[0]).toBe(7);
+  scope.close();
 });

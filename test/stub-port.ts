@@ -72,6 +72,7 @@ export function stubPort(stub: Stub): {
       mapped.set(nextAddress, length);
       return nextAddress;
     },
+    madvise: () => {},
     munmap: (address) => void mapped.delete(address),
     pread: (_fd, into) => into.byteLength,
     pwrite: (_fd, from) => from.byteLength,

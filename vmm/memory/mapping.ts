@@ -1,5 +1,7 @@
 /** Host mappings: a slice of an mmap offset, placed where a stage-2 block can cover it. Lengths and offsets are bytes. */
 import {
+  MADV_DONTFORK,
+  MADV_HUGEPAGE,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_NORESERVE,
@@ -9,6 +11,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../sys/libc.ts';
+import { attempt } from '../sys/attempt.ts';
 import { detach } from '../sys/detach.ts';
 import type { Port } from '../sys/port.ts';
 import { addressIn, reservationSize } from './index.ts';
@@ -115,6 +118,37 @@ export interface Slice {
  * The mapping lives until `scope` closes, or it is closed itself. Throws SysError; then nothing is left mapped.
  */
 export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Placement): Mapping {
+  return placed(port, scope, placement, (address) => {
+    mapInto(port, address, slice);
+    return port.catchBusErrors?.(address, slice.length);
+  });
+}
+
+/**
+ * Zeroed memory of this process's own, placed as mapPlaced does, in huge pages where the host has them: with small ones each
+ * page is a fault of the guest's, and an entry of the IOMMU's. A process that is forked gets none of it: a device's DMA would
+ * go on in one of two copies.
+ */
+export function mapPrivate(port: Port, scope: Scope, placement: Placement): Mapping {
+  const { length } = placement;
+  return placed(port, scope, placement, (address) => {
+    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    port.mmap({ address, length, protection: PROT_READ | PROT_WRITE, flags, fd: -1, offset: 0n });
+    port.madvise(address, length, MADV_DONTFORK);
+    // A kernel without huge pages refuses (EINVAL).
+    attempt(() => port.madvise(address, length, MADV_HUGEPAGE));
+    return undefined;
+  });
+}
+
+/** In address space that is reserved around it; see mapPlaced. @param map returns what is to be done before it is unmapped */
+function placed(
+  port: Port,
+  scope: Scope,
+  placement: Placement,
+  map: (address: bigint) => (() => void) | undefined,
+): Mapping {
+  const { length } = placement;
   const reserve = reservationSize(placement);
   const reserved = port.mmap({
     length: reserve,
@@ -124,21 +158,14 @@ export function mapPlaced(port: Port, scope: Scope, slice: Slice, placement: Pla
     offset: 0n,
   });
   const address = addressIn(reserved, placement);
+  let forget: (() => void) | undefined;
   try {
-    port.mmap({
-      address,
-      length: slice.length,
-      protection: PROT_READ | PROT_WRITE,
-      flags: MAP_SHARED | MAP_FIXED,
-      fd: slice.fd,
-      offset: slice.offset,
-    });
+    forget = map(address);
   } catch (error) {
     port.munmap(reserved, reserve);
     throw error;
   }
-  const forget = port.catchBusErrors?.(address, slice.length);
-  const mapping = new Mapping(port, { address, length: slice.length }, () => {
+  const mapping = new Mapping(port, { address, length }, () => {
     forget?.();
     port.munmap(reserved, reserve);
   });

@@ -1,10 +1,11 @@
 /** Guest RAM: host memory behind one or more guest-physical ranges. */
 import { WcvmmError } from '../../common/errors.ts';
 import type { Scope } from '../../common/scope.ts';
-import { MAP_ANONYMOUS, MAP_NORESERVE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../sys/libc.ts';
 import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
-import { Mapping } from './mapping.ts';
+import { mapPrivate } from './mapping.ts';
+import type { Mapping } from './mapping.ts';
+import { blockAlignment } from './place.ts';
 import type { Memslots } from './slots.ts';
 
 /** Guest-physical bytes [gpa, gpa + length). */
@@ -35,7 +36,7 @@ export interface GuestRam {
 
 /** Zeroed, one mapping a range, taken from the host page by page as it is touched. Throws E_GUEST_RAM where there is none. */
 export function allocateRam(port: Port, scope: Scope, ranges: readonly RamRange[]): GuestRam {
-  const regions = ranges.map((range): RamRegion => ({ ...range, mapping: mapAnonymous(port, scope, range.length) }));
+  const regions = ranges.map((range): RamRegion => ({ ...range, mapping: mapAnonymous(port, scope, range) }));
   const regionOf = (start: bigint, length: number): RamRegion => {
     const region = regions.find(({ gpa, ...one }) => start >= gpa && start + BigInt(length) <= gpa + one.length);
     if (region === undefined) throw new RangeError(`no RAM at gpa 0x${start.toString(16)}, +${length} bytes`);
@@ -68,13 +69,10 @@ export function addRam(slots: Memslots, { regions }: GuestRam): void {
   for (const { gpa, mapping } of regions) slots.add(gpa, mapping);
 }
 
-function mapAnonymous(port: Port, scope: Scope, length: bigint): Mapping {
-  const [protection, flags] = [PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE];
+function mapAnonymous(port: Port, scope: Scope, { gpa, length }: RamRange): Mapping {
+  const alignment = blockAlignment(length);
   try {
-    const address = port.mmap({ length, protection, flags, fd: -1, offset: 0n });
-    const mapping = new Mapping(port, { address, length }, () => port.munmap(address, length));
-    scope.defer(() => mapping.close());
-    return mapping;
+    return mapPrivate(port, scope, { gpa, length, alignment, phase: gpa % alignment });
   } catch (error) {
     if (!isErrno(error, 'ENOMEM')) throw error;
     throw new WcvmmError('E_GUEST_RAM', `the host has no ${length} bytes for guest RAM (ENOMEM). Ask for less.`, {

@@ -30,6 +30,10 @@ export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 
+/** madvise(2): what fork(2) does not copy; what huge pages are wanted for. */
+export const MADV_DONTFORK = 10;
+export const MADV_HUGEPAGE = 14;
+
 const MFD_CLOEXEC = 1;
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
@@ -78,6 +82,7 @@ export const libcPort: Port = {
     if (result === -1n) throw new SysError('mmap', native().koffi.errno());
     return result;
   },
+  madvise: (address, length, advice) => void check('madvise', native().madvise(address, length, advice)),
   munmap: (address, length) => void check('munmap', native().munmap(address, length)),
   pread: (fd, into, offset) => check('pread', Number(native().pread(fd, into, into.byteLength, offset))),
   pwrite: (fd, from, offset) => check('pwrite', Number(native().pwrite(fd, from, from.byteLength, offset))),

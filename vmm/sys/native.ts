@@ -19,6 +19,7 @@ function bind(koffi: Koffi) {
     ioctlValue: libc.func('int ioctl(int fd, unsigned long request, uint64_t argument)'),
     mmap: libc.func('int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)'),
     munmap: libc.func('int munmap(uint64_t address, size_t length)'),
+    madvise: libc.func('int madvise(uint64_t address, size_t length, int advice)'),
     pread: libc.func('int64_t pread(int fd, void *into, size_t length, int64_t offset)'),
     pwrite: libc.func('int64_t pwrite(int fd, void *from, size_t length, int64_t offset)'),
     read: libc.func('int64_t read(int fd, void *into, size_t length)'),

@@ -13,6 +13,7 @@ export interface Port {
   tryIoctl(fd: number, request: number, argument: number): number;
   mmap(request: MmapRequest): bigint;
   munmap(address: bigint, length: bigint): void;
+  madvise(address: bigint, length: bigint, advice: number): void;
   pread(fd: number, into: Uint8Array, offset: bigint): number;
   pwrite(fd: number, from: Uint8Array, offset: bigint): number;
   /** For files without an offset. One that has nothing to give, and never blocks, is refused with EAGAIN. */
