@@ -1,3 +1,16 @@
+/** Runs every one even when one of them throws; the first failure is thrown at the last. */
+export function runAll(ends: Iterable<() => void>): void {
+  let failure: { error: unknown } | null = null;
+  for (const end of ends) {
+    try {
+      end();
+    } catch (error) {
+      failure ??= { error };
+    }
+  }
+  if (failure !== null) throw failure.error;
+}
+
 /**
  * Undoes in reverse order what was done, once. Whoever opens, maps or registers something defers its end here at once,
  * so that a failure at any later step leaves nothing behind. (Node 20 has no DisposableStack.)
@@ -13,15 +26,11 @@ export class Scope {
 
   /** Runs every end even when one of them throws; the first failure is thrown at the last. */
   close(): void {
-    let failure: { error: unknown } | null = null;
-    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) {
-      try {
-        end();
-      } catch (error) {
-        failure ??= { error };
-      }
-    }
-    if (failure !== null) throw failure.error;
+    runAll(this.#taken());
+  }
+
+  *#taken(): Generator<() => void> {
+    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) yield end;
   }
 
   [Symbol.dispose](): void {

@@ -3,8 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { guestFiles } from './guest-initramfs.ts';
-import { testMachines } from './linux-machine-findings.ts';
-import { findings, inOneBoot, insideScript } from './support.ts';
+import { inOneBoot } from './support.ts';
 import { INSTANCES, isWanted, why } from './linux-guests.ts';
 
 test.skipIf(!isWanted)(`Linux guests in both testbeds${why}`, () => {
@@ -72,16 +71,5 @@ describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch
       expect.stringMatching(/E_GUEST_IMAGE: the initrd .*--memory/),
     ]);
     expect([gzip?.code, gzip?.stderr]).toEqual([2, expect.stringMatching(/E_GUEST_IMAGE: .*compressed with gzip/)]);
-  });
-});
-
-describe("machines for Linux on arm64's KVM", async () => {
-  const found = findings(
-    (await insideScript('linux-machine', ['0000:01:00.0', '0000:03:00.0'], { timeout: 300 })).stdout,
-  );
-  testMachines(found);
-
-  test('with devices: each system call fails once, the message says which, and nothing is left behind', () => {
-    expect(found.get('leaks with devices')).toEqual({ calls: expect.any(Number), left: [], unnamed: [] });
   });
 });

@@ -27,14 +27,30 @@ export function testMachines(found: ReadonlyMap<string, unknown>): void {
   });
 
   test('what cannot be is refused', () => {
-    expect(['17 vCPUs', 'too much RAM', 'initrd', 'kept IOVAs'].map((name) => found.get(name))).toEqual(
-      ['E_USAGE', 'E_USAGE', 'E_GUEST_IMAGE', 'E_USAGE'].map(refused),
+    const names = ['17 vCPUs', 'more vCPUs than KVM has', 'too much RAM', 'initrd', 'kept IOVAs'];
+    expect(names.map((name) => found.get(name))).toEqual(
+      ['E_USAGE', 'E_USAGE', 'E_USAGE', 'E_GUEST_IMAGE', 'E_USAGE'].map(refused),
     );
   });
 
-  test('each system call fails once, and nothing is left behind', () => {
-    expect(found.get('leaks')).toEqual({ calls: expect.any(Number), left: [] });
-  });
+  testFaults(found, '');
+}
+
+/** @param devices "" for a guest without, else how they are opened */
+function testFaults(found: ReadonlyMap<string, unknown>, devices: string): void {
+  test.each(['taking', 'giving back'])(
+    `each system call fails once while %s${devices}, the message says which, and nothing is left behind`,
+    (what) => {
+      const faults = found.get(`a fault while ${what}${devices}`) as { readonly calls: number } | undefined;
+      expect(faults).toEqual({ calls: expect.any(Number), left: [], unnamed: [] });
+      expect(faults?.calls).toBeGreaterThan(5);
+    },
+  );
+}
+
+/** With devices that VFIO has. */
+export function testMachinesWithDevices(found: ReadonlyMap<string, unknown>): void {
+  for (const iommu of ['iommufd', 'container']) testFaults(found, `, devices by ${iommu}`);
 }
 
 export function testTripleFault(found: ReadonlyMap<string, unknown>): void {

@@ -19,6 +19,12 @@ function isGivingBack(request: number, view: DataView): boolean {
   return request === VFIO_DEVICE_SET_IRQS && view.getUint32(16, true) === 0;
 }
 
+/** Each makes the call fail, where it is its turn. */
+interface Fail {
+  readonly step: (name: string) => void;
+  readonly givenBack: (name: string) => void;
+}
+
 /** What is still held: everything that a caller got and has not given back. */
 export interface Holdings {
   readonly fds: readonly string[];
@@ -28,6 +34,12 @@ export interface Holdings {
 
 /** The errno that a call is to fail with; null: it is made. */
 export type Fault = (call: string) => number | null;
+
+/**
+ * Which calls can fail. An ioctl that gives something back and fails is not made; what it was to give back is then no holding: it
+ * goes with its file, unless somebody tries again. What else gives back, as close(2), is made all the same.
+ */
+export type Fallible = 'taking' | 'giving back';
 
 /**
  * A port over a real one that makes call number `failing` fail with `errno`, and keeps account of what is held.
@@ -42,12 +54,12 @@ export class FaultyPort {
   readonly #mappings = new Map<bigint, bigint>();
   readonly #memslots = new Map<string, string>();
 
-  constructor(real: Port, failing: number | Fault, errno = 0) {
+  constructor(real: Port, failing: number | Fault, errno = 0, fallible: Fallible = 'taking') {
     const fails = (name: string, found: number): SysError => {
       this.failed = name;
       return new SysError(`${name} (made to fail)`, found);
     };
-    const step = (name: string): void => {
+    const count = (name: string): void => {
       this.calls += 1;
       if (typeof failing === 'number') {
         if (this.calls === failing) throw fails(name, errno);
@@ -59,6 +71,12 @@ export class FaultyPort {
     const soft = (name: string): void => {
       if (typeof failing !== 'number') step(name);
     };
+    const step = (name: string): void => {
+      if (fallible === 'taking') count(name);
+    };
+    const givenBack = (name: string): void => {
+      if (fallible === 'giving back') count(name);
+    };
     this.port = {
       ...real,
       open: (path, flags) => this.#opened((step(`open ${path}`), real.open(path, flags)), path),
@@ -69,8 +87,9 @@ export class FaultyPort {
         this.#fds.delete(fd);
         // With a VM its memslots go.
         for (const key of this.#memslots.keys()) if (key.startsWith(`${fd}:`)) this.#memslots.delete(key);
+        givenBack('close');
       },
-      ioctl: (fd, request, argument) => this.#ioctl(real, step, fd, request, argument),
+      ioctl: (fd, request, argument) => this.#ioctl(real, { step, givenBack }, fd, request, argument),
       tryIoctl: (fd, request, argument) => {
         try {
           soft(ioctlName(request));
@@ -86,9 +105,11 @@ export class FaultyPort {
         if (request.address === undefined) this.#mappings.set(address, request.length);
         return address;
       },
+      madvise: (address, length, advice) => (step('madvise'), real.madvise(address, length, advice)),
       munmap: (address, length) => {
         real.munmap(address, length);
         this.#mappings.delete(address);
+        givenBack('munmap');
       },
       pread: (fd, into, offset) => (step('pread'), real.pread(fd, into, offset)),
       pwrite: (fd, from, offset) => (step('pwrite'), real.pwrite(fd, from, offset)),
@@ -98,8 +119,10 @@ export class FaultyPort {
       readText: (path) => (step(`read ${path}`), real.readText(path)),
       writeText: (path, text) => {
         // Switching a device off again is giving back.
-        if (text !== '0') step(`write ${path}`);
+        const givesBack = text === '0';
+        if (!givesBack) step(`write ${path}`);
         real.writeText(path, text);
+        if (givesBack) givenBack(`write ${path}`);
       },
       list: (path) => (soft(`readdir ${path}`), real.list(path)),
       linkName: (path) => (soft(`readlink ${path}`), real.linkName(path)),
@@ -113,23 +136,24 @@ export class FaultyPort {
     return fd;
   }
 
-  #ioctl(real: Port, step: (name: string) => void, fd: number, request: number, argument: Uint8Array | number): number {
+  #ioctl(real: Port, fail: Fail, fd: number, request: number, argument: Uint8Array | number): number {
     const isSlot = request === KVM_SET_USER_MEMORY_REGION && typeof argument !== 'number';
     const view = typeof argument === 'number' ? null : new DataView(argument.buffer, argument.byteOffset);
     const deletes = isSlot && view?.getBigUint64(16, true) === 0n;
     const givesBack = deletes || (view !== null && isGivingBack(request, view));
-    if (!givesBack) step(ioctlName(request));
+    const name = ioctlName(request);
+    const slot = isSlot && view !== null ? `${fd}:${view.getUint32(0, true)}` : null;
+    if (deletes && slot !== null) this.#memslots.delete(slot);
+    if (givesBack) fail.givenBack(name);
+    else fail.step(name);
     const result = real.ioctl(fd, request, argument);
-    if (isSlot && view !== null) {
-      const key = `${fd}:${view.getUint32(0, true)}`;
-      if (deletes) this.#memslots.delete(key);
-      else this.#memslots.set(key, `gpa 0x${view.getBigUint64(8, true).toString(16)}`);
-    }
+    if (slot !== null && !deletes && view !== null)
+      this.#memslots.set(slot, `gpa 0x${view.getBigUint64(8, true).toString(16)}`);
     const isDmaBuf = request === VFIO_DEVICE_FEATURE && ((view?.getUint32(4, true) ?? 0) & 0xffff) === FEATURE_DMA_BUF;
     if (isDmaBuf) this.#opened(result, 'a DMA-buf');
     // These make file descriptors: KVM_CREATE_DEVICE in its argument; KVM_CREATE_VM, KVM_CREATE_VCPU, VFIO_GROUP_GET_DEVICE_FD.
     if (request === KVM_CREATE_DEVICE && view !== null) this.#opened(view.getUint32(4, true), 'KVM_CREATE_DEVICE');
-    if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, ioctlName(request));
+    if ([0xae01, 0xae41, 0x3b6a].includes(request)) this.#opened(result, name);
     return result;
   }
 

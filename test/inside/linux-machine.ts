@@ -13,10 +13,16 @@ import { LINUX_ARCHITECTURES } from '../../vmm/machines/linux-arches.ts';
 import { bootLinux } from '../../vmm/machines/linux.ts';
 import type { LinuxEnd, LinuxMachine } from '../../vmm/machines/linux.ts';
 import { libcPort } from '../../vmm/sys/libc.ts';
+import { KVM_CAP } from '../../vmm/sys/kvm.ts';
 import { ERRNO } from '../../vmm/sys/port.ts';
+import type { Port } from '../../vmm/sys/port.ts';
+import type { IommuPath } from '../../vmm/vfio/device.ts';
 import { FaultyPort } from './faulty-port.ts';
+import type { Fallible } from './faulty-port.ts';
 import { tinyKernel } from './tiny-kernel.ts';
 import type { Deed } from './tiny-kernel.ts';
+
+const KVM_CHECK_EXTENSION = 0xae03;
 
 const arch = requireArchitecture().name;
 const threads: VcpuThread[] = [];
@@ -31,22 +37,29 @@ interface Booted {
   readonly said: string;
 }
 
-async function boot(
+function bootWith(
   deeds: readonly Deed[],
   { cpus = 1, ...more }: Partial<LinuxMachine> & { readonly cpus?: number } = {},
-): Promise<Booted> {
-  const said: Uint8Array[] = [];
-  const machine: LinuxMachine = {
+): Promise<LinuxEnd> {
+  return bootLinux({
     threads: threadsFor(cpus),
     kernel: LINUX_ARCHITECTURES[arch].parseKernel(tinyKernel(arch, deeds)),
     initrd: null,
     commandLine: '',
     ramLength: 64n << 20n,
     timeoutMs: 60_000,
-    console: { onOutput: (bytes) => void said.push(bytes) },
+    console: null,
     ...more,
-  };
-  const end = await bootLinux(machine).catch((error: unknown) => {
+  });
+}
+
+async function boot(
+  deeds: readonly Deed[],
+  more: Partial<LinuxMachine> & { readonly cpus?: number } = {},
+): Promise<Booted> {
+  const said: Uint8Array[] = [];
+  const console = { onOutput: (bytes: Uint8Array) => void said.push(bytes) };
+  const end = await bootWith(deeds, { console, ...more }).catch((error: unknown) => {
     if (error instanceof WcvmmError) return { error: error.code };
     throw error;
   });
@@ -60,34 +73,21 @@ function found(name: string, value: unknown): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** In round n the n-th system call fails; what is held after each round. */
-async function leaks(): Promise<{ readonly calls: number; readonly left: readonly string[] }> {
-  const left: string[] = [];
-  for (let call = 1; ; call += 1) {
-    const faulty = new FaultyPort(libcPort, call, ERRNO.ENOMEM);
-    await boot(['power-off'], { port: faulty.port, cpus: 2 }).catch(() => {});
-    const { fds, mappings, memslots } = faulty.held();
-    left.push(...[...fds, ...mappings, ...memslots].map((what) => `call ${call} (${faulty.failed}): ${what}`));
-    if (faulty.failed === null) return { calls: call - 1, left };
-  }
+interface Faults {
+  /** How many calls there were to fail. */
+  readonly calls: number;
+  /** What was held after a round, and nobody holds it any more. */
+  readonly left: readonly string[];
+  /** What was said of a failure that does not name the call. */
+  readonly unnamed: readonly string[];
 }
 
-/** As `leaks`, with devices passed through; and what a failure does not say of the call that failed. */
-async function leaksWith(
-  addresses: readonly string[],
-): Promise<{ readonly calls: number; readonly left: readonly string[]; readonly unnamed: readonly string[] }> {
+/** In round n the n-th system call of `work` fails. */
+async function faults(fallible: Fallible, work: (port: Port) => Promise<unknown>): Promise<Faults> {
   const [left, unnamed]: [string[], string[]] = [[], []];
-  const requests = addresses.map((address) => ({ address, maps: [parseMap('bar2:0-64K=device')] }));
   for (let call = 1; ; call += 1) {
-    const faulty = new FaultyPort(libcPort, call, ERRNO.ENOMEM);
-    const { port } = faulty;
-    const said = await scoped(async (all) => {
-      const devices = openGuestDevices(port, all.inner(), requests, 'auto');
-      return boot(['power-off'], {
-        port,
-        attach: (scope, vm, ram) => attachPci(port, scope, arch, vm, ram, { devices, enforce: false }).descriptions,
-      });
-    }).then(
+    const faulty = new FaultyPort(libcPort, call, ERRNO.ENOMEM, fallible);
+    const said = await work(faulty.port).then(
       () => null,
       (error: unknown) => (error instanceof Error ? `${error.message} ${String(error.cause)}` : String(error)),
     );
@@ -96,6 +96,35 @@ async function leaksWith(
     if (faulty.failed === null) return { calls: call - 1, left, unnamed };
     if (said !== null && !said.includes(faulty.failed)) unnamed.push(`call ${call} (${faulty.failed}): ${said}`);
   }
+}
+
+/** Bytes: it is mapped for devices once a round. */
+const LITTLE = 32n << 20n;
+
+function withoutDevices(port: Port): Promise<LinuxEnd> {
+  return bootWith(['power-off'], { port, cpus: 2, ramLength: LITTLE });
+}
+
+function withDevices(addresses: readonly string[], iommu: IommuPath): (port: Port) => Promise<LinuxEnd> {
+  const requests = addresses.map((address) => ({ address, maps: [parseMap('bar2:0-64K=device')] }));
+  return (port) =>
+    scoped((all) => {
+      const devices = openGuestDevices(port, all.inner(), requests, iommu);
+      return bootWith(['power-off'], {
+        port,
+        ramLength: LITTLE,
+        attach: (scope, vm, ram) => attachPci(port, scope, arch, vm, ram, { devices, enforce: false }).descriptions,
+      });
+    });
+}
+
+/** A KVM that gives a VM no more than `most` vCPUs. */
+function fewVcpus(most: number): Port {
+  return {
+    ...libcPort,
+    ioctl: (fd, request, argument) =>
+      request === KVM_CHECK_EXTENSION && argument === KVM_CAP.maxVcpus ? most : libcPort.ioctl(fd, request, argument),
+  };
 }
 
 found('says and powers off', await boot([{ say: 'né?' }, 'power-off']));
@@ -109,7 +138,12 @@ found('17 vCPUs', await boot(['power-off'], { cpus: 17 }));
 found('too much RAM', await boot(['power-off'], { ramLength: 512n << 30n }));
 found('initrd', await boot(['power-off'], { initrd: new Uint8Array(70 << 20) }));
 found('kept IOVAs', await boot(['power-off'], { keptIovas: [{ gpa: 0n, length: 1n << 32n }] }));
-found('leaks', await leaks());
+found('more vCPUs than KVM has', await boot(['power-off'], { cpus: 3, port: fewVcpus(2) }));
 const devices = process.argv.slice(2);
-if (devices.length > 0) found('leaks with devices', await leaksWith(devices));
+for (const fallible of ['taking', 'giving back'] as const) {
+  found(`a fault while ${fallible}`, await faults(fallible, withoutDevices));
+  if (devices.length === 0) continue;
+  for (const iommu of ['iommufd', 'container'] as const)
+    found(`a fault while ${fallible}, devices by ${iommu}`, await faults(fallible, withDevices(devices, iommu)));
+}
 await Promise.all(threads.map((thread) => thread.close()));

@@ -3,6 +3,7 @@
  * to what is smaller than a page, and to what has no memslot yet while it moves. Those are made on the host's own mapping,
  * or by VFIO's file where there is none.
  */
+import { runAll } from '../../../common/scope.ts';
 import type { Device } from '../../bus/device.ts';
 import { setUserMemoryRegion } from '../../sys/kvm.ts';
 import { SysError } from '../../sys/port.ts';
@@ -45,16 +46,13 @@ export class BarWindow {
     });
   }
 
-  /** Takes the BAR away from `base`: what the guest touches there is an exit afterwards, and no other device reaches it. */
+  /**
+   * Takes the BAR away from `base`: what the guest touches there is an exit afterwards, and no other device reaches it. What the
+   * kernel refuses is tried again by the next call; the rest goes all the same.
+   */
   remove(base: number): void {
     if (base === NOWHERE) return;
-    this.#peers.remove(base);
-    for (const [index, { slot }] of this.options.slots.entries()) {
-      const gpa = this.#slots[this.#firstSlot + index] ?? NOWHERE;
-      if (gpa === NOWHERE) continue;
-      this.#setSlot(slot, gpa, 0, 0n);
-      this.#slots[this.#firstSlot + index] = NOWHERE;
-    }
+    runAll([() => this.#peers.remove(base), ...this.options.slots.map((_, index) => () => this.#removeSlot(index))]);
   }
 
   /** Gives the guest, and other devices, the BAR at `base`. Where KVM refuses a memslot, its accesses stay exits. */
@@ -85,6 +83,13 @@ export class BarWindow {
     const mapped = this.#find(offset, length);
     if (mapped !== undefined) mapped.device.write?.(offset - mapped.offset, length, data);
     else this.#transfer('pwrite', offset, new Uint8Array(data.buffer, data.byteOffset, length).slice());
+  }
+
+  #removeSlot(index: number): void {
+    const [slot, gpa] = [this.options.slots[index]?.slot, this.#slots[this.#firstSlot + index] ?? NOWHERE];
+    if (slot === undefined || gpa === NOWHERE) return;
+    this.#setSlot(slot, gpa, 0, 0n);
+    this.#slots[this.#firstSlot + index] = NOWHERE;
   }
 
   #find(offset: number, length: number): Mapped | undefined {

@@ -2,6 +2,7 @@
  * A function in a vCPU's thread: its configuration space, and what a store there means. The host's own command register
  * keeps memory decoding on, whatever the guest's says: where a guest's is off, its memslots are gone.
  */
+import { runAll } from '../../../common/scope.ts';
 import { SysError } from '../../sys/port.ts';
 import type { Port } from '../../sys/port.ts';
 import { resetDevice } from '../../sys/vfio.ts';
@@ -97,10 +98,12 @@ export class PciFunction implements DecodingFunction {
 
   /** Every BAR is nowhere afterwards. */
   removeBars(): void {
-    for (const [index, window] of this.windows.entries()) {
-      window.remove(this.placed[index] ?? NOWHERE);
-      this.placed[index] = NOWHERE;
-    }
+    runAll(
+      this.windows.map((window, index) => () => {
+        window.remove(this.placed[index] ?? NOWHERE);
+        this.placed[index] = NOWHERE;
+      }),
+    );
   }
 
   /** As power-on does. The BARs must be gone. */
@@ -121,15 +124,7 @@ export class PciFunction implements DecodingFunction {
 
   /** Ends what it holds, after the last vCPU has ended. */
   close(): void {
-    try {
-      this.removeBars();
-    } finally {
-      try {
-        this.#interrupts?.disable();
-      } finally {
-        this.#interrupts?.close();
-      }
-    }
+    runAll([() => this.removeBars(), () => this.#interrupts?.disable(), () => this.#interrupts?.close()]);
   }
 
   readBar(window: BarWindow, offset: number, length: number, data: DataView): void {

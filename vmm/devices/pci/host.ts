@@ -2,6 +2,7 @@
  * The PCI host bridge in a vCPU's thread: bus 0 with its functions, and the windows in which their BARs are. Whatever a guest
  * does here is answered: what nobody has reads as all ones, and stores to it go nowhere.
  */
+import { runAll } from '../../../common/scope.ts';
 import { exclusively } from '../../bus/shared.ts';
 import type { Port } from '../../sys/port.ts';
 import type { BarWindow } from './bar.ts';
@@ -65,15 +66,7 @@ export class PciHost {
 
   /** Ends what the functions hold: memslots, irqfds, eventfds. No vCPU may run; the others' ends run even if one fails. */
   close(): void {
-    let failure: { readonly error: unknown } | null = null;
-    for (const one of this.#functions) {
-      try {
-        one.close();
-      } catch (error) {
-        failure ??= { error };
-      }
-    }
-    if (failure !== null) throw (failure as { readonly error: unknown }).error;
+    runAll(this.#functions.map((one) => () => one.close()));
   }
 
   #inFunctions(

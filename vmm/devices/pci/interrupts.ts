@@ -6,6 +6,7 @@
  * and changes only while there is none: KVM on AMD has crashed hosts otherwise.
  */
 import { WcvmmError } from '../../../common/errors.ts';
+import { runAll } from '../../../common/scope.ts';
 import { signalEvent, takeEvents } from '../../sys/eventfd.ts';
 import { assignIrqfd, deassignIrqfd } from '../../sys/kvm-irq.ts';
 import type { Port } from '../../sys/port.ts';
@@ -68,15 +69,18 @@ export class Interrupts {
     this.#enabled = most === 0 ? wanted : most;
   }
 
-  /** Switches all off; what was pending is gone. */
+  /** Switches all off; what was pending is gone. What the kernel refuses is tried again by the next call. */
   disable(): void {
     if (this.#enabled === 0) return;
-    for (let vector = 0; vector < this.#options.vectors; vector += 1) {
-      if (this.#get(vector, 'isAssigned') !== 0) this.#deassign(vector);
-    }
-    disableIrqs(this.#port, this.#device, this.#index);
-    this.#enabled = 0;
-    for (let vector = 0; vector < this.#options.vectors; vector += 1) {
+    const assigned = this.#vectors.filter((vector) => this.#get(vector, 'isAssigned') !== 0);
+    runAll([
+      ...assigned.map((vector) => () => this.#deassign(vector)),
+      () => {
+        disableIrqs(this.#port, this.#device, this.#index);
+        this.#enabled = 0;
+      },
+    ]);
+    for (const vector of this.#vectors) {
       const eventfd = this.#get(vector, 'eventfd') - 1;
       if (eventfd >= 0) takeEvents(this.#port, eventfd);
       this.#put(vector, 'isPending', 0);
@@ -86,11 +90,17 @@ export class Interrupts {
 
   /** Closes the eventfds, after the last vCPU has ended. */
   close(): void {
-    for (let vector = 0; vector < this.#options.vectors; vector += 1) {
-      const eventfd = this.#get(vector, 'eventfd') - 1;
-      this.#put(vector, 'eventfd', 0);
-      if (eventfd >= 0) this.#port.close(eventfd);
-    }
+    runAll(
+      this.#vectors.map((vector) => () => {
+        const eventfd = this.#get(vector, 'eventfd') - 1;
+        this.#put(vector, 'eventfd', 0);
+        if (eventfd >= 0) this.#port.close(eventfd);
+      }),
+    );
+  }
+
+  get #vectors(): readonly number[] {
+    return Array.from({ length: this.#options.vectors }, (_, vector) => vector);
   }
 
   #isRoutedTo(vector: number, { low, high, data }: Message): boolean {

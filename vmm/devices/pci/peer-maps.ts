@@ -2,6 +2,7 @@
  * A BAR for other devices' DMA, at the address where the guest has it: by a DMA-buf in an iommufd's address space, by the host's
  * mapping in a container's. What cannot be mapped is left out: the other device's transfer then ends at the IOMMU.
  */
+import { runAll } from '../../../common/scope.ts';
 import { ioasMapFile, ioasUnmap } from '../../sys/iommufd.ts';
 import { SysError } from '../../sys/port.ts';
 import type { Port } from '../../sys/port.ts';
@@ -37,11 +38,13 @@ export class PeerMaps {
   }
 
   remove(base: number): void {
-    for (const [index, peer] of this.#peers.entries()) {
-      if (this.#isMapped[index] === 0) continue;
-      this.#unmap(peer, BigInt(base));
-      this.#isMapped[index] = 0;
-    }
+    runAll(
+      this.#peers.map((peer, index) => () => {
+        if (this.#isMapped[index] === 0) return;
+        this.#unmap(peer, BigInt(base));
+        this.#isMapped[index] = 0;
+      }),
+    );
   }
 
   #map(peer: DmaSpace, iova: bigint): boolean {
