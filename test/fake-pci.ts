@@ -82,9 +82,12 @@ export class FakeKernel {
   readonly states = new Map<number, State>();
   readonly memory = new Map<bigint, ArrayBuffer>();
   readonly #mapped = new Map<bigint, bigint>();
+  readonly #pageSize: number;
   #nextFd = 100;
 
-  constructor() {
+  /** @param pageSize of the host, bytes */
+  constructor(pageSize: number = PAGE) {
+    this.#pageSize = pageSize;
     const { port: stub } = stubPort({});
     this.port = {
       ...stub,
@@ -224,6 +227,8 @@ export class FakeKernel {
       if (!this.slots.delete(slot)) this.violations.push(`memslot ${slot} is removed and is not there`);
       return 0;
     }
+    if ([gpa, length, hva].some((value) => value % BigInt(this.#pageSize) !== 0n))
+      throw new SysError('KVM_SET_USER_MEMORY_REGION', ERRNO.EINVAL);
     if (this.slots.has(slot)) this.violations.push(`memslot ${slot} is set twice`);
     for (const other of [RAM, ...this.slots.values()]) {
       if (gpa >= other.gpa + other.length || other.gpa >= gpa + length) continue;
@@ -354,9 +359,14 @@ export function passedDevice(fd: number, device: FakeDevice): PassedDevice {
 
 export function fakeHost(
   devices: readonly FakeDevice[],
-  { hasIts = false, enforce = false, port }: { hasIts?: boolean; enforce?: boolean; port?: (real: Port) => Port } = {},
+  {
+    hasIts = false,
+    enforce = false,
+    pageSize = PAGE,
+    port,
+  }: { hasIts?: boolean; enforce?: boolean; pageSize?: number; port?: (real: Port) => Port } = {},
 ): FakeHost {
-  const kernel = new FakeKernel();
+  const kernel = new FakeKernel(pageSize);
   const scope = new Scope();
   for (const [index, device] of devices.entries()) kernel.addDevice(fdOf(index), device);
   const used = port?.(kernel.port) ?? kernel.port;
@@ -370,7 +380,7 @@ export function fakeHost(
       hasIts,
       enforce,
       devices: devices.map((device, index) => passedDevice(fdOf(index), device)),
-      pageSize: PAGE,
+      pageSize,
     });
   let host: OpenPciHost;
   try {
@@ -418,15 +428,16 @@ export interface HostOnMemory {
   readonly host: OpenPciHost;
 }
 
-/** @param real the machine's kernel @param pageSize bytes */
+/** @param real the machine's kernel @param pageSize bytes @param device with one BAR, of 16 KiB */
 export function openHostOnMemory(
   real: Port,
   scope: Scope,
   { vm, slots }: Pick<Vm, 'vm' | 'slots'>,
   pageSize: number,
+  device: FakeDevice = nvme(),
 ): HostOnMemory {
   const fake = new FakeKernel();
-  fake.addDevice(MADE_UP_FILE, nvme());
+  fake.addDevice(MADE_UP_FILE, device);
   const of = (fd: number): Port => (fd === MADE_UP_FILE ? fake.port : real);
   const port: Port = {
     ...real,
@@ -436,7 +447,7 @@ export function openHostOnMemory(
   };
   const memory = real.memfd('bar', 0x4000n);
   scope.defer(() => real.close(memory));
-  const { source, ...rest } = passedDevice(MADE_UP_FILE, nvme());
+  const { source, ...rest } = passedDevice(MADE_UP_FILE, device);
   const host = openPciHost(port, scope, {
     vm,
     slots,

@@ -1,7 +1,9 @@
 /** Kernels of a few instructions, in the files that a real one has: they say something, and end. */
 import type { Arch } from '../../memattr/index.ts';
 
-export type Deed = { readonly say: string } | 'echo' | 'power-off' | 'reset' | 'fault' | 'spin';
+/** `code` is the architecture's own: bytes on x86, words on arm64. */
+export type Deed =
+  { readonly say: string } | { readonly code: readonly number[] } | 'echo' | 'power-off' | 'reset' | 'fault' | 'spin';
 
 /** A file for the architecture that runs these one after the other. */
 export function tinyKernel(arch: Arch, deeds: readonly Deed[]): Uint8Array {
@@ -26,6 +28,7 @@ function x86Code(deed: Deed): readonly number[] {
     case 'spin':
       return [0xeb, 0xfe];
     default:
+      if ('code' in deed) return deed.code;
       return [...Buffer.from(deed.say)].flatMap((byte) => out(0x3f8, byte));
   }
 }
@@ -83,6 +86,7 @@ function arm64Code(deed: Deed): readonly number[] {
     case 'spin':
       return [0x1400_0000];
     default:
+      if ('code' in deed) return deed.code;
       return [movz(0, 0), movk16(0, 0x900), ...[...Buffer.from(deed.say)].flatMap((byte) => [movz(1, byte), STORE])];
   }
 }
