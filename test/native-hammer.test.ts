@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { whyNoKvm } from './own-kvm.ts';
 
 const why = process.arch === 'x64' ? whyNoKvm() : 'its guest is one of x86';
-/** Bytes: less than a number for each access would take. */
+/** Bytes: 16 for each access would be too much. */
 const MOST = 16 << 20;
 
 interface Found {
@@ -23,7 +23,7 @@ describe.skipIf(why !== null)(`this machine's own KVM${why === null ? '' : ` (sk
   test('a million accesses to configuration space and the serial port leave memory as it is', () => {
     const { end, bytes, accesses, grown } = hammered();
     // Each boot's bytes have come, and it has ended by itself.
-    expect([end, bytes]).toEqual(['power-off', 200_000]);
+    expect([end, bytes]).toEqual(['power-off', 180_000]);
     expect(accesses).toBeGreaterThan(1_000_000);
     expect(grown[1]).toBeLessThan(MOST);
   }, 600_000);

@@ -1,6 +1,6 @@
 /** Every figure, in the order of the table. A new one is a file beside this one and a line here. */
 import type { Figure } from '../figure.ts';
-import { exits } from './exits.ts';
+import { exits, linuxExits } from './exits.ts';
 import { linuxBoots } from './linux-boot.ts';
 import { fleetMemory, fleetTime } from './fleet.ts';
 import { linear, mappings } from './mappings.ts';
@@ -13,6 +13,7 @@ export const FIGURES: readonly Figure[] = [
   cpuOfRun,
   peakMemory,
   exits,
+  linuxExits,
   mappings,
   linear,
   fleetTime,
