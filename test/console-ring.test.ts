@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { RingReader, newRing, ringWriter } from '../vmm/devices/console-ring.ts';
 
 const ROOM = 65_536;
@@ -48,6 +48,31 @@ describe('the console ring', () => {
     await untilTaken(ring);
     for (let count = 0; count < ROOM; count += 1) put(0);
     await expect(reader.end()).rejects.toThrow('the pipe is closed');
+  });
+
+  test('takes the first byte at once, and what comes soon after it together', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const ring = newRing();
+    const taken: string[] = [];
+    const reader = new RingReader(ring, (bytes) => void taken.push(Buffer.from(bytes).toString()), 5);
+    const put = ringWriter(ring, () => false);
+    const say = async (text: string): Promise<void> => {
+      for (const byte of Buffer.from(text)) {
+        put(byte);
+        await nextTurn();
+      }
+    };
+    await say('abc');
+    expect(taken).toEqual(['a']);
+    await vi.advanceTimersByTimeAsync(5);
+    expect(taken).toEqual(['a', 'bc']);
+    await vi.advanceTimersByTimeAsync(5);
+    await say('de');
+    expect(taken).toEqual(['a', 'bc', 'd']);
+    // Whoever waits for the end does not wait for more.
+    await reader.end();
+    expect(taken).toEqual(['a', 'bc', 'd', 'e']);
   });
 
   test('can be left with a reader that is stuck', async () => {

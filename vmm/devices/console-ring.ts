@@ -62,10 +62,17 @@ export class RingReader {
   #take: TakeOutput;
   #isOver = false;
   #failure: { readonly error: unknown } | null = null;
+  readonly #gatherMs: number;
+  #endGathering = (): void => {};
 
-  constructor(buffer: SharedArrayBuffer, take: TakeOutput) {
+  /**
+   * @param gatherMs how long what comes after something that was taken may wait for more, milliseconds: a guest that writes byte by
+   *   byte would otherwise wake this thread for each
+   */
+  constructor(buffer: SharedArrayBuffer, take: TakeOutput, gatherMs = 0) {
     this.#ring = ringIn(buffer);
     this.#take = take;
+    this.#gatherMs = gatherMs;
     this.#reading = this.#read();
   }
 
@@ -95,17 +102,33 @@ export class RingReader {
 
   #announceEnd(): void {
     this.#isOver = true;
+    this.#endGathering();
     Atomics.notify(this.#ring.words, WRITTEN);
   }
 
   async #read(): Promise<void> {
     while (!this.#isOver) {
+      const before = Atomics.load(this.#ring.words, TAKEN);
       const written = await this.#takeAll();
+      if (written !== before && this.#gatherMs > 0 && !this.#isOver) {
+        await this.#gather();
+        continue;
+      }
       const more = Atomics.waitAsync(this.#ring.words, WRITTEN, written);
       // Between the two the end may have been announced, and nothing else will come.
       if (more.async && !this.#isOver) await more.value;
     }
     await this.#takeAll();
+  }
+
+  #gather(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#gatherMs);
+      this.#endGathering = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** Returns how many bytes were written when there were no more. */

@@ -65,6 +65,8 @@ export type LinuxEnd =
   { readonly kind: 'power-off' } | { readonly kind: 'reset' } | { readonly kind: 'failed'; readonly exit: VcpuExit };
 
 export const MOST_CPUS = 16;
+/** Less than a person sees. */
+const GATHER_OUTPUT_MS = 5;
 /** The largest page of stage 2 that RAM of any size can have. */
 export const RAM_STEP = 2n << 20n;
 
@@ -101,10 +103,11 @@ async function boot(machine: LinuxMachine, ends: AsyncScope): Promise<LinuxEnd> 
   const uart = { state: newUart(), output: ring, line: controllers.serialLine };
   const serial = arch.serialPort(uart);
   let hasSpoken = false;
-  const reader = new RingReader(ring, (bytes) => {
+  const take = (bytes: Uint8Array): void | Promise<void> => {
     hasSpoken = true;
     return console?.onOutput(bytes);
-  });
+  };
+  const reader = new RingReader(ring, take, GATHER_OUTPUT_MS);
   const input = new UartInput(port, uart, serial.wants);
   console?.onInput?.(input);
   const devices = [...controllers.devices, serial.device, ...attached];
