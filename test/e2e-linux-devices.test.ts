@@ -107,113 +107,110 @@ test.skipIf(!isWanted)(`Linux guests with devices in both testbeds${why}`, () =>
   expect(DEVICE_INSTANCES).toHaveLength(2);
 });
 
-describe.each(DEVICE_INSTANCES)(
-  'a Linux guest with devices in the $arch testbed',
-  async ({ arch, kernelArch, processors }) => {
-    const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
-    afterAll(() => rm(folder, { recursive: true }));
-    const [kernel = ''] = await buildKernels({ arch: kernelArch, variants: ['patched'], outputDir: folder });
-    const initrd = join(folder, 'devices.cpio');
-    await initramfs(kernelArch, initrd);
-    const files = { kernel: basename(kernel), initrd: basename(initrd) };
-    const ran = await insideScript('linux-devices', [JSON.stringify({ ...files, guests: GUESTS })], {
-      arch,
-      processors,
-      inputs: [kernel, initrd],
-      memory: 5120,
-      timeout: 900,
-    });
-    const found = findings(ran.stdout);
-    const guest = (name: string): GuestFound => JSON.parse(String(found.get(name))) as GuestFound;
-    const crc = found.get(`crc ${NVME}`);
+describe.each(DEVICE_INSTANCES)('a Linux guest with devices in the $arch testbed', async ({ arch, kernelArch }) => {
+  const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
+  afterAll(() => rm(folder, { recursive: true }));
+  const [kernel = ''] = await buildKernels({ arch: kernelArch, variants: ['patched'], outputDir: folder });
+  const initrd = join(folder, 'devices.cpio');
+  await initramfs(kernelArch, initrd);
+  const files = { kernel: basename(kernel), initrd: basename(initrd) };
+  const ran = await insideScript('linux-devices', [JSON.stringify({ ...files, guests: GUESTS })], {
+    arch,
+    linuxGuests: true,
+    inputs: [kernel, initrd],
+    memory: 5120,
+    timeout: 900,
+  });
+  const found = findings(ran.stdout);
+  const guest = (name: string): GuestFound => JSON.parse(String(found.get(name))) as GuestFound;
+  const crc = found.get(`crc ${NVME}`);
 
-    test('ends as it wants to, each time', () => {
-      expect(GUESTS.map(({ name }) => [name, guest(name).error, guest(name).ends])).toEqual([
-        ['reads', null, ['power-off']],
-        ['container', null, ['power-off']],
-        ['peers', null, ['power-off']],
-        ['ranges', null, ['reset', 'reset', 'reset']],
-        ['RAM above 4 GiB', null, ['power-off']],
-        ['hammers', null, ['power-off']],
-      ]);
-    });
+  test('ends as it wants to, each time', () => {
+    expect(GUESTS.map(({ name }) => [name, guest(name).error, guest(name).ends])).toEqual([
+      ['reads', null, ['power-off']],
+      ['container', null, ['power-off']],
+      ['peers', null, ['power-off']],
+      ['ranges', null, ['reset', 'reset', 'reset']],
+      ['RAM above 4 GiB', null, ['power-off']],
+      ['hammers', null, ['power-off']],
+    ]);
+  });
 
-    test('reads from an NVMe controller by its own driver what the instance has read, one interrupt a read', () => {
-      expect(lines(guest('reads'), `pci: ${device(1)}`)).toEqual([expect.stringMatching(/driver nvme$/)]);
-      expect(reads(guest('reads'))).toEqual([expect.objectContaining({ reads: '8', crc })]);
-      expect(Number(reads(guest('reads'))[0]?.['interrupts'])).toBeGreaterThanOrEqual(8);
-    });
+  test('reads from an NVMe controller by its own driver what the instance has read, one interrupt a read', () => {
+    expect(lines(guest('reads'), `pci: ${device(1)}`)).toEqual([expect.stringMatching(/driver nvme$/)]);
+    expect(reads(guest('reads'))).toEqual([expect.objectContaining({ reads: '8', crc })]);
+    expect(Number(reads(guest('reads'))[0]?.['interrupts'])).toBeGreaterThanOrEqual(8);
+  });
 
-    test('has no exit for that: none at a BAR, and 64 reads no more than 8', () => {
-      const { counted } = guest('reads');
-      const [a, b, c] = counted;
-      expect(counted.map(({ mark }) => mark)).toEqual(['a', 'b', 'c']);
-      expect([b?.bars, c?.bars]).toEqual([a?.bars, a?.bars]);
-      // A mark costs what it costs, whatever was between two of them; its last bytes can come in one interrupt more or less.
-      const cost = (b?.served ?? 0) - (a?.served ?? 0);
-      expect(cost).toBeGreaterThan(0);
-      expect(Math.abs((c?.served ?? 0) - (b?.served ?? 0) - cost)).toBeLessThan(MANY - FEW);
-    });
+  test('has no exit for that: none at a BAR, and 64 reads no more than 8', () => {
+    const { counted } = guest('reads');
+    const [a, b, c] = counted;
+    expect(counted.map(({ mark }) => mark)).toEqual(['a', 'b', 'c']);
+    expect([b?.bars, c?.bars]).toEqual([a?.bars, a?.bars]);
+    // A mark costs what it costs, whatever was between two of them; its last bytes can come in one interrupt more or less.
+    const cost = (b?.served ?? 0) - (a?.served ?? 0);
+    expect(cost).toBeGreaterThan(0);
+    expect(Math.abs((c?.served ?? 0) - (b?.served ?? 0) - cost)).toBeLessThan(MANY - FEW);
+  });
 
-    test('reads by a container, too', () => {
-      expect(reads(guest('container'))).toEqual([expect.objectContaining({ reads: '8', crc })]);
-    });
+  test('reads by a container, too', () => {
+    expect(reads(guest('container'))).toEqual([expect.objectContaining({ reads: '8', crc })]);
+  });
 
-    test("has one device's DMA in another's BAR, and nothing there while the other decodes no memory", () => {
-      const { counted } = guest('peers');
-      expect(lines(guest('peers'), 'peer: ')).toEqual([
-        // A controller's vendors are the first bytes that it says of itself.
-        'peer: command 0x4242, status 0x0, before 0x00000000, after 0x1af41b36',
-        expect.stringMatching(/^peer: command 0x[0-9a-f]{4}, status 0x[0-9a-f]+, before 0x00000000, after 0x00000000$/),
-        'peer: command 0x4242, status 0x0, before 0x00000000, after 0x1af41b36',
-      ]);
-      expect(counted).toHaveLength(1);
-    });
+  test("has one device's DMA in another's BAR, and nothing there while the other decodes no memory", () => {
+    const { counted } = guest('peers');
+    expect(lines(guest('peers'), 'peer: ')).toEqual([
+      // A controller's vendors are the first bytes that it says of itself.
+      'peer: command 0x4242, status 0x0, before 0x00000000, after 0x1af41b36',
+      expect.stringMatching(/^peer: command 0x[0-9a-f]{4}, status 0x[0-9a-f]+, before 0x00000000, after 0x00000000$/),
+      'peer: command 0x4242, status 0x0, before 0x00000000, after 0x1af41b36',
+    ]);
+    expect(counted).toHaveLength(1);
+  });
 
-    test('works in three boots, and after a reset of the function in each', () => {
-      expect(reads(guest('ranges')).map((read) => read['crc'])).toEqual([crc, crc, crc]);
-    });
+  test('works in three boots, and after a reset of the function in each', () => {
+    expect(reads(guest('ranges')).map((read) => read['crc'])).toEqual([crc, crc, crc]);
+  });
 
-    test('has a BAR elsewhere once Linux has moved it', () => {
-      const places = lines(guest('ranges'), 'bar2: ').map((line) => line.split(' ')[1]);
-      expect(places.slice(0, 4)).toEqual(['0x4200000000', '0x4000000000', '0x4400000000', '0x4000000000']);
-    });
+  test('has a BAR elsewhere once Linux has moved it', () => {
+    const places = lines(guest('ranges'), 'bar2: ').map((line) => line.split(' ')[1]);
+    expect(places.slice(0, 4)).toEqual(['0x4200000000', '0x4000000000', '0x4400000000', '0x4000000000']);
+  });
 
-    test.runIf(arch === 'arm64')(
-      'faults in a device range for an unaligned access, and not in the others, before Linux moves the BAR and after it',
-      () => {
-        const all = lines(guest('ranges'), 'load: ');
-        expect(all).toHaveLength(3 * 2 * LOADS.length);
-        for (let at = 0; at < all.length; at += LOADS.length) {
-          expect(all.slice(at, at + LOADS.length)).toEqual([
-            expect.stringMatching(/_wc at 0x1: signal 7$/),
-            expect.stringMatching(/_wc at 0x10001: 0x/),
-            expect.stringMatching(/_wc at 0x20001: 0x/),
-            expect.stringMatching(/resource2 at 0x10000: 0x/),
-          ]);
-        }
-      },
-    );
-
-    test.runIf(arch !== 'arm64')('loads from each range, before Linux moves the BAR and after it', () => {
+  test.runIf(arch === 'arm64')(
+    'faults in a device range for an unaligned access, and not in the others, before Linux moves the BAR and after it',
+    () => {
       const all = lines(guest('ranges'), 'load: ');
       expect(all).toHaveLength(3 * 2 * LOADS.length);
-      for (const line of all) expect(line).toMatch(/: 0x[0-9a-f]{8}$/);
-    });
+      for (let at = 0; at < all.length; at += LOADS.length) {
+        expect(all.slice(at, at + LOADS.length)).toEqual([
+          expect.stringMatching(/_wc at 0x1: signal 7$/),
+          expect.stringMatching(/_wc at 0x10001: 0x/),
+          expect.stringMatching(/_wc at 0x20001: 0x/),
+          expect.stringMatching(/resource2 at 0x10000: 0x/),
+        ]);
+      }
+    },
+  );
 
-    test('reads into RAM above 4 GiB', () => {
-      const [read] = reads(guest('RAM above 4 GiB'));
-      expect(read).toMatchObject({ reads: '8', crc });
-      // The x86 kernel does not say where a page is, and calls it 0.
-      expect(Number(read?.['at']) >= 2 ** 32 || kernelArch === 'x86').toBe(true);
-    });
+  test.runIf(arch !== 'arm64')('loads from each range, before Linux moves the BAR and after it', () => {
+    const all = lines(guest('ranges'), 'load: ');
+    expect(all).toHaveLength(3 * 2 * LOADS.length);
+    for (const line of all) expect(line).toMatch(/: 0x[0-9a-f]{8}$/);
+  });
 
-    test('costs no memory by writing to configuration space and to its console all the time', () => {
-      const { counted } = guest('hammers');
-      const [, b, c] = counted.map(({ resident }) => resident);
-      expect(counted).toHaveLength(3);
-      expect(lines(guest('hammers'), 'hammer: a line')).toHaveLength(2 * ROUNDS);
-      expect((c ?? 0) - (b ?? 0)).toBeLessThan(16 << 20);
-    });
-  },
-);
+  test('reads into RAM above 4 GiB', () => {
+    const [read] = reads(guest('RAM above 4 GiB'));
+    expect(read).toMatchObject({ reads: '8', crc });
+    // The x86 kernel does not say where a page is, and calls it 0.
+    expect(Number(read?.['at']) >= 2 ** 32 || kernelArch === 'x86').toBe(true);
+  });
+
+  test('costs no memory by writing to configuration space and to its console all the time', () => {
+    const { counted } = guest('hammers');
+    const [, b, c] = counted.map(({ resident }) => resident);
+    expect(counted).toHaveLength(3);
+    expect(lines(guest('hammers'), 'hammer: a line')).toHaveLength(2 * ROUNDS);
+    expect((c ?? 0) - (b ?? 0)).toBeLessThan(16 << 20);
+  });
+});

@@ -10,7 +10,7 @@ test.skipIf(!isWanted)(`Linux guests in both testbeds${why}`, () => {
   expect(INSTANCES).toHaveLength(2);
 });
 
-describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch, processors }) => {
+describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch }) => {
   const { kernel, initrd, remove } = await guestFiles(kernelArch);
   afterAll(remove);
   const notKernel = join(dirname(kernel), 'not-a-kernel');
@@ -36,7 +36,7 @@ describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch
       ['run', '--kernel', basename(kernel), '--initrd', basename(large), '--memory', '32M'],
       ['run', '--kernel', basename(notKernel)],
     ],
-    { arch, processors, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
+    { arch, linuxGuests: true, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
   );
 
   test('boots with 64 MiB and powers off', () => {

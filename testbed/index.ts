@@ -38,6 +38,8 @@ export interface TestbedRequest {
   memory?: number | undefined;
   /** Default: the machine's own number. */
   processors?: number | undefined;
+  /** Default: false. An instance whose emulator runs Linux guests as a CPU would, also where that takes fewer CPUs. */
+  linuxGuests?: boolean | undefined;
   /** More for the emulator's command line: further devices, a trace. */
   emulatorOptions?: readonly string[] | undefined;
   env?: Readonly<Record<string, string>> | undefined;
@@ -80,7 +82,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
           cpu: request.cpu ?? null,
           iommu: request.iommu ?? true,
           memory: request.memory ?? machine.defaultMemory,
-          processors: request.processors ?? null,
+          processors: request.processors ?? (request.linuxGuests === true ? machine.processorsForLinux : null),
           extra: request.emulatorOptions ?? [],
         },
         files: { kernel, ...rootfs },

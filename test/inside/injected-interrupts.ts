@@ -1,6 +1,6 @@
 /**
  * Runs inside an x86 testbed: whether a guest gets each interrupt that KVM injects once. A guest of a few instructions waits, KVM is
- * given interrupts for it one by one, and its handler counts them; every other CPU is busy, so that its timer ticks meanwhile.
+ * given interrupts for it one by one, and its handler counts them; every other CPU has timers meanwhile.
  * The argument is how many interrupts.
  */
 import { availableParallelism } from 'node:os';
@@ -23,43 +23,49 @@ const SOFTWARE_ENABLE = 0x100;
 /** Guest-physical. */
 const [ENTRY, HANDLER, POINTERS, GDT, IDT, STACK] = [0x1000, 0x1100, 0x2000, 0x2100, 0x3000, 0x8000];
 const [DEPTH, WITHIN, COUNT] = [0x4000, 0x4004, 0x4008];
-/** How often the handler goes round: some milliseconds in an emulated CPU. */
+/** Of the handler's loop: some milliseconds in an emulated CPU. */
 const ROUNDS = 5_000_000;
 
 function le32(value: number): number[] {
   return [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, (value >>> 24) & 0xff];
 }
 
-const entry = [
-  ...[0x0f, 0x01, 0x15, ...le32(POINTERS)], // lgdt
-  ...[0x0f, 0x01, 0x1d, ...le32(POINTERS + 8)], // lidt
-  ...[0xbc, ...le32(STACK)], // mov esp
-  ...[0xc7, 0x05, ...le32(LOCAL_APIC + SPURIOUS), ...le32(SOFTWARE_ENABLE | 0xff)], // mov: enables it
-  0xfb, // sti
-  ...[0xe6, 0x80, 0xeb, 0xfc], // out 0x80, for ever
-];
-const handler = [
-  ...[0xff, 0x05, ...le32(DEPTH)], // inc
-  ...[0x83, 0x3d, ...le32(DEPTH), 1], // is this one within another, although interrupts are off?
-  ...[0x76, 0x06], // jbe
-  ...[0xff, 0x05, ...le32(WITHIN)],
-  ...[0xff, 0x05, ...le32(COUNT)],
-  ...[0x51, 0xb9, ...le32(ROUNDS), 0xe2, 0xfe, 0x59], // push ecx; mov; loop; pop
-  ...[0xff, 0x0d, ...le32(DEPTH)], // dec
-  ...[0xc7, 0x05, ...le32(LOCAL_APIC + EOI), ...le32(0)],
-  0xcf, // iret
-];
+function code(...parts: readonly number[][]): readonly number[] {
+  return parts.flat();
+}
+
+const entry = code(
+  [0x0f, 0x01, 0x15, ...le32(POINTERS)], // lgdt
+  [0x0f, 0x01, 0x1d, ...le32(POINTERS + 8)], // lidt
+  [0xbc, ...le32(STACK)], // mov esp
+  [0xc7, 0x05, ...le32(LOCAL_APIC + SPURIOUS), ...le32(SOFTWARE_ENABLE | 0xff)], // mov: enables it
+  [0xfb], // sti
+  [0xe6, 0x80, 0xeb, 0xfc], // out 0x80, for ever
+);
+const handler = code(
+  [0xff, 0x05, ...le32(DEPTH)], // inc
+  [0x83, 0x3d, ...le32(DEPTH), 1], // cmp: is this one within another, although interrupts are off?
+  [0x76, 0x06], // jbe
+  [0xff, 0x05, ...le32(WITHIN)],
+  [0xff, 0x05, ...le32(COUNT)],
+  [0x51, 0xb9, ...le32(ROUNDS), 0xe2, 0xfe, 0x59], // push ecx; mov; loop; pop
+  [0xff, 0x0d, ...le32(DEPTH)], // dec
+  [0xc7, 0x05, ...le32(LOCAL_APIC + EOI), ...le32(0)],
+  [0xcf], // iret
+);
 const pointers = [23, 0, ...le32(GDT), 0, 0, 0xff, 0x07, ...le32(IDT)];
-const gdt = [...Array<number>(8).fill(0), 0xff, 0xff, 0, 0, 0, 0x9a, 0xcf, 0, 0xff, 0xff, 0, 0, 0, 0x92, 0xcf, 0];
+const flat = (access: number): number[] => [0xff, 0xff, 0, 0, 0, access, 0xcf, 0];
+const gdt = code(Array<number>(8).fill(0), flat(0x9a), flat(0x92));
 const gate = [HANDLER & 0xff, HANDLER >> 8, 8, 0, 0, 0x8e, 0, 0];
 
+/** Timers at moments of their own: those of the scheduler come to all CPUs at once. */
 const BUSY = `const word = new Int32Array(new SharedArrayBuffer(4)); for (;;) Atomics.wait(word, 0, 0, 0.3);`;
 
 const most = Number(process.argv[2] ?? '50');
 const busy = Array.from({ length: availableParallelism() - 1 }, () => new Worker(BUSY, { eval: true }));
 await scoped(async (ends) => {
   const scope = ends.inner();
-  for (const worker of busy) ends.defer(() => worker.terminate().then(() => {}));
+  for (const worker of busy) ends.defer(async () => void (await worker.terminate()));
   await Promise.all(busy.map((worker) => new Promise((resolve) => worker.once('online', resolve))));
   const vm = createVm(port, scope);
   enableCap(port, vm.vm, KVM_IRQ_CAP.splitIrqchip, 0);

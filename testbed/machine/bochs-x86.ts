@@ -23,6 +23,7 @@ export const x86Intel: Machine = {
   init: 'init-bochs',
   helpers: ['bochs-port'],
   defaultMemory: 384,
+  processorsForLinux: null,
   defaultTimeout: 300,
   emulator,
   start: async (boot) =>

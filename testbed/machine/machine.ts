@@ -108,6 +108,8 @@ export interface Machine {
   readonly helpers: readonly string[];
   /** MiB of memory unless the user says otherwise. */
   readonly defaultMemory: number;
+  /** CPUs of an instance that runs Linux guests, where not any number does; null: the machine's own number. */
+  readonly processorsForLinux: number | null;
   /** Seconds from power-on to power-off unless the user says otherwise. */
   readonly defaultTimeout: number;
   readonly emulator: EmulatorProgram;

@@ -12,6 +12,11 @@ export const x86Amd: Machine = {
   userland: x86Userland,
   memoryDevice: '0000:01:00.0',
   ...qemuMachine('qemu-system-x86_64', emulatorArguments),
+  // QEMU's VMRUN leaves the vector of an interrupt that it has delivered (EVENTINJ) as the CPU's pending exception, and delivers it
+  // once more, whatever the guest's IF says, if the CPU has to stop for another one before the guest's next exit (helper_vmrun in
+  // target/i386/tcg/system/svm_helper.c, cpu_handle_interrupt in accel/tcg/cpu-exec.c, 10.0). Where there is no other CPU, none
+  // makes it stop. With a thread for all CPUs, several are no faster than one. test/e2e-injected-interrupts.test.ts shows both.
+  processorsForLinux: 1,
 };
 
 function emulatorArguments({ files, channels, options, append }: QemuBoot): string[] {

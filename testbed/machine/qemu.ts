@@ -15,7 +15,10 @@ export interface QemuBoot {
 export function qemuMachine(
   program: string,
   emulatorArguments: (boot: QemuBoot) => string[],
-): Pick<Machine, 'init' | 'helpers' | 'defaultMemory' | 'defaultTimeout' | 'emulator' | 'start'> {
+): Pick<
+  Machine,
+  'init' | 'helpers' | 'defaultMemory' | 'processorsForLinux' | 'defaultTimeout' | 'emulator' | 'start'
+> {
   const emulator: EmulatorProgram = {
     name: 'qemu',
     program,
@@ -26,6 +29,7 @@ export function qemuMachine(
     init: 'init-qemu',
     helpers: [],
     defaultMemory: 1024,
+    processorsForLinux: null,
     defaultTimeout: 120,
     emulator,
     start: ({ files, command: { interactive }, options, emulator: name, listeners }: Boot) => {

@@ -45,9 +45,7 @@ export async function runGuestInTestbed(
       run: { kind: 'wcvmm', args: ['run', ...argumentsInside(path, options, isTimed)] },
       inputs,
       outputDir,
-      ...(options.kernel !== undefined && { timeout: LINUX_SECONDS }),
-      // With the guest's vCPUs on several CPUs of that instance it hangs (docs/usage.md).
-      ...(testbed === 'x86-amd' && options.kernel !== undefined && { processors: 1 }),
+      ...(options.kernel !== undefined && { timeout: LINUX_SECONDS, linuxGuests: true }),
       ...(isTimed && { timeout: options.timeout + INSTANCE_SECONDS }),
     });
   } finally {

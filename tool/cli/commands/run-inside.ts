@@ -36,7 +36,7 @@ export async function runInside(
       outputDir,
       ...(cpu !== undefined && { cpu }),
       ...(command === 'bench' && { timeout: BENCH_SECONDS }),
-      ...(isLinux && { timeout: options.timeout + INSTANCE_SECONDS }),
+      ...(isLinux && { timeout: options.timeout + INSTANCE_SECONDS, linuxGuests: true }),
       stdout: () => {},
     });
     if (!(await readdir(outputDir)).includes(REPORT)) {

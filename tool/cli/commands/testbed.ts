@@ -22,6 +22,7 @@ interface SharedOptions {
   cpu?: string;
   iommu: boolean;
   memory?: number;
+  processors?: number;
   emulatorOptions?: string;
 }
 
@@ -87,6 +88,7 @@ function machineOptions(command: Command): Command {
     .option('--cpu <model>', 'a CPU model of the emulator, for example neoverse-n1, which has no FWB')
     .option('--no-iommu', 'an instance without an IOMMU')
     .option('--memory <MiB>', 'memory of the instance', positive)
+    .option('--processors <count>', 'CPUs of the instance (default: 2; x86-intel always has 1)', positive)
     .option(
       '--emulator-options <words>',
       'more options for the emulator, separated by spaces: further devices, a trace',
@@ -107,6 +109,7 @@ function request(options: SharedOptions): Omit<TestbedRequest, 'run'> {
     cpu: options.cpu,
     iommu: options.iommu,
     memory: options.memory,
+    processors: options.processors,
     emulatorOptions: options.emulatorOptions?.split(/\s+/).filter((word) => word !== ''),
   };
 }
