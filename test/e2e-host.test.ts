@@ -1,3 +1,8 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Inspection } from '../tool/host/mappings/inspect.ts';
 import type { HostMapping, HostReport } from '../tool/host/mappings/result.ts';
@@ -49,6 +54,7 @@ describe('an arm64 instance without KVM and VFIO', () => {
       false,
     ]);
     expect(bar2(report).map(({ rules }) => rules.join())).toEqual(['PCI_MM_01', 'PCI_MM_02,PCI_MM_03']);
+    expect(report.hazards).toEqual([]);
   });
 
   test('says why something is not mapped, and leaves a device in use alone', () => {
@@ -77,6 +83,34 @@ describe('an arm64 instance without KVM and VFIO', () => {
     ]);
     expect(limits.join()).toMatch(/arm64 the kernel shows the memory type of no mapping/);
   });
+});
+
+/** MIDR_EL1 of NVIDIA's Olympus cores: what Linux then shows of the CPU is not made up here. */
+const OLYMPUS = 'max,pauth-impdef=on,midr=0x4e0f0100';
+
+test('verify --host --testbed, on a CPU that is known for what it does', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'wcvmm-test-'));
+  try {
+    const json = join(folder, 'host.json');
+    const options = ['--testbed', 'arm64', '--cpu', OLYMPUS, '-d', DEVICE, '--bar', '2', '--json', json];
+    await promisify(execFile)(process.execPath, ['dist/tool/cli/cli.js', 'verify', '--host', ...options]);
+    const report = JSON.parse(await readFile(json, 'utf8')) as HostReport;
+    expect(report).toMatchObject({
+      emulator: expect.stringMatching(/^qemu-/),
+      origin: { cpu: { model: '0x000000004e0f0100' } },
+    });
+    expect(report.hazards.map(({ id, certain }) => [id, certain])).toEqual([
+      // A SoC id is not shown.
+      ['nvidia-vera-partial-nc-writes', false],
+      ['nvidia-olympus-1027', true],
+    ]);
+    expect(bar2(report).map(({ file, verdict, hazards }) => [file, verdict, hazards])).toEqual([
+      ['resource2', 'match', ['nvidia-olympus-1027']],
+      ['resource2_wc', 'match', ['nvidia-vera-partial-nc-writes']],
+    ]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 describe('an x86 instance without KVM and VFIO', () => {

@@ -145,7 +145,7 @@ export function freshSeed(): bigint {
 }
 
 /** A VM ends so by an access that stage 2 forbids, or that KVM cannot emulate, and that the guest sees no fault of. */
-function isKilled(exit: VcpuExit): boolean {
+export function isKilled(exit: VcpuExit): boolean {
   return exit.kind === 'not-emulated' || (exit.kind === 'killed' && exit.errno === ERRNO.EFAULT);
 }
 
@@ -215,7 +215,7 @@ export function observedIn(
 }
 
 /** Of a data-write cell the guest only says that it stored; what arrived is read from the host's mapping. */
-function observationOf(record: GuestRecord, hostChecks: readonly HostCheck[]): Observation {
+export function observationOf(record: GuestRecord, hostChecks: readonly HostCheck[]): Observation {
   if (record.outcome === 'bad-cell') {
     throw new WcvmmError(
       'E_GUEST_RECORDS',
