@@ -12,5 +12,7 @@ it.each(['arm64', 'x86-amd'] as const)('a device that goes away under a guest en
     unbinding: ['done', 'done'],
     // By then zeroed memory stands where the mapping was, so the last finds an answer.
     'switched off': ['killed', 'E_DEVICE_LOST', 'answered'],
+    // The VMM hears that it is wanted back, stops the guest, and nobody has it.
+    'unbound under a guest': ['E_DEVICE_LOST', null],
   });
 });

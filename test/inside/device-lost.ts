@@ -1,6 +1,6 @@
 /**
  * Runs inside a testbed, on its device's BAR of memory: somebody switches memory decoding off, resets the device, or unbinds it, while a guest has
- * it. Prints how each of a small guest's runs ends, as JSON.
+ * it; a guest that never ends is stopped when the device is wanted back. Prints how each of a small guest's runs ends, as JSON.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +14,9 @@ import { libcPort as port } from '../../vmm/sys/libc.ts';
 import { VFIO_PCI, getRegionInfo } from '../../vmm/sys/vfio.ts';
 import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindow } from '../../vmm/vfio/open-windows.ts';
+import { abortWhenLost } from '../../vmm/vfio/notices.ts';
+import { planBind } from '../../tool/host/devices/bind.ts';
+import { takeSteps } from '../../tool/host/devices/steps.ts';
 import { expectAnswers } from '../../vmm/memory/answers.ts';
 import { GUESTS } from './machine-code.ts';
 
@@ -27,7 +30,7 @@ const MEMORY = 2;
 /** Loads a byte of the window and prints it; bare guests begin with RAM's address, and this one with the window's. */
 const image: ElfImage = { entry: ENTRY, segments: [] };
 
-async function main(): Promise<unknown> {
+async function main(): Promise<Record<string, unknown>> {
   return scoped(async (ends) => {
     const scope = ends.inner();
     const thread = new VcpuThread();
@@ -88,4 +91,37 @@ async function main(): Promise<unknown> {
   });
 }
 
-process.stdout.write(`${JSON.stringify(await main())}\n`);
+/** Somebody unbinds the device while a guest spins that would never end. @returns how its run ended, and who has the device afterwards */
+async function unboundUnderGuest(): Promise<unknown> {
+  const never = new AbortController().signal;
+  const plan = planBind(port, address, { force: false, group: false });
+  await takeSteps(port, plan.steps, plan.requireDrivers, never);
+  const unbound: Promise<unknown>[] = [];
+  const code = await scoped(async (ends) => {
+    const scope = ends.inner();
+    const thread = new VcpuThread();
+    ends.defer(() => thread.close());
+    const choice = { source: 'cookie', device: address, iommu: 'auto', maps: ['bar2:0-64K=device'] } as const;
+    const { source, windows } = openWindows(port, scope, BARE_MAP, { ...choice, enforce: false }, 4096n);
+    const devices = source.device === null ? [] : [source.device];
+    await runBare({
+      thread,
+      image,
+      ramLength: 0x1_0000n,
+      windows: windows.map(({ mapping }) => ({ gpa: WINDOW, mapping, access: 'mapped' })),
+      timeoutMs: 60_000,
+      signal: abortWhenLost(port, scope, devices),
+      onRam: (ram) => ram.write(ENTRY, GUESTS.printAndSpin),
+      onConsole: () => {
+        if (unbound.length > 0) return;
+        unbound.push(once(spawn('sh', ['-c', `echo ${address} > ${folder}/driver/unbind`]), 'exit'));
+      },
+    });
+    return 'ended';
+  }).catch((error: unknown) => (error instanceof WcvmmError ? error.code : String(error)));
+  await Promise.all(unbound);
+  return [code, port.linkName(`${folder}/driver`)];
+}
+
+const lost = await main();
+process.stdout.write(`${JSON.stringify({ ...lost, 'unbound under a guest': await unboundUnderGuest() })}\n`);

@@ -30,15 +30,15 @@ export async function bench(port: Port, arch: KvmArchitecture, request: BenchReq
   return scoped(async (ends) => {
     // Before the device is opened, which resets it; and again when it is known which BAR is meant.
     requireHarmless(targetOf(port, request.choice), request.allowWrites);
-    const session = openSession(port, ends, arch, request.choice);
+    const session = openSession(port, ends, arch, request);
     requireHarmless(
       { pci: session.opened.source.pci, bars: session.opened.windows.map(({ bar }) => bar) },
       request.allowWrites,
     );
-    const { verifyArch, thread, facts, opened, control } = session;
+    const { verifyArch, thread, facts, opened, control, signal } = session;
     const { source, windows } = opened;
     const { stage1Types } = verifyArch.model;
-    const measurer: Measurer = { port, arch, thread, facts, stage1Types, request };
+    const measurer: Measurer = { port, arch, thread, facts, stage1Types, request: { ...request, signal } };
     const ofControl = await measure(measurer, control.windows, 'ordinary memory');
     const ofWindows = await measure(measurer, windows, source.kind === 'memory' ? 'memory' : 'the BAR');
     const hostMappings = verifyArch.readHostMappings(port, [opened]);

@@ -13,6 +13,7 @@ import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import type { OpenWindows, WindowChoice } from '../../vmm/vfio/open-windows.ts';
 import type { Origin, Report } from '../report/report.ts';
 import type { Hazard } from '../../memattr/index.ts';
+import { abortWhenLost } from '../../vmm/vfio/notices.ts';
 import { watchDevice } from '../../vmm/machines/killed.ts';
 import type { DeviceState } from '../../vmm/machines/killed.ts';
 import type { HostMappings, VerifyArchitecture } from './arch/arch.ts';
@@ -55,6 +56,8 @@ export interface Session {
   readonly hazards: readonly Hazard[];
   /** Of the device's windows, then the control's, by loads of the host's own; null: this architecture reads them back afterwards. */
   readonly hostLoads: HostMappings | null;
+  /** The request's, and aborted when the device is lost: see abortWhenLost. */
+  readonly signal: AbortSignal;
   /** The device's, now; null: there is none. */
   readonly deviceState: () => DeviceState | null;
 }
@@ -68,7 +71,12 @@ const CONTROL: WindowChoice = {
 };
 
 /** Ends with `ends`. Throws as openWindows and kvmFacts do. */
-export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture, choice: WindowChoice): Session {
+export function openSession(
+  port: Port,
+  ends: AsyncScope,
+  arch: KvmArchitecture,
+  { choice, signal = null }: { readonly choice: WindowChoice; readonly signal?: AbortSignal | null },
+): Session {
   const scope = ends.inner();
   const thread = new MainThreadRunner([exchangeModule]);
   ends.defer(() => thread.close());
@@ -92,6 +100,7 @@ export function openSession(port: Port, ends: AsyncScope, arch: KvmArchitecture,
     hostLimits: verifyArch.hostLimits(port),
     hazards: hazardsHere(port),
     hostLoads: verifyArch.loadByHost([opened, control]),
+    signal: abortWhenLost(port, scope, opened.source.device === null ? [] : [opened.source.device], signal),
     deviceState: pci === null ? () => null : watchDevice(port, scope, pci.address),
   };
 }

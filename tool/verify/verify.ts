@@ -31,7 +31,7 @@ export interface VerifyRequest extends SessionRequest {
 
 export async function verify(port: Port, arch: KvmArchitecture, request: VerifyRequest): Promise<Report> {
   return scoped(async (ends) => {
-    const session = openSession(port, ends, arch, request.choice);
+    const session = openSession(port, ends, arch, request);
     const { verifyArch, facts, opened, control } = session;
     const { source, windows } = opened;
     const recording = verifyArch.recordAccesses(port, ends.inner(), facts, opened);
@@ -57,7 +57,7 @@ function unrecorded(recording: Recording | null, { port }: Session): readonly st
 }
 
 async function runOn(
-  { port, arch, verifyArch, thread, facts, pageSize, deviceState }: Session,
+  { port, arch, verifyArch, thread, facts, pageSize, deviceState, signal }: Session,
   request: VerifyRequest,
   opened: OpenWindows,
   platform: Platform,
@@ -65,7 +65,7 @@ async function runOn(
   recording: Recording | null = null,
 ): Promise<VerifiedWindows> {
   const { source, windows } = opened;
-  const { image, timeoutMs, onConsole, onPhase, onProgress, signal, overrides } = request;
+  const { image, timeoutMs, onConsole, onPhase, onProgress, overrides } = request;
   const { model } = verifyArch;
   const by = windows.map((window) => touchedBy(port, source, window, request.allowWrites));
   const plannedWindows = windows.map(({ attribute, access }, index) => ({
@@ -104,7 +104,7 @@ async function runOn(
     timeoutMs,
     ...(onProgress && { onProgress }),
     ...(onConsole && { onConsole }),
-    ...(signal && { signal }),
+    signal,
   };
   return { ...opened, ...(await runChecks(setup, planned)), platform, planned, by };
 }

@@ -33,7 +33,7 @@ export interface VcpusRun {
  * Runs all vCPUs of a VM until one of them has an exit that no device serves; the others are stopped then. A vCPU that
  * halted without an interrupt controller leaves the others running, and ends the run as the last.
  *
- * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts, E_VCPU when a thread dies.
+ * Throws E_GUEST_TIMEOUT when `timeoutMs` have passed, E_INTERRUPTED when `signal` aborts, or its reason where that is another WcvmmError, E_VCPU when a thread dies.
  */
 export async function runVcpus(port: Port, request: VcpusRequest): Promise<VcpusRun> {
   const { vcpus, devices, unserved = 'exit', busLockLabel = null, timeoutMs, signal, onPause } = request;
@@ -61,7 +61,8 @@ export async function runVcpus(port: Port, request: VcpusRequest): Promise<Vcpus
     if (signal?.aborted === true) stop('signal');
     const ended = await endsOf(runs, stopAll);
     const last = ended.find(({ exit }) => exit.kind !== 'interrupted' && exit.kind !== 'halted') ?? ended.at(-1);
-    if (last === undefined || last.exit.kind === 'interrupted') throw stopped(stoppedBy, timeoutMs ?? 0);
+    if (last === undefined || last.exit.kind === 'interrupted')
+      throw stopped(stoppedBy, timeoutMs ?? 0, signal?.reason);
     return { exit: last.exit, busLocks: together(ended) };
   } finally {
     if (timer !== null) clearTimeout(timer);
@@ -96,13 +97,14 @@ function together(runs: readonly VcpuRun[]): readonly BusLocks[] {
   return [...counts].map(([label, count]) => ({ label, count }));
 }
 
-function stopped(by: 'timeout' | 'signal' | null, timeoutMs: number): WcvmmError {
+function stopped(by: 'timeout' | 'signal' | null, timeoutMs: number, reason: unknown): WcvmmError {
   if (by === 'timeout') {
     return new WcvmmError(
       'E_GUEST_TIMEOUT',
       `the guest did not end within ${timeoutMs / 1000} s and was stopped. If it needs longer, give --timeout.`,
     );
   }
+  if (reason instanceof WcvmmError && reason.code !== 'E_INTERRUPTED') return reason;
   return new WcvmmError(
     'E_INTERRUPTED',
     'interrupted; the guest was stopped and everything that it used was released.',

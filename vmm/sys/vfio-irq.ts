@@ -11,7 +11,7 @@ export const VFIO_DEVICE_SET_IRQS = 0x3b6e;
 export const DEVICE_FLAG = { reset: 1, pci: 2 } as const;
 
 /** A PCI device's interrupts, by the index that VFIO gives them. */
-export const VFIO_PCI_IRQ = { intx: 0, msi: 1, msix: 2 } as const;
+export const VFIO_PCI_IRQ = { intx: 0, msi: 1, msix: 2, error: 3, request: 4 } as const;
 
 export const IRQ_FLAG = { eventfd: 1, maskable: 2, automasked: 4, noResize: 8 } as const;
 

@@ -24,6 +24,7 @@ import { scoped } from '../../../common/scope.ts';
 import { pageSize } from '../../../vmm/sys/libc.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
 import { attachForDma, ramForDevices } from '../../../vmm/vfio/share.ts';
+import { abortWhenLost } from '../../../vmm/vfio/notices.ts';
 import { openWindows } from '../../../vmm/vfio/open-windows.ts';
 import type { OpenWindow, OpenWindows } from '../../../vmm/vfio/open-windows.ts';
 import { BARE_MEMORY } from './guest-memory.ts';
@@ -60,12 +61,13 @@ export async function runBareGuest(path: string, options: BareOptions, signal: A
     const open = openWindows(port, scope, BARE_MAP, windowChoice(options), BigInt(pageSize()));
     const { pci } = open.source;
     const state = pci === null ? () => null : watchDevice(port, scope, pci.address);
+    const passed = open.source.device === null ? [] : [open.source.device];
     const dmaDevices = attachForDma(port, scope, open.source.device, options.dmaDevice);
     const ran = await start(port, arch, thread, {
       image,
       open,
       options,
-      signal,
+      signal: abortWhenLost(port, scope, passed, signal),
       onRam: ({ regions }) => {
         for (const { gpa, mapping } of regions) ramForDevices(port, dmaDevices, mapping, gpa);
       },

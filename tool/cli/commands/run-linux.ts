@@ -20,6 +20,7 @@ import { LINUX_MEMORY } from './guest-memory.ts';
 import { deviceRequests, openPassed } from './passed-devices.ts';
 import { watchDevice } from '../../../vmm/machines/killed.ts';
 import type { KilledMachine } from '../../../vmm/machines/killed.ts';
+import { abortWhenLost } from '../../../vmm/vfio/notices.ts';
 import { linuxMachine } from '../../verify/guest/places.ts';
 import { describeLinuxExit } from '../../verify/linux/exit.ts';
 
@@ -88,7 +89,12 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
       initrd,
       commandLine: options.append.join(' '),
       ramLength,
-      signal: AbortSignal.any([signal, stopped.signal]),
+      signal: abortWhenLost(
+        port,
+        ends.inner(),
+        devices.map(({ source }) => source.device),
+        AbortSignal.any([signal, stopped.signal]),
+      ),
       console: await openConsole(choice, ends, (why) => stopped.abort(why)),
     };
     let last = await bootLinux(machine);

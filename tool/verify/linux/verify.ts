@@ -45,7 +45,7 @@ export interface LinuxVerifyRequest extends Omit<SessionRequest, 'image'> {
 export async function verifyLinux(port: Port, arch: KvmArchitecture, request: LinuxVerifyRequest): Promise<Report> {
   const source = sourceOf(request);
   return scoped(async (ends) => {
-    const session = openSession(port, ends, arch, request.choice);
+    const session = openSession(port, ends, arch, request);
     // A Linux guest has devices that the main thread serves while the guest runs.
     const thread = new VcpuThread();
     ends.defer(() => thread.close());
@@ -161,8 +161,8 @@ interface Asked {
 }
 
 async function ask(
-  { port, arch, thread, verifyArch, opened }: Session & { readonly thread: VcpuThread },
-  { kernel, program, timeoutMs, onConsole, onPhase, onProgress, signal }: LinuxVerifyRequest,
+  { port, arch, thread, verifyArch, opened, signal }: Session & { readonly thread: VcpuThread },
+  { kernel, program, timeoutMs, onConsole, onPhase, onProgress }: LinuxVerifyRequest,
   checks: readonly PlannedCheck[],
   control: OpenWindow,
 ): Promise<Asked> {
@@ -183,7 +183,7 @@ async function ask(
     readHostMappings: (mapped) => verifyArch.readHostMappings(port, mapped),
     timeoutMs,
     ...(onConsole && { onConsole }),
-    ...(signal && { signal }),
+    signal,
   };
   onPhase?.('booting a Linux guest');
   return inRuns(
