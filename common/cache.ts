@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { explainDisk } from './disk.ts';
 
 /**
  * Where everything that is expensive to make is kept: kernels, root file systems, downloads. Safe to delete
@@ -30,21 +31,28 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Whether the cache has `path`. If it has, `sweepCache` keeps it long enough for the caller to open it. */
+/**
+ * Whether the cache has `path`. If it has, `sweepCache` keeps it long enough for the caller to open it. Where the cache may only be
+ * read, nobody sweeps it.
+ */
 export async function inCache(path: string): Promise<boolean> {
   const now = new Date();
   return utimes(path, now, now).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => (READ_ONLY.has(error.code ?? '') ? exists(path) : false),
   );
 }
+
+const READ_ONLY = new Set(['EROFS', 'EACCES', 'EPERM']);
 
 /**
  * Makes `path` appear whole or not at all, also after a power cut: `write` fills a file or folder beside it, which is then
  * renamed. What was half written is removed when `write` fails; what a killed process left is removed by `sweepCache`.
+ *
+ * Throws E_DISK where the file system is full or read-only.
  */
 export async function publish(path: string, write: (temporary: string) => Promise<void>): Promise<string> {
-  await mkdir(dirname(path), { recursive: true });
+  await ensureFolder(dirname(path));
   const temporary = join(
     dirname(path),
     `${temporaryPrefix}${process.pid}.${randomBytes(4).toString('hex')}.${basename(path)}`,
@@ -55,10 +63,21 @@ export async function publish(path: string, write: (temporary: string) => Promis
     await rename(temporary, path);
     await flushOne(dirname(path));
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
+    // Of a read-only file system nothing can be removed either, and there is nothing.
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    throw explainDisk(error, path) ?? error;
   }
   return path;
+}
+
+/** Throws E_DISK where the file system is full or read-only. */
+export async function ensureFolder(path: string): Promise<void> {
+  try {
+    // Node's recursive mkdir says ENOENT of a read-only file system.
+    for (const missing of await missingOf(path)) await mkdir(missing).catch(isThere);
+  } catch (error) {
+    throw explainDisk(error, path) ?? error;
+  }
 }
 
 const temporaryPrefix = '.tmp.';
@@ -77,6 +96,17 @@ async function flushOne(path: string): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** Somebody else was quicker. */
+function isThere(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
+}
+
+/** The folders on the way to `path` that are not there, outermost first. */
+async function missingOf(path: string): Promise<readonly string[]> {
+  if ((await exists(path)) || dirname(path) === path) return [];
+  return [...(await missingOf(dirname(path))), path];
 }
 
 /** ms. Whoever learned from `inCache` of a file may have to fetch or build others before it is opened. */

@@ -41,6 +41,7 @@ export const ERROR_CODES = [
   'E_SETUP',
   'E_KERNEL_SOURCE',
   'E_KERNEL_BUILD',
+  'E_DISK',
   'E_TESTBED',
   'E_INTERRUPTED',
 ] as const;

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ensureFolder } from './cache.ts';
+import { explainDisk } from './disk.ts';
 import { WcvmmError } from './errors.ts';
 
 /**
@@ -8,14 +10,15 @@ import { WcvmmError } from './errors.ts';
  *
  * The lock is flock(2)'s, held by a child that lives exactly as long as our end of its standard input: however
  * this process ends, the kernel closes the pipe, the child ends and the lock is free. So no lock is ever stale.
- * `onWait` is called once if somebody else holds it.
+ * `onWait` is called once if somebody else holds it. Throws E_DISK where the file system is full or read-only.
  */
 export async function withLock<T>(
   path: string,
   body: () => Promise<T>,
   options: { signal?: AbortSignal; onWait?: () => void } = {},
 ): Promise<T> {
-  await mkdir(dirname(path), { recursive: true });
+  await ensureFolder(dirname(path));
+  await create(path);
   options.signal?.throwIfAborted();
   const { execa } = await import('execa');
   // Its own process group: Ctrl-C in a terminal must not free the lock before `body` has stopped.
@@ -48,5 +51,15 @@ export async function withLock<T>(
     options.signal?.removeEventListener('abort', abort);
     holder.stdin.end();
     await holder;
+  }
+}
+
+/** flock(1) would say why it cannot, in words of its own. */
+async function create(path: string): Promise<void> {
+  try {
+    await (await open(path, 'a')).close();
+  } catch (error) {
+    const why = explainDisk(error, path);
+    if (why !== null) throw why;
   }
 }

@@ -4,6 +4,7 @@ import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAlive } from './cache.ts';
+import { explainDisk } from './disk.ts';
 
 /** Process numbers mean something within one namespace only; containers may share a folder for temporary files. */
 function namespace(): string {
@@ -30,9 +31,14 @@ async function sweep(owners: readonly number[]): Promise<void> {
 /**
  * A new folder; whoever asked for it removes it. Those of processes that are gone are removed now.
  *
+ * Throws E_DISK where there is no room for one.
+ *
  * @param purpose lower-case letters @param otherOwners users that folders are given to, beside this one
  */
 export async function temporaryFolder(purpose: string, otherOwners: readonly number[] = []): Promise<string> {
   await sweep([process.geteuid?.() ?? 0, ...otherOwners]);
-  return mkdtemp(join(tmpdir(), `wcvmm-${purpose}-${namespace()}-${process.pid}.`));
+  const path = join(tmpdir(), `wcvmm-${purpose}-${namespace()}-${process.pid}.`);
+  return mkdtemp(path).catch((error: unknown) => {
+    throw explainDisk(error, path) ?? error;
+  });
 }

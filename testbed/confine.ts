@@ -33,12 +33,12 @@ parent=$1 user=$2 folder=$3 cache=$4; shift 4
 [ "$PPID" -eq "$parent" ]
 # A user whose files are for no one else: what emulators read of the cache is no secret.
 case $(umask) in
-*[4-7])
+*[4-7]) if [ -w "$cache" ]; then
 	chmod a+rx "$cache"
 	for made in kernel rootfs boot-cd bochs-state compiled; do
 		if [ -d "$cache/$made" ]; then chmod -R a+rX "$cache/$made"; fi
 	done
-	;;
+	fi ;;
 esac
 umask 022
 for kept in "$cache" "$folder"; do

@@ -1,5 +1,6 @@
 /** Runs a command line, and reports what went wrong. */
 import { CommanderError } from 'commander';
+import { explainDisk } from '../../common/disk.ts';
 import { EXIT, WcvmmError } from '../../common/errors.ts';
 import { SysError } from '../../vmm/sys/port.ts';
 import { buildProgram } from './commands/program.ts';
@@ -9,7 +10,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await (await buildProgram(argv)).parseAsync(argv, { from: 'user' });
   } catch (error) {
-    report(error, argv.includes('--debug'));
+    report(explainDisk(error) ?? error, argv.includes('--debug'));
   }
 }
 
