@@ -1,18 +1,19 @@
 /**
  * `npm run kills -- [COUNT]`: kill -9 at random moments of `wcvmm verify --testbed`, on each kind of instance in turn, and each eighth time of `npm start`; 200
  * unless told otherwise. After each kill no process of theirs may live on, and after one more verification that nobody kills, no mount, no trace instance and no
- * temporary folder may be left. Exit code 1 otherwise.
+ * temporary folder may be left. Exit code 1 otherwise. `events` instead of a number: three kills, each when something has happened.
  */
 import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, watch, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { projectRoot } from '../../common/paths.ts';
 import { MACHINES } from '../../testbed/machine/names.ts';
 
-const count = Number(process.argv[2] ?? 200);
+const isByEvents = process.argv[2] === 'events';
 const GRACE = 30_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-kills-'));
@@ -44,6 +45,32 @@ const START: Victim = { name: 'npm start', command: ['npm', 'start'], length: 5 
 function victim(kill: number): Victim {
   return (kill % 8 === 7 ? undefined : VERIFICATIONS[kill % VERIFICATIONS.length]) ?? START;
 }
+
+/** Until standard error has `words`. */
+function saying(words: string): (child: ChildProcess) => Promise<void> {
+  return (child) =>
+    new Promise((resolve) => {
+      let said = '';
+      child.stderr?.on('data', (chunk: Buffer) => {
+        said += chunk.toString();
+        if (said.includes(words)) resolve();
+      });
+    });
+}
+
+/** When arm64's verification has a session, when the instance has booted, and while guests run. */
+const EVENTS: readonly ((child: ChildProcess) => Promise<void>)[] = [
+  () =>
+    new Promise((resolve) => {
+      const watcher = watch(join(folder, 'tmp'), () => {
+        watcher.close();
+        resolve();
+      });
+    }),
+  saying('running the control guest'),
+  saying('running guests on the BAR'),
+];
+const count = isByEvents ? EVENTS.length : Number(process.argv[2] ?? 200);
 
 /** Of all processes that have this run's mark in their environment; zombies have none. */
 function living(): readonly string[] {
@@ -96,22 +123,25 @@ async function whole(name: string): Promise<number> {
 }
 
 const before = mounts();
-const unit = await whole('first');
+const unit = isByEvents ? 0 : await whole('first');
 let most = 0;
 let late = 0;
 for (let kill = 0; kill < count; kill += 1) {
-  const { name, command, length } = victim(kill);
+  const event = isByEvents ? EVENTS[kill] : undefined;
+  const { name, command, length } = victim(event === undefined ? kill : 0);
   const [program, ...args] = command;
-  const child = spawn(program, args, { cwd: projectRoot, env, stdio: 'ignore', detached: true });
+  const child = spawn(program, args, { cwd: projectRoot, env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  child.stderr.resume();
   const ended = once(child, 'exit');
   const after = Math.floor(Math.random() * unit * length);
-  await Promise.race([pause(after), ended]);
+  await Promise.race([event?.(child) ?? pause(after), ended]);
   // All that a terminal would kill, or the one process that the kernel's own killer would choose.
   const isStart = name === START.name;
   if (child.pid !== undefined && child.exitCode === null) process.kill(isStart ? -child.pid : child.pid, 'SIGKILL');
   else late += 1;
   await ended;
-  for (const one of await allGone()) faults.push(`${name} killed after ${after} ms: ${one} lives on`);
+  for (const one of await allGone())
+    faults.push(`${name} killed ${event === undefined ? `after ${after} ms` : `at event ${kill}`}: ${one} lives on`);
   most = Math.max(most, readdirSync(join(folder, 'tmp')).length);
 }
 await whole('next');

@@ -1,13 +1,13 @@
 /**
  * `npm run soak -- [SECONDS]`: does anything grow? Half of the time one process runs guests and whole verifications by the library, and
- * counts its files, mappings and memory; beside it `wcvmm verify` runs again and again, and what it leaves on the machine is counted. An hour
- * unless a time is given. Needs /dev/kvm and no device. Exit code 1 where something grew.
+ * counts its files, mappings and memory; beside it `wcvmm verify` runs again and again, from a process of its own, and what it leaves on the
+ * machine is counted. An hour unless a time is given. Needs /dev/kvm and no device. Exit code 1 where something grew.
  */
-import { spawnSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { fork, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { once } from 'node:events';
 import { scoped } from '../../common/scope.ts';
 import { loadGuest } from '../../tool/verify/guest/image.ts';
@@ -20,6 +20,7 @@ import { commandLines } from '../command-lines.ts';
 import { growth, summary } from './samples.ts';
 import type { Sample } from './samples.ts';
 
+const BESIDE = 'WCVMM_SOAK_BESIDE';
 const arch = requireArchitecture();
 
 function ofThisProcess(): Sample {
@@ -33,13 +34,10 @@ function ofThisProcess(): Sample {
   };
 }
 
-/** What a run can leave behind on the machine. */
-function ofThisMachine(): Sample {
-  const commands = commandLines();
-  return {
-    'helper processes': commands.filter((line) => line.includes('\0wcvmm-helper\0')).length,
-    'temporary folders': readdirSync(tmpdir()).filter((name) => /^wcvmm-(report|session|cd)-/.test(name)).length,
-  };
+/** What runs can leave behind on the machine. @param folder theirs for temporary files @param pids theirs */
+function leftBy(folder: string, pids: ReadonlySet<number>): Sample {
+  const helpers = commandLines().filter((line) => pids.has(Number(/\0wcvmm-helper\0(\d+)\0/.exec(line)?.[1])));
+  return { 'helper processes': helpers.length, 'temporary folders': readdirSync(folder).length };
 }
 
 async function guests(until: number, take: (sample: Sample) => void): Promise<number> {
@@ -72,22 +70,29 @@ async function guests(until: number, take: (sample: Sample) => void): Promise<nu
 
 async function commands(until: number, take: (sample: Sample) => void): Promise<number> {
   const cli = fileURLToPath(new URL('../../tool/cli/cli.js', import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), 'wcvmm-soak-'));
+  const pids = new Set<number>();
   let runs = 0;
   while (Date.now() < until) {
-    const { status } = spawnSync(process.execPath, [cli, 'verify', '--source', 'memory', '--json', '/dev/null'], {
+    const args = [cli, 'verify', '--source', 'memory', '--json', '/dev/null'];
+    const { status, pid } = spawnSync(process.execPath, args, {
       stdio: 'ignore',
+      env: { ...process.env, TMPDIR: folder },
     });
+    pids.add(pid);
     if (status === null || status === 2) throw new Error(`wcvmm verify ended with ${status} after ${runs} runs`);
     runs += 1;
-    take(ofThisMachine());
+    take(leftBy(folder, pids));
     await Promise.resolve();
   }
+  rmSync(folder, { recursive: true });
   return runs;
 }
 
 async function main(seconds: number): Promise<void> {
   const until = Date.now() + seconds * 1000;
-  const beside = new Worker(new URL(import.meta.url), { workerData: until });
+  // Not a thread: whatever its heap holds would be counted with this process's.
+  const beside = fork(fileURLToPath(import.meta.url), [String(until)], { env: { ...process.env, [BESIDE]: 'yes' } });
   const commandSamples: Sample[] = [];
   beside.on('message', (sample: Sample) => commandSamples.push(sample));
   const commandsEnded = once(beside, 'exit');
@@ -102,5 +107,5 @@ async function main(seconds: number): Promise<void> {
   process.exitCode = grown.length === 0 ? 0 : 1;
 }
 
-if (isMainThread) await main(Number(process.argv[2] ?? 3600));
-else await commands(workerData as number, (sample) => parentPort?.postMessage(sample));
+if (process.env[BESIDE] === undefined) await main(Number(process.argv[2] ?? 3600));
+else await commands(Number(process.argv[2]), (sample) => process.send?.(sample));
