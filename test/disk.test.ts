@@ -136,3 +136,21 @@ run; ! touch "$small/there" 2>/dev/null; echo done`;
     },
   );
 });
+
+describe('standard output', () => {
+  it('that is full ends with a sentence, not with a stack', () => {
+    const { status, stderr } = spawnSync('sh', ['-c', `${process.execPath} ${CLI} --help >/dev/full`], {
+      encoding: 'utf8',
+    });
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /^wcvmm: E_DISK: standard output could not be written, because its file system is full[^\n]*\n$/,
+    );
+  });
+
+  it('whose reader has gone is no error', () => {
+    const script = `${process.execPath} ${CLI} --help | :; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8' });
+    expect([stdout, stderr]).toEqual(['0\n', '']);
+  });
+});

@@ -7,6 +7,10 @@ import { buildProgram } from './commands/program.ts';
 
 /** @param argv without the program's own name */
 export async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // Whoever read it has seen enough, as in `wcvmm --help | head`; the exit code still says how the work ended.
+    if (error.code !== 'EPIPE') report(explainDisk(error, 'standard output') ?? error, argv.includes('--debug'));
+  });
   try {
     await (await buildProgram(argv)).parseAsync(argv, { from: 'user' });
   } catch (error) {
