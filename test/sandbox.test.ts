@@ -147,6 +147,47 @@ describe('wcvmm run', () => {
   });
 });
 
+/** [system call, which of them is made to fail]: the first of some only asks what the kernel has. */
+const GIVING_UP = [
+  ['prctl', 1, 'PR_SET_NO_NEW_PRIVS'],
+  ['landlock_create_ruleset', 2, ''],
+  ['landlock_restrict_self', 1, ''],
+  ['setgroups', 1, ''],
+  ['setresgid', 1, ''],
+  ['setresuid', 1, ''],
+  ['capset', 1, ''],
+  ['seccomp', 2, ''],
+  ['setitimer', 1, ''],
+] as const;
+const noStrace = why ?? (process.geteuid?.() === 0 ? missingStrace() : 'only root has all of it to give up');
+
+function missingStrace(): string | null {
+  return spawnSync('strace', ['-V']).status === 0 ? null : 'there is no strace';
+}
+
+describe('a right that cannot be given up', () => {
+  it.skipIf(noStrace !== null).each(GIVING_UP)(
+    `keeps the guest from running: %s${noStrace === null ? '' : ` (skipped: ${noStrace})`}`,
+    (call, number, more) => {
+      const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
+      try {
+        const guest = join(folder, 'guest.elf');
+        writeFileSync(guest, spinningGuest());
+        const faults = ['-e', `trace=${call}`, '-e', `inject=${call}:error=EPERM:when=${number}`];
+        const run = [process.execPath, 'dist/tool/cli/cli.js', 'run', '--source', 'memory', '--timeout', '60', guest];
+        const { status, stdout, stderr } = spawnSync('strace', ['-f', '-qq', '-o', '/dev/null', ...faults, ...run], {
+          encoding: 'utf8',
+        });
+        expect([status, stdout]).toEqual([2, '']);
+        expect(stderr).toMatch(new RegExp(`^wcvmm: E_SYSCALL: .*\\(${call}${more === '' ? '' : ` ${more}`}: EPERM\\)`));
+        expect(stderr.trim().split('\n')).toHaveLength(1);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+});
+
 describe('the filter of system calls', () => {
   it.each([
     ['gcc', 0],

@@ -4,7 +4,6 @@
  * The order matters: each step needs what the next one takes.
  */
 import { libcPort } from '../sys/libc.ts';
-import { attempt } from '../sys/attempt.ts';
 import {
   dropBoundingSet,
   dropCapabilities,
@@ -49,7 +48,7 @@ export function enterSandbox(): Sandbox {
     liftMemlock();
     dropUser(NOBODY);
   }
-  attempt(dropCapabilities);
+  dropCapabilities();
   setUndumpable();
   if (seccomp) filterAllThreads(filterProgram(process.arch === 'arm64' ? 'arm64' : 'x64', process.pid));
   return {
