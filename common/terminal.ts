@@ -30,7 +30,7 @@ export function paint(style: Style, colour: Colour, text: string): string {
  * How a report should look on `stream`: colour only where a person looks, unless the environment says otherwise
  * (NO_COLOR, FORCE_COLOR, TERM=dumb); where the stream has no width, COLUMNS or 100.
  */
-export function styleOf(stream: { isTTY?: boolean; columns?: number }, env: NodeJS.ProcessEnv): Style {
+export function styleOf(stream: { isTTY?: boolean; columns?: number | undefined }, env: NodeJS.ProcessEnv): Style {
   const set = (name: string): boolean => env[name] !== undefined && env[name] !== '';
   const color = set('FORCE_COLOR') ? env['FORCE_COLOR'] !== '0' : stream.isTTY === true && env['TERM'] !== 'dumb';
   const columns = stream.columns ?? Number.parseInt(env['COLUMNS'] ?? '', 10);

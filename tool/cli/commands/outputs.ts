@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
 import { statOrNull } from '../../../common/files.ts';
+import { standardOutput } from '../../../common/output.ts';
 import { FORMATS, FORMAT_NAMES } from '../../report/formats.ts';
 import type { Format } from '../../report/formats.ts';
 import type { NamedReport } from '../../report/machine.ts';
@@ -77,7 +78,7 @@ export async function writeOutputs(
   await writeTexts(
     options,
     (format) => FORMATS[format].write(reports),
-    () => text(styleOf(process.stdout, process.env)),
+    () => text(styleOf(standardOutput, process.env)),
     writeReport,
   );
 }
@@ -92,8 +93,8 @@ export async function writeTexts(
   const outputs = outputsOf(options);
   for (const { format, path } of outputs) {
     const written = await write(format);
-    if (path === '-') process.stdout.write(written);
+    if (path === '-') standardOutput.write(written);
     else await (writeReport ?? (await import('../../report/json.ts')).writeWhole)(path, written);
   }
-  if (!outputs.some(({ path }) => path === '-')) process.stdout.write(await text());
+  if (!outputs.some(({ path }) => path === '-')) standardOutput.write(await text());
 }

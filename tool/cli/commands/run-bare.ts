@@ -11,7 +11,7 @@ import { runGuest } from '../../verify/guest/run.ts';
 import type { GuestRun } from '../../verify/guest/run.ts';
 import { parseGuest } from '../../verify/guest/image.ts';
 import { ABI } from '../../verify/guest/abi.ts';
-import { writerTo } from '../../../common/streams.ts';
+import { standardError, standardOutput } from '../../../common/output.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import type { KvmArchitecture } from '../../../vmm/kvm/arch/arch.ts';
 import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
@@ -99,7 +99,7 @@ function start(
     cells: [],
     ramLength: ramLength(options),
     timeoutMs: options.timeout * 1000,
-    onConsole: writerTo(process.stdout),
+    onConsole: (bytes) => standardOutput.writeBytes(bytes),
     signal,
     onRam,
   });
@@ -132,16 +132,16 @@ async function printResult(
     };
   });
   for (const row of rows) {
-    process.stderr.write(
+    standardError.write(
       `bar${row.bar}:${formatSize(BigInt(row.offset))}+${formatSize(BigInt(row.length))} ${row.attribute} at gpa ${row.gpa}: ${whatBecameOf(row)}\n`,
     );
   }
-  if (stage2.kind === 'unavailable') process.stderr.write(`stage 2: ${stage2.why}\n`);
+  if (stage2.kind === 'unavailable') standardError.write(`stage 2: ${stage2.why}\n`);
   const locked = busLocks && busLocks.reduce((sum, { count }) => sum + count, 0);
-  if (locked !== null && locked > 0) process.stderr.write(`bus locks: ${locked}\n`);
+  if (locked !== null && locked > 0) standardError.write(`bus locks: ${locked}\n`);
   if (json !== undefined) {
     const text = `${JSON.stringify({ schema: 'wcvmm.run/1', command: 'run', exit: exitInJson(exit), windows: rows, ...(locked !== null && { busLocks: locked }) }, null, 2)}\n`;
-    if (json === '-') process.stdout.write(text);
+    if (json === '-') standardOutput.write(text);
     else await writeReport(json, text);
   }
   const failure = describeExit(exit, machine);

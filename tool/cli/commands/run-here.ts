@@ -1,7 +1,7 @@
 /** verify, compare and bench on this machine. */
 import { interruptible } from '../../../common/interrupt.ts';
+import { standardError } from '../../../common/output.ts';
 import { progressOn } from '../../../common/progress.ts';
-import { writerTo } from '../../../common/streams.ts';
 import type { BenchRequest } from '../../bench/bench.ts';
 import { loadGuest } from '../../verify/guest/image.ts';
 import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
@@ -20,7 +20,7 @@ export async function runHere(
   command: ReportCommand,
   options: ReportOptions,
 ): Promise<{ readonly report: Report }> {
-  const progress = progressOn(process.stderr);
+  const progress = progressOn(standardError);
   if (options.guest === LINUX_GUEST) return (await import('./verify-linux.ts')).verifyByLinux(port, command, options);
   const arch = requireArchitecture();
   const image = await loadGuest(arch.name, options.guest);
@@ -32,7 +32,7 @@ export async function runHere(
       allowWrites: options.allowWrites === true,
       onPhase: (what: string) => progress.phase(what),
       onProgress: (done: number, total: number) => progress.update(`${done} of ${total}`),
-      ...(options.guestConsole === true && { onConsole: writerTo(process.stderr) }),
+      ...(options.guestConsole === true && { onConsole: (bytes: Uint8Array) => standardError.writeBytes(bytes) }),
       signal,
       asked: process.argv.slice(2),
     };

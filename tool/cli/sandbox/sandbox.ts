@@ -1,4 +1,5 @@
 /** The sandbox of verify, compare, bench and run: what is opened for later, and when this process gives up its rights. */
+import { standardError, standardOutput } from '../../../common/output.ts';
 import { Scope } from '../../../common/scope.ts';
 import { loadParser } from '../../../common/structure.ts';
 import { packageVersion } from '../../../common/version.ts';
@@ -43,7 +44,7 @@ export async function openSandbox({
   device = null,
 }: SandboxRequest): Promise<OpenSandbox> {
   if (!sandbox) {
-    process.stderr.write(`wcvmm: --no-sandbox: guests run in a process with ${rights()}\n`);
+    standardError.write(`wcvmm: --no-sandbox: guests run in a process with ${rights()}\n`);
     return { port: libcPort, writeReport: writeWhole };
   }
   const ends = new Scope();
@@ -58,8 +59,7 @@ export async function openSandbox({
   const beforeEntry = (): void => {
     if (entered) return;
     entered = true;
-    // Node opens a terminal anew when its stream is first asked for.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+    for (const output of [standardOutput, standardError]) output.open();
     enterSandbox();
     seal();
   };

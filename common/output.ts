@@ -1,0 +1,69 @@
+/**
+ * Standard output and standard error. Into a file or a pipe Node's streams write at once, as a system call does, and to load them
+ * takes a tenth of a bare guest's run: there it is done without them.
+ */
+import { fstatSync, writeSync } from 'node:fs';
+import { writerTo } from './streams.ts';
+
+/** Major number of /dev/null. */
+const MEMORY_DEVICES = 1;
+
+export class Output {
+  readonly #fd: number;
+  readonly #stream: () => NodeJS.WriteStream;
+  #needsStream: boolean | undefined;
+
+  /** @param stream Node's own for the same file */
+  constructor(fd: number, stream: () => NodeJS.WriteStream) {
+    this.#fd = fd;
+    this.#stream = stream;
+  }
+
+  get isTTY(): boolean {
+    return this.#isStream() && this.#stream().isTTY;
+  }
+
+  /** Of a terminal. */
+  get columns(): number | undefined {
+    return this.#isStream() ? this.#stream().columns : undefined;
+  }
+
+  /** For a process that may open nothing later: Node opens a terminal by its name when its stream is first asked for. A reader who is gone is no error from now on. */
+  open(): void {
+    if (this.#isStream()) this.#stream().on('error', () => {});
+  }
+
+  write(text: string): void {
+    const rest = this.#writeNow(Buffer.from(text));
+    if (rest.byteLength > 0) this.#stream().write(rest);
+  }
+
+  /** Done when it has been taken. Throws where nobody reads any more. */
+  async writeBytes(bytes: Uint8Array): Promise<void> {
+    const rest = this.#writeNow(bytes);
+    if (rest.byteLength > 0) await writerTo(this.#stream())(rest);
+  }
+
+  #isStream(): boolean {
+    if (this.#needsStream === undefined) {
+      const there = fstatSync(this.#fd);
+      const isMemory = there.isCharacterDevice() && there.rdev >> 8 === MEMORY_DEVICES;
+      this.#needsStream = !there.isFile() && !there.isFIFO() && !isMemory;
+    }
+    return this.#needsStream;
+  }
+
+  /** Returns what is left for the stream: all of it, or what a pipe that is full and does not block has not taken, or that nobody reads. */
+  #writeNow(bytes: Uint8Array): Uint8Array {
+    let at = 0;
+    try {
+      while (!this.#isStream() && at < bytes.byteLength) at += writeSync(this.#fd, bytes, at);
+    } catch {
+      this.#needsStream = true;
+    }
+    return bytes.subarray(at);
+  }
+}
+
+export const standardOutput = new Output(1, () => process.stdout);
+export const standardError = new Output(2, () => process.stderr);
