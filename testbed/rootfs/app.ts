@@ -12,8 +12,17 @@ import type { CpioEntry } from '../../common/cpio.ts';
 /** Where the project stands inside the instance. */
 const insideRoot = '/wcvmm';
 
-/** `wcvmm` there: the compiled command line. */
-export const insideCommand = `#!/bin/sh\nexec node ${insideRoot}/dist/tool/cli/cli.js "$@"\n`;
+/**
+ * `wcvmm` there: the compiled command line. V8 only interprets it: machine code that it makes an emulator must translate again,
+ * which takes longer than most of it runs. A Linux guest runs long enough.
+ */
+export const insideCommand = `#!/bin/sh
+case " $* " in
+*' --kernel '* | *' --guest linux '*) flags= ;;
+*) flags='--no-opt --no-maglev --no-sparkplug' ;;
+esac
+exec node $flags ${insideRoot}/dist/tool/cli/cli.js "$@"
+`;
 
 /** Dependencies that only the host's side of the testbed needs. */
 const hostOnly = new Set(['execa']);
