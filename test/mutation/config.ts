@@ -15,6 +15,8 @@ export function groupOf(names: RegExp): ViteUserConfig {
       setupFiles: ['test/mutation/fresh.ts'],
       provide: { files: files.map((name) => resolve('test', name)) },
       reporters: [loadFailures],
+      // fresh.ts says what is loaded anew.
+      isolate: false,
       // Of instrumented code on a machine that does other work.
       testTimeout: 120_000,
     },

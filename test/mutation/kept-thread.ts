@@ -1,7 +1,7 @@
 /**
  * One thread for all runs of vitest: to start one and to load vitest in it takes longer than most mutants' tests. vitest makes a
- * worker anew for each of Stryker's runs, and asks it to stop; this one answers that it has, and goes on. What tests load is
- * still loaded anew, as vitest does it in a thread for each file that is isolated.
+ * worker anew for each of Stryker's runs, and asks it to stop; this one answers that it has, and goes on. fresh.ts says what
+ * is loaded anew.
  */
 import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
