@@ -19,6 +19,9 @@ test("a module's own words are read from its section of strings", () => {
     aliases: ['pci:v00001D0Fd0000EC20sv*sd*bc*sc*i*'],
     needs: ['mlxfw', 'pci_hyperv_intf'],
   });
+  expect(parseModule('virtio_net.ko', Buffer.from('alias=virtio:d00000001v*\0')).aliases).toEqual([
+    'virtio:d00000001v*',
+  ]);
   expect(parseModule('a.ko', Buffer.from('depends=\0')).needs).toEqual([]);
   expect(['a/b/virtio-net.ko', 'x.ko.zst'].map(moduleName)).toEqual(['virtio_net', 'x']);
 });

@@ -1,4 +1,4 @@
-/** An initramfs whose only program is test/inside/guest-init.c, and the testbed's own kernel. */
+/** Initramfs of one program, and the testbed's own kernel. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,23 +15,31 @@ export interface GuestFiles {
   remove(): Promise<void>;
 }
 
-/** Both in a folder of their own. */
+/** The testbed's kernel, and test/inside/guest-init.c as /init, in a folder of their own. */
 export async function guestFiles(arch: keyof typeof CROSS_COMPILE): Promise<GuestFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
   const [kernel = ''] = await buildKernels({ arch, variants: ['patched'], outputDir: folder });
+  const initrd = join(folder, 'initramfs.cpio');
+  await writeFile(initrd, await initramfs(arch, 'guest-init'));
+  return { kernel, initrd, remove: () => rm(folder, { recursive: true }) };
+}
+
+/** An archive with a program of test/inside as /init. */
+export async function initramfs(
+  arch: keyof typeof CROSS_COMPILE,
+  program: 'guest-init' | 'guest-devices',
+): Promise<Uint8Array> {
   const init = await compileC({
     compiler: `${CROSS_COMPILE[arch]}gcc`,
-    source: join(projectRoot, 'test/inside/guest-init.c'),
+    source: join(projectRoot, `test/inside/${program}.c`),
     flags: ['-static'],
     signal: new AbortController().signal,
   });
-  const initrd = join(folder, 'initramfs.cpio');
   const entries = [
     { kind: 'directory', path: 'dev', mode: 0o755 },
     { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
     { kind: 'character-device', path: 'dev/kmsg', mode: 0o600, major: 1, minor: 11 },
     { kind: 'file', path: 'init', mode: 0o755, data: await readFile(init) },
   ] as const;
-  await writeFile(initrd, Buffer.concat([...packCpio(entries)]));
-  return { kernel, initrd, remove: () => rm(folder, { recursive: true }) };
+  return Buffer.concat([...packCpio(entries)]);
 }

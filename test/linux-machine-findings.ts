@@ -48,9 +48,9 @@ function testFaults(found: ReadonlyMap<string, unknown>, devices: string): void 
   );
 }
 
-/** With devices that VFIO has. */
-export function testMachinesWithDevices(found: ReadonlyMap<string, unknown>): void {
-  for (const iommu of ['iommufd', 'container']) testFaults(found, `, devices by ${iommu}`);
+/** With devices that VFIO has. @param iommus the ways to an IOMMU that they are opened by */
+export function testMachinesWithDevices(found: ReadonlyMap<string, unknown>, iommus: readonly string[]): void {
+  for (const iommu of iommus) testFaults(found, `, devices by ${iommu}`);
 }
 
 export function testTripleFault(found: ReadonlyMap<string, unknown>): void {

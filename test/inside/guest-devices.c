@@ -16,7 +16,7 @@
  *				QUEUES too, so that it touches no RAM. Both are files of sysfs, as resource2; with
  *				@gone behind, TARGET decodes no memory while the controller writes
  *	insmod=FILE		loads a module of the initramfs
- *	up=INTERFACE		switches a network interface on; says how many interrupts it has then got
+ *	up=INTERFACE:NAME	switches a network interface on; says how many interrupts NAME has then got, as /proc/interrupts calls them
  *	hammer=ADDRESS:ROUNDS	reads a device's configuration space, moves its BARs, decodes memory or does not, writes a line
  *	reboot			reboots instead of powering off
  */
@@ -94,6 +94,23 @@ static void say_bars(const char *folder)
 		fclose(file);
 }
 
+/* How many message-signalled interrupts Linux uses of a device. */
+static int vectors(const char *folder)
+{
+	char path[320];
+	struct dirent *entry;
+	int count = 0;
+	DIR *entries;
+
+	snprintf(path, sizeof(path), "%s/msi_irqs", folder);
+	entries = opendir(path);
+	while (entries && (entry = readdir(entries)))
+		count += entry->d_name[0] != '.';
+	if (entries)
+		closedir(entries);
+	return count;
+}
+
 static void say_devices(void)
 {
 	char folder[300], driver[512], vendor[64], device[64], class[64], path[320];
@@ -112,6 +129,7 @@ static void say_devices(void)
 		printf("pci: %s %s %s %s driver %s\n", names[i]->d_name, line_of(folder, "vendor", vendor, 64),
 		       line_of(folder, "device", device, 64), line_of(folder, "class", class, 64),
 		       length < 0 ? "-" : strrchr(driver, '/') + 1);
+		printf("vectors: %s %d\n", names[i]->d_name, vectors(folder));
 		say_bars(folder);
 	}
 }
@@ -394,17 +412,19 @@ static void load_module(const char *path)
 }
 
 /* The link comes up by an interrupt, after a while. */
-static void switch_on(const char *name)
+static void switch_on(char *name)
 {
 	struct ifreq request = { .ifr_flags = IFF_UP };
 	int fd = socket(AF_INET, SOCK_DGRAM, 0), tries;
+	char *driver = strchr(name, ':');
 
+	*driver++ = 0;
 	strncpy(request.ifr_name, name, IFNAMSIZ - 1);
 	if (ioctl(fd, SIOCSIFFLAGS, &request))
 		printf("up: %s: %s\n", name, strerror(errno));
-	for (tries = 0; tries < 100 && interrupts(name) == 0; tries++)
+	for (tries = 0; tries < 100 && interrupts(driver) == 0; tries++)
 		usleep(100000);
-	printf("up: %s: %lu interrupts\n", name, interrupts(name));
+	printf("up: %s: %lu interrupts\n", name, interrupts(driver));
 	close(fd);
 }
 

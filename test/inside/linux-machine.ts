@@ -1,6 +1,7 @@
 /**
  * Machines for Linux with kernels of a few instructions, on whatever KVM there is: the instance's in a testbed, this machine's
- * own otherwise. One line of JSON for each thing that was tried. Arguments: devices that VFIO has, by their PCI addresses.
+ * own otherwise. One line of JSON for each thing that was tried. Arguments: the ways to an IOMMU that devices
+ * are opened by, and devices that VFIO has, by their PCI addresses.
  */
 import { WcvmmError } from '../../common/errors.ts';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
@@ -139,11 +140,10 @@ found('too much RAM', await boot(['power-off'], { ramLength: 512n << 30n }));
 found('initrd', await boot(['power-off'], { initrd: new Uint8Array(70 << 20) }));
 found('kept IOVAs', await boot(['power-off'], { keptIovas: [{ gpa: 0n, length: 1n << 32n }] }));
 found('more vCPUs than KVM has', await boot(['power-off'], { cpus: 3, port: fewVcpus(2) }));
-const devices = process.argv.slice(2);
+const [iommus = '', ...devices] = process.argv.slice(2);
 for (const fallible of ['taking', 'giving back'] as const) {
   found(`a fault while ${fallible}`, await faults(fallible, withoutDevices));
-  if (devices.length === 0) continue;
-  for (const iommu of ['iommufd', 'container'] as const)
+  for (const iommu of (['iommufd', 'container'] as const).filter((one) => iommus.includes(one)))
     found(`a fault while ${fallible}, devices by ${iommu}`, await faults(fallible, withDevices(devices, iommu)));
 }
 await Promise.all(threads.map((thread) => thread.close()));

@@ -31,8 +31,11 @@ export interface DebianKernelRequest {
 /** Debian's name of the architecture. */
 const DEBIAN_ARCH = { arm64: 'arm64', x86: 'amd64' } as const;
 
-/** Drivers of devices that clouds have and that are not built in, as far as the kernel has them; NVMe is built in. */
-const DRIVERS = ['nvme', 'ena', 'mlx5_core', 'gve', 'ixgbevf', 'iavf', 'igb', 'igbvf', 'e1000e', 'virtio_net'];
+/**
+ * Drivers of devices that clouds have and that are not built in, as far as the kernel has them; NVMe is built in. A virtio function has
+ * one, and what is behind it another.
+ */
+const DRIVERS = 'nvme ena mlx5_core gve ixgbevf iavf igb igbvf e1000e virtio_pci virtio_net virtio_blk'.split(' ');
 
 const INIT = 'testbed/rootfs/init-guest';
 

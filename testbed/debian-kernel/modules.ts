@@ -3,7 +3,7 @@
 export interface Module {
   /** As other modules call it. */
   readonly name: string;
-  /** Patterns of names of PCI devices: `pci:v00001D0Fd0000EC20sv*…`. */
+  /** Patterns of names of devices, PCI's and those behind them: `pci:v00001D0Fd0000EC20sv*…`, `virtio:d00000001v*`. */
   readonly aliases: readonly string[];
   /** Names of the modules that it needs. */
   readonly needs: readonly string[];
@@ -24,7 +24,7 @@ export function parseModule(file: string, bytes: Uint8Array): Module {
     [...text.matchAll(new RegExp(`(?<=\\0|^)${key}=([\\x20-\\x7e]*)(?=\\0)`, 'g'))].map(([, value = '']) => value);
   return {
     name: moduleName(file),
-    aliases: values('alias').filter((alias) => /^pci:[\w*]+$/.test(alias)),
+    aliases: values('alias').filter((alias) => /^(?:pci|virtio):[\w*]+$/.test(alias)),
     needs: values('depends')
       .flatMap((names) => names.split(',').filter((name) => name !== ''))
       .map(moduleName),
