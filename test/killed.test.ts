@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
 import { describeExit } from '../tool/verify/guest/exit.ts';
 import { bareMachine, linuxMachine } from '../tool/verify/guest/places.ts';
+import { LINUX_MAP } from '../vmm/machines/linux-map.ts';
 import { describeLinuxExit } from '../tool/verify/linux/exit.ts';
 import { lastFault, traceFault } from '../tool/verify/read-back/fault-trace.ts';
 import type { MemoryFault, VcpuExit } from '../vmm/kvm/exits.ts';
@@ -100,11 +101,14 @@ describe('a guest that KVM has killed', () => {
 
   test('is a Linux one', () => {
     expect(
-      describeLinuxExit(killed('EFAULT', fault(0x40_0000_1000n)), linuxMachine('arm64', ['answers', 'undecoded'])),
+      describeLinuxExit(
+        killed('EFAULT', fault(0x40_0000_1000n)),
+        linuxMachine('arm64', LINUX_MAP.arm64, ['answers', 'undecoded']),
+      ),
     ).toMatch(/4K into the range of 64-bit BARs: the device's memory decoding is off.*console/);
-    expect(describeLinuxExit(killed('EFAULT', fault(0x4000_0000n)), linuxMachine('arm64', []))).toMatch(
-      /0 into guest RAM/,
-    );
+    expect(
+      describeLinuxExit(killed('EFAULT', fault(0x4000_0000n)), linuxMachine('arm64', LINUX_MAP.arm64, [])),
+    ).toMatch(/0 into guest RAM/);
   });
 });
 

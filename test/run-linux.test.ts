@@ -128,7 +128,7 @@ describe.skipIf(why !== null)(
         'E_GUEST_IMAGE',
         /the initrd cannot be used.*--memory/,
       ],
-      [['--memory', '1T'], 'E_USAGE', /1T of RAM/],
+      [['--memory', '1024T'], 'E_USAGE', /1024T of RAM/],
     ])('%j is refused with a sentence', (args, code, sentence) => {
       const { status, stderr } = runKernel(['power-off'], args);
       expect([status, stderr]).toEqual([2, expect.stringMatching(sentence)]);

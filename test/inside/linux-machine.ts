@@ -6,7 +6,7 @@
 import { WcvmmError } from '../../common/errors.ts';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
 import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
-import { attachPci } from '../../vmm/machines/linux-pci.ts';
+import { attachPci, mapFor } from '../../vmm/machines/linux-pci.ts';
 import { parseMap } from '../../vmm/memory/map.ts';
 import { openGuestDevices } from '../../vmm/vfio/guest-devices.ts';
 import { scoped } from '../../common/scope.ts';
@@ -133,6 +133,10 @@ found('resets', [await boot(['reset']), await boot(['reset']), await boot([{ say
 found('two vCPUs', await boot(['power-off'], { cpus: 2 }));
 found('four vCPUs', await boot(['power-off'], { cpus: 4 }));
 found('much RAM', await boot(['power-off'], { ramLength: 200n << 30n }));
+const more = 260n << 30n;
+const map = mapFor(libcPort, LINUX_ARCHITECTURES[arch], more, []);
+// A CPU of 39 bits has no room for it.
+found('more RAM than below the usual BARs', map.bits > 39 ? await boot(['power-off'], { ramLength: more, map }) : null);
 found('spins', await boot(['spin'], { timeoutMs: 100, cpus: 2 }));
 if (arch === 'x86') found('triple faults', [await boot([{ say: 'a' }, 'fault']), await boot(['fault'])]);
 found('17 vCPUs', await boot(['power-off'], { cpus: 17 }));

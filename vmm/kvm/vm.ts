@@ -25,6 +25,8 @@ export interface Vm {
 export interface VmOptions {
   /** Let the guest use MTE. KVM then refuses memslots on BARs (kvm_arch_prepare_memory_region). */
   readonly mte?: boolean;
+  /** Bits of a guest-physical address that the guest shall have; arm64 has to be told of more than 40. */
+  readonly addressBits?: number;
 }
 
 /** Throws E_NO_KVM where there is none, E_PERMISSION where this user may not. */
@@ -41,18 +43,20 @@ export function openKvm(port: Port, scope: Scope): number {
   return kvm;
 }
 
-const DEFAULT_IPA_BITS = 40;
+/** arm64's, where KVM is asked for no other number. */
+export const DEFAULT_IPA_BITS = 40;
 
 /** KVM_CREATE_VM's type: 0 means 40 bits of guest-physical address on arm64, which some CPUs do not have. */
-function typeOfVm(port: Port, kvm: number): number {
-  const bits = checkExtension(port, kvm, KVM_CAP.armVmIpaSize);
-  return bits > 0 && bits < DEFAULT_IPA_BITS ? bits : 0;
+function typeOfVm(port: Port, kvm: number, wanted: number): number {
+  const most = checkExtension(port, kvm, KVM_CAP.armVmIpaSize);
+  const bits = Math.min(most, Math.max(wanted, DEFAULT_IPA_BITS));
+  return bits === DEFAULT_IPA_BITS ? 0 : bits;
 }
 
 /** Throws as openKvm does; SysError EINVAL where `mte` is asked for and this KVM has none. */
 export function createVm(port: Port, scope: Scope, options: VmOptions = {}): Vm {
   const kvm = openKvm(port, scope);
-  const vm = createVmFile(port, kvm, typeOfVm(port, kvm));
+  const vm = createVmFile(port, kvm, typeOfVm(port, kvm, options.addressBits ?? 0));
   scope.defer(() => port.close(vm));
   if (options.mte === true) enableCap(port, vm, KVM_CAP.armMte);
   return { kvm, vm, debugName: `${threadId()}-${vm}`, slots: new Memslots(port, scope, vm) };

@@ -4,7 +4,8 @@ import { cells, empty, strings } from '../boot/fdt.ts';
 import type { FdtCell, FdtNode } from '../boot/fdt.ts';
 import { GIC_SIZE } from '../kvm/gic.ts';
 import type { RamRange } from '../memory/ram.ts';
-import { ARM64_MAP, LINUX_MAP } from './linux-map.ts';
+import { ARM64_MAP } from './linux-map.ts';
+import type { LinuxMap } from './linux-map.ts';
 
 export interface DevicetreeParts {
   readonly commandLine: string;
@@ -13,6 +14,7 @@ export interface DevicetreeParts {
   readonly initrd: RamRange | null;
   /** The serial port's interrupt, of the shared peripheral ones. */
   readonly serialSpi: number;
+  readonly pci: LinuxMap['pci'];
 }
 
 /** Cells of the GIC's interrupts: kind, number, trigger. */
@@ -33,7 +35,7 @@ const RTC_SPI = 2;
 const MOST_DEVICES = 0x1_0000;
 const SEED_WORDS = 8;
 
-export function devicetree({ commandLine, cpus, ram, initrd, serialSpi }: DevicetreeParts): FdtNode {
+export function devicetree({ commandLine, cpus, ram, initrd, serialSpi, pci }: DevicetreeParts): FdtNode {
   const uart = unit('pl011', ARM64_MAP.uart);
   return {
     name: '',
@@ -100,7 +102,7 @@ export function devicetree({ commandLine, cpus, ram, initrd, serialSpi }: Device
           'clock-names': strings('apb_pclk'),
         },
       },
-      hostBridge(),
+      hostBridge(pci),
     ],
   };
 }
@@ -151,8 +153,7 @@ function interruptController(cpus: number): FdtNode {
   };
 }
 
-function hostBridge(): FdtNode {
-  const { ecam, buses, memory32, memory64 } = LINUX_MAP.arm64.pci;
+function hostBridge({ ecam, buses, memory32, memory64 }: LinuxMap['pci']): FdtNode {
   return {
     name: unit('pcie', ecam.gpa),
     properties: {

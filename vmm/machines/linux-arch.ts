@@ -25,6 +25,7 @@ export interface LoadRequest {
   readonly commandLine: string;
   readonly initrd: Uint8Array | null;
   readonly cpus: number;
+  readonly pci: LinuxMap['pci'];
 }
 
 export interface Controllers {
@@ -37,7 +38,10 @@ export interface Controllers {
 
 export interface LinuxArchitecture {
   readonly name: Arch;
+  /** Where nothing else is asked for. */
   readonly map: LinuxMap;
+  /** Bits of a guest-physical address. @param kvm the file of /dev/kvm */
+  addressBits(port: Port, kvm: number): number;
   /** Linux' name of the serial port. */
   readonly console: string;
   /** Throws E_GUEST_IMAGE. */

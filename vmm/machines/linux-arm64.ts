@@ -5,7 +5,9 @@ import { writeFdt } from '../boot/fdt.ts';
 import { pl031At } from '../devices/rtc-pl031.ts';
 import { pl011At, wantsPl011 } from '../devices/uart-pl011.ts';
 import { addGic } from '../kvm/gic.ts';
+import { DEFAULT_IPA_BITS } from '../kvm/vm.ts';
 import type { GuestRam } from '../memory/ram.ts';
+import { KVM_CAP, checkExtension } from '../sys/kvm.ts';
 import {
   ARM_CORE_REG,
   ARM_VCPU_FEATURE,
@@ -23,6 +25,7 @@ const SERIAL_SPI = 1;
 export const linuxArm64: LinuxArchitecture = {
   name: 'arm64',
   map: LINUX_MAP.arm64,
+  addressBits: (port, kvm) => checkExtension(port, kvm, KVM_CAP.armVmIpaSize) || DEFAULT_IPA_BITS,
   console: 'ttyAMA0',
   parseKernel(bytes) {
     const image = parseArm64Image(bytes);
@@ -54,12 +57,12 @@ function load(
   bytes: Uint8Array,
   image: Arm64Image,
   ram: GuestRam,
-  { commandLine, initrd, cpus }: LoadRequest,
+  { commandLine, initrd, cpus, pci }: LoadRequest,
 ): { readonly entry: bigint; readonly argument: bigint } {
   const [first] = ram.regions;
   if (first === undefined) throw new RangeError('a machine without RAM');
   const tree = (initrdAt: { readonly gpa: bigint; readonly length: bigint } | null): Uint8Array =>
-    writeFdt(devicetree({ commandLine, cpus, ram: ram.regions, initrd: initrdAt, serialSpi: SERIAL_SPI }));
+    writeFdt(devicetree({ commandLine, cpus, ram: ram.regions, initrd: initrdAt, serialSpi: SERIAL_SPI, pci }));
   // Where the initrd is does not change how long the tree is.
   const length = tree(initrd === null ? null : { gpa: 0n, length: 0n }).length;
   const places = placeArm64(first, image, length, initrd?.length ?? null);

@@ -13,12 +13,15 @@
  *   0x00_4000_0000  RAM, without a hole                 0x01_0000_0000  the rest of RAM
  *   0x40_0000_0000  64-bit prefetchable BARs, 256G      0x40_0000_0000  64-bit prefetchable BARs, 256G
  *
- * Everything ends below 39 bits, which every CPU with KVM has that this VMM runs on.
+ * Everything ends below 39 bits, which every CPU with KVM has that this VMM runs on. For more RAM, or larger BARs, the space that
+ * the CPU has is halved: RAM goes on up to the middle, and the 64-bit BARs follow.
  */
 import type { Arch } from '../../memattr/index.ts';
 import type { RamRange } from '../memory/ram.ts';
 
 export interface LinuxMap {
+  /** Of a guest-physical address. */
+  readonly bits: number;
   readonly ram: {
     readonly from: bigint;
     readonly limit: bigint;
@@ -37,10 +40,15 @@ export interface LinuxMap {
 const MIB = 1n << 20n;
 const GIB = 1n << 30n;
 
+const LEAST_BITS = 39;
+/** Linux with four levels of page tables maps no more RAM at once. */
+const MOST_BITS = 46;
+
 const memory64 = { gpa: 256n * GIB, length: 256n * GIB };
 
 export const LINUX_MAP: Readonly<Record<Arch, LinuxMap>> = {
   arm64: {
+    bits: LEAST_BITS,
     ram: { from: GIB, limit: memory64.gpa, holes: [] },
     pci: {
       ecam: { gpa: 0x3f00_0000n, length: 16n * MIB },
@@ -50,6 +58,7 @@ export const LINUX_MAP: Readonly<Record<Arch, LinuxMap>> = {
     },
   },
   x86: {
+    bits: LEAST_BITS,
     ram: { from: 0n, limit: memory64.gpa, holes: [{ gpa: 3n * GIB, length: GIB }] },
     pci: {
       ecam: { gpa: 0xe000_0000n, length: 16n * MIB },
@@ -59,6 +68,29 @@ export const LINUX_MAP: Readonly<Record<Arch, LinuxMap>> = {
     },
   },
 };
+
+export interface LinuxSpace {
+  /** Bytes. */
+  readonly ramLength: bigint;
+  /** Sizes of all BARs together, bytes. */
+  readonly barBytes: bigint;
+  /** Of a guest-physical address, that KVM has here. */
+  readonly bits: number;
+}
+
+/** The map that has room for these, or the usual one where none has. */
+export function linuxMap(arch: Arch, { ramLength, barBytes, bits }: LinuxSpace): LinuxMap {
+  const usual = LINUX_MAP[arch];
+  const { from, limit, holes } = usual.ram;
+  const ramRoom = limit - from - holes.reduce((sum, { length }) => sum + length, 0n);
+  // Half of the window is for what alignment costs, and for where Linux moves a BAR.
+  const isEnough = ramLength <= ramRoom && 2n * barBytes <= usual.pci.memory64.length;
+  const most = Math.min(bits, MOST_BITS);
+  if (isEnough || most <= LEAST_BITS) return usual;
+  const half = 1n << BigInt(most - 1);
+  const pci = { ...usual.pci, memory64: { gpa: half, length: half } };
+  return { bits: most, ram: { ...usual.ram, limit: half }, pci };
+}
 
 export const ARM64_MAP = {
   gicDistributor: 0x0800_0000n,

@@ -1,10 +1,11 @@
 /** Passed-through devices of a Linux machine: its RAM for their DMA, and a PCI host bridge where linux-map.ts has room for it. */
-import type { Scope } from '../../common/scope.ts';
+import { Scope } from '../../common/scope.ts';
 import type { Arch } from '../../memattr/index.ts';
 import type { DeviceDescription } from '../bus/device.ts';
 import { openPciHost } from '../devices/pci/open.ts';
 import type { OpenPciHost } from '../devices/pci/open.ts';
 import type { AddressRange } from '../devices/pci/options.ts';
+import { openKvm } from '../kvm/vm.ts';
 import type { Vm } from '../kvm/vm.ts';
 import type { GuestRam, RamRange } from '../memory/ram.ts';
 import type { Port } from '../sys/port.ts';
@@ -12,12 +13,16 @@ import type { VfioDevice } from '../vfio/device.ts';
 import { mapGuestRam } from '../vfio/guest-dma.ts';
 import type { GuestDevice } from '../vfio/guest-devices.ts';
 import { tellKvm } from '../vfio/kvm.ts';
-import { LINUX_MAP } from './linux-map.ts';
+import type { LinuxArchitecture } from './linux-arch.ts';
+import { LINUX_MAP, linuxMap } from './linux-map.ts';
+import type { LinuxMap } from './linux-map.ts';
 
 export interface AttachPci {
   readonly devices: readonly GuestDevice[];
   /** As in PciHostRequest. */
   readonly enforce: boolean;
+  /** Default: the architecture's usual one. */
+  readonly map?: LinuxMap;
 }
 
 export interface AttachedPci {
@@ -39,12 +44,12 @@ export function attachPci(
   arch: Arch,
   { vm, slots }: Vm,
   ram: GuestRam,
-  { devices, enforce }: AttachPci,
+  { devices, enforce, map = LINUX_MAP[arch] }: AttachPci,
 ): AttachedPci {
   const opened = devices.map(({ source }) => source.device);
   mapGuestRam(port, scope, opened, ram);
   tellKvm(port, scope, vm, opened);
-  const { ecam, memory32, memory64 } = LINUX_MAP[arch].pci;
+  const { ecam, memory32, memory64 } = map.pci;
   const host = openPciHost(port, scope, {
     vm,
     slots,
@@ -56,6 +61,23 @@ export function attachPci(
     devices: devices.map(({ source, maps }) => ({ source, maps, mayTransfer: hasIommu(source.device) })),
   });
   return { host, descriptions: host.descriptions(Number(ecam.gpa), arch === 'x86') };
+}
+
+/** The map for a machine of this KVM's with so much RAM and these devices. Throws as openKvm does. */
+export function mapFor(
+  port: Port,
+  { name, addressBits }: Pick<LinuxArchitecture, 'name' | 'addressBits'>,
+  ramLength: bigint,
+  devices: readonly GuestDevice[],
+): LinuxMap {
+  const scope = new Scope();
+  try {
+    const sizes = devices.flatMap(({ source }) => source.regions.map(({ size }) => size));
+    const barBytes = sizes.reduce((sum, size) => sum + size, 0n);
+    return linuxMap(name, { ramLength, barBytes, bits: addressBits(port, openKvm(port, scope)) });
+  } finally {
+    scope.close();
+  }
 }
 
 /** Without an IOMMU a device would reach the host's memory instead of the guest's. */

@@ -20,18 +20,22 @@ import { POWER_PORTS, RESET_VALUE, powerPorts } from '../devices/power-x86.ts';
 import { rtcPorts } from '../devices/rtc-x86.ts';
 import { uart16550At, wants16550 } from '../devices/uart-16550.ts';
 import type { BareEntry } from '../kvm/arch/arch.ts';
+import { physicalBits } from '../kvm/cpuid-x86.ts';
 import { initLinuxVcpu, tscKilohertz } from '../kvm/vcpu-x86.ts';
 import type { GuestRam, RamRange } from '../memory/ram.ts';
 import { enableCap } from '../sys/kvm.ts';
+import { x86SupportedCpuid } from '../sys/kvm-x86.ts';
 import { KVM_IRQ_CAP, setIdentityMapAddress, setTssAddress } from '../sys/kvm-irq.ts';
 import type { LinuxArchitecture, LoadRequest } from './linux-arch.ts';
 import { LINUX_MAP, X86_MAP } from './linux-map.ts';
+import type { LinuxMap } from './linux-map.ts';
 
 const SERIAL = { port: 0x3f8, interrupt: 4 } as const;
 
 export const linuxX86: LinuxArchitecture = {
   name: 'x86',
   map: LINUX_MAP.x86,
+  addressBits: (port, kvm) => physicalBits(x86SupportedCpuid(port, kvm)),
   console: 'ttyS0',
   parseKernel(bytes) {
     const image = parseBzImage(bytes);
@@ -70,11 +74,11 @@ export const linuxX86: LinuxArchitecture = {
   serialPort: (options) => ({ device: uart16550At(SERIAL.port, options), wants: wants16550 }),
 };
 
-function load(image: BzImage, ram: GuestRam, { commandLine, initrd, cpus }: LoadRequest): BareEntry {
+function load(image: BzImage, ram: GuestRam, { commandLine, initrd, cpus, pci }: LoadRequest): BareEntry {
   const low = ram.regions.find(({ gpa }) => gpa === 0n);
   if (low === undefined) throw new RangeError('a PC without RAM at 0');
   const places = placeBzImage(low, image, initrd?.length ?? null);
-  const tables = acpiTables(acpiMachine(cpus), X86_MAP.acpiTables);
+  const tables = acpiTables(acpiMachine(cpus, pci), X86_MAP.acpiTables);
   ram.write(BOOT_MAP.gdt, gdt());
   ram.write(BOOT_MAP.pageTables, identityPageTables());
   ram.write(BOOT_MAP.commandLine, commandLineBytes(commandLine, image.commandLineMost));
@@ -89,8 +93,10 @@ function addresses({ gpa, length }: RamRange): AddressRange {
   return { from: gpa, length };
 }
 
-function acpiMachine(cpus: number): Parameters<typeof acpiTables>[0] {
-  const { ecam, buses, memory32, memory64 } = LINUX_MAP.x86.pci;
+function acpiMachine(
+  cpus: number,
+  { ecam, buses, memory32, memory64 }: LinuxMap['pci'],
+): Parameters<typeof acpiTables>[0] {
   return {
     dsdt: dsdtTerms({
       pci: { ecam: addresses(ecam), buses, memory32: addresses(memory32), memory64: addresses(memory64) },

@@ -23,6 +23,7 @@ import { libcPort } from '../sys/libc.ts';
 import type { Port } from '../sys/port.ts';
 import type { LinuxArchitecture, LinuxKernel } from './linux-arch.ts';
 import { LINUX_ARCHITECTURES } from './linux-arches.ts';
+import type { LinuxMap } from './linux-map.ts';
 
 export interface LinuxMachine {
   /** One for each vCPU: 1 to MOST_CPUS. */
@@ -30,6 +31,8 @@ export interface LinuxMachine {
   readonly port?: Port;
   /** Default: this machine's. */
   readonly arch?: LinuxArchitecture;
+  /** Default: the architecture's. */
+  readonly map?: LinuxMap;
   readonly kernel: LinuxKernel;
   readonly initrd: Uint8Array | null;
   /** What follows what the machine itself needs. */
@@ -83,10 +86,11 @@ export function bootLinux(machine: LinuxMachine): Promise<LinuxEnd> {
 async function boot(machine: LinuxMachine, ends: AsyncScope): Promise<LinuxEnd> {
   const { threads, port = libcPort, console, timeoutMs = null, signal } = machine;
   const arch = machine.arch ?? LINUX_ARCHITECTURES[requireArchitecture().name];
+  const map = machine.map ?? arch.map;
   const scope = ends.inner();
-  const vm = createVm(port, scope);
+  const vm = createVm(port, scope, { addressBits: map.bits });
   checkCpus(port, vm, threads.length);
-  const ram = allocateRam(port, scope, ramRanges(machine.ramLength, arch, machine.keptIovas ?? []));
+  const ram = allocateRam(port, scope, ramRanges(machine.ramLength, map, machine.keptIovas ?? []));
   const controllers = arch.addControllers(port, scope, vm);
   const vcpus = threads.map((_, id) => addVcpu(port, scope, vm, id));
   const parameters = arch.parameters(port, vm, vcpus);
@@ -94,6 +98,7 @@ async function boot(machine: LinuxMachine, ends: AsyncScope): Promise<LinuxEnd> 
     commandLine: commandLineOf(machine, arch, parameters),
     initrd: machine.initrd,
     cpus: threads.length,
+    pci: map.pci,
   });
   addRam(vm.slots, ram);
   arch.initVcpus(port, vm, vcpus, start);
@@ -164,7 +169,7 @@ function checkCpus(port: Port, { vm }: Vm, count: number): void {
 }
 
 /** Throws E_USAGE for a size that does not fit around the holes. */
-function ramRanges(size: bigint, { map }: LinuxArchitecture, kept: readonly RamRange[]): readonly RamRange[] {
+function ramRanges(size: bigint, map: LinuxMap, kept: readonly RamRange[]): readonly RamRange[] {
   const { from, limit, holes } = map.ram;
   const ranges = ramAround(size, { from, limit, holes: [...holes, ...kept], step: RAM_STEP });
   if (ranges !== null && ranges[0]?.gpa === from) return ranges;

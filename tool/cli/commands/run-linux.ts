@@ -8,7 +8,7 @@ import { requireArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import type { Vm } from '../../../vmm/kvm/vm.ts';
 import { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
 import { LINUX_ARCHITECTURES } from '../../../vmm/machines/linux-arches.ts';
-import { attachPci } from '../../../vmm/machines/linux-pci.ts';
+import { attachPci, mapFor } from '../../../vmm/machines/linux-pci.ts';
 import { MOST_CPUS, RAM_STEP, bootLinux } from '../../../vmm/machines/linux.ts';
 import type { LinuxEnd } from '../../../vmm/machines/linux.ts';
 import type { GuestRam } from '../../../vmm/memory/ram.ts';
@@ -72,18 +72,21 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
     const states = devices.flatMap(({ source: { pci } }) =>
       pci === null ? [] : [watchDevice(port, ends.inner(), pci.address)],
     );
+    const map = mapFor(port, arch, ramLength, devices);
     const machine = {
       port,
       arch,
+      map,
       keptIovas: keptIovas(
         port,
         devices.map(({ source }) => source.device),
-        arch.map.ram.limit,
+        map.ram.limit,
       ),
       attach: (scope: Scope, vm: Vm, ram: GuestRam) =>
         devices.length === 0
           ? []
-          : attachPci(port, scope, arch.name, vm, ram, { devices, enforce: options.enforce === true }).descriptions,
+          : attachPci(port, scope, arch.name, vm, ram, { devices, enforce: options.enforce === true, map })
+              .descriptions,
       threads,
       kernel,
       initrd,
@@ -103,6 +106,7 @@ export async function runLinux(options: LinuxOptions, signal: AbortSignal): Prom
     const machineThen = killed
       ? linuxMachine(
           arch.name,
+          map,
           states.map((state) => state()),
         )
       : null;

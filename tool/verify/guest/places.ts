@@ -3,7 +3,7 @@ import type { Arch } from '../../../memattr/index.ts';
 import { formatSize } from '../../../common/size.ts';
 import { BARE_MAP } from '../../../vmm/machines/bare.ts';
 import type { DeviceState, GuestPlace, KilledMachine } from '../../../vmm/machines/killed.ts';
-import { LINUX_MAP } from '../../../vmm/machines/linux-map.ts';
+import type { LinuxMap } from '../../../vmm/machines/linux-map.ts';
 import type { OpenWindows } from '../../../vmm/vfio/open-windows.ts';
 import { ABI } from './abi.ts';
 
@@ -29,8 +29,7 @@ export function bareMachine(
 }
 
 /** A Linux guest places BARs itself, anywhere in the ranges that its firmware gives it. @param states of the passed-through devices, now */
-export function linuxMachine(arch: Arch, states: readonly DeviceState[]): KilledMachine {
-  const { ram, pci } = LINUX_MAP[arch];
+export function linuxMachine(arch: Arch, { ram, pci }: LinuxMap, states: readonly DeviceState[]): KilledMachine {
   return {
     arch,
     places: [

@@ -8,8 +8,7 @@ import { NOWHERE } from '../../../vmm/devices/pci/options.ts';
 import type { VcpuThread } from '../../../vmm/kvm/vcpu-thread.ts';
 import type { LinuxKernel } from '../../../vmm/machines/linux-arch.ts';
 import { LINUX_ARCHITECTURES } from '../../../vmm/machines/linux-arches.ts';
-import { LINUX_MAP } from '../../../vmm/machines/linux-map.ts';
-import { attachPci } from '../../../vmm/machines/linux-pci.ts';
+import { attachPci, mapFor } from '../../../vmm/machines/linux-pci.ts';
 import { bootLinux } from '../../../vmm/machines/linux.ts';
 import type { LinuxEnd } from '../../../vmm/machines/linux.ts';
 import type { GuestRam } from '../../../vmm/memory/ram.ts';
@@ -95,7 +94,8 @@ export async function askLinux(guest: LinuxGuest, cells: readonly Cell[]): Promi
   let console = '';
   let look: (() => Seen) | null = null;
   const seen: Seen[] = [];
-  const { pci } = LINUX_MAP[arch];
+  const map = mapFor(port, LINUX_ARCHITECTURES[arch], RAM_LENGTH, [device]);
+  const { pci } = map;
   const end = await bootLinux({
     port,
     threads: [thread],
@@ -103,9 +103,10 @@ export async function askLinux(guest: LinuxGuest, cells: readonly Cell[]): Promi
     initrd: packInitramfs(program, questions),
     commandLine: COMMAND_LINE,
     ramLength: RAM_LENGTH,
-    keptIovas: keptIovas(port, [device.source.device], LINUX_ARCHITECTURES[arch].map.ram.limit),
+    map,
+    keptIovas: keptIovas(port, [device.source.device], map.ram.limit),
     attach: async (scope, vm, ram) => {
-      const { host, descriptions } = attachPci(port, scope, arch, vm, ram, { devices: [device], enforce: false });
+      const { host, descriptions } = attachPci(port, scope, arch, vm, ram, { devices: [device], enforce: false, map });
       const watch = await watchStage2(arch, port, scope, {
         debugName: vm.debugName,
         vcpuThread: await thread.id(),
