@@ -1,6 +1,6 @@
 /**
- * How long a Linux guest with a passed-through device takes to its /init, in emulated instances: by the guest's own clock, beside the
- * instance's own boot with the same kernel; and by the instance's clock from the start of `wcvmm run`. Seconds there are no
+ * How long a Linux guest with a passed-through device takes to its /init, in emulated instances: by the guest's own clock, beside
+ * an instance's own boot with the same kernel; and by the instance's clock from the start of `wcvmm run`. Seconds there are no
  * hardware's. kvmtool in the same arm64 instance, on a busy machine: 1.6 s with the testbed's kernel, 7.2 s with Debian's.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -54,20 +54,42 @@ async function inside(testbed: string, kernel: KernelName, script: string, wante
   }
 }
 
+/** The emulators of the instances, with nothing but a console. */
+const EMULATORS: Readonly<Record<string, readonly string[]>> = {
+  arm64:
+    'qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu max,pauth-impdef=on -accel tcg,thread=multi'.split(
+      ' ',
+    ),
+  'x86-amd': 'qemu-system-x86_64 -M q35 -cpu max -accel tcg,thread=single'.split(' '),
+};
+const PLAIN = '-m 1024M -nodefaults -display none -monitor none -nic none -no-reboot -serial stdio'.split(' ');
+const CONSOLES: Readonly<Record<string, string>> = { arm64: 'ttyAMA0', 'x86-amd': 'ttyS0' };
+
+/** Seconds of Debian's kernel's own clock at its /init, in an instance of its own. */
+async function debianInstance(testbed: string): Promise<number> {
+  const { kernel, initrd } = await debianKernel({ testbed });
+  const [program = '', ...machine] = EMULATORS[testbed] ?? [];
+  const boot = ['-kernel', kernel, '-initrd', initrd, '-append', `console=${CONSOLES[testbed]} quiet panic=-1`];
+  const said = await outputOf(program, [...machine, ...PLAIN, ...boot]);
+  const found = /init after ([\d.]+) s/.exec(said);
+  if (found === null) throw new Error(`Debian's kernel did not come to its /init:\n${said}`);
+  return Number(found[1]);
+}
+
 function clock(testbed: string, kernel: KernelName): Figure {
   const isSame = kernel === 'testbed';
   return {
     name: `linux-clock-${kernel}-${testbed}`,
     title: `a Linux guest's clock at /init, ${KERNELS[kernel].title}, ${testbed}`,
-    floor: isSame ? "the instance's own" : '',
+    floor: isSame ? "the instance's own" : "an instance's own",
     unit: 's',
-    goal: isSame ? { kind: 'ratio', most: 1.5 } : { kind: 'none' },
+    goal: { kind: 'ratio', most: 1.5 },
     cost: 'minutes',
     runs: 1,
     sample: async () => {
       const found = await inside(testbed, kernel, CLOCK, /"initSeconds":([\d.]+)\s+instance (\d+)/);
       const [figure = Number.NaN, instance = Number.NaN] = found;
-      return { figure, floor: isSame ? instance / 1e6 : null };
+      return { figure, floor: isSame ? instance / 1e6 : await debianInstance(testbed) };
     },
   };
 }
