@@ -290,6 +290,24 @@ describe("another device's DMA to a BAR", () => {
 });
 
 describe('assignBars', () => {
+  test.each([
+    [
+      [{ name: 'BAR 1 of 0000:03:00.0', size: 512 << 20, is64Bit: false, prefetchable: false }],
+      /^BAR 1 of 0000:03:00.0 has 512M, and there is no room left for it in the guest's PCI windows of 256M\. Pass fewer devices/,
+    ],
+    [
+      ['BAR 2 of 0000:03:00.0', 'BAR 2 of 0000:04:00.0'].map((name) => ({
+        name,
+        size: 2 ** 36,
+        is64Bit: true,
+        prefetchable: true,
+      })),
+      /^BAR 2 of 0000:04:00.0 has 64G, .* windows of 256M and 64G/,
+    ],
+  ])('says which BAR has no room, and what room there is', (bars, sentence) => {
+    expect(() => assignBars(bars, { low: LOW, high: HIGH })).toThrow(sentence);
+  });
+
   test('gives each BAR a place of its own that is aligned to its size, or refuses', () => {
     const bars = fc.array(
       fc.record({ power: fc.integer({ min: 4, max: 30 }), is64Bit: fc.boolean(), prefetchable: fc.boolean() }),

@@ -138,10 +138,13 @@ describe.skipIf(why !== null)(
 );
 
 const own = fileWith('own', tinyKernel(arch ?? 'x86', ['power-off']));
+const whole = tinyKernel(arch ?? 'x86', [{ say: 'x'.repeat(1000) }]);
+const half = fileWith('half', whole.subarray(0, whole.length / 2));
 const other = fileWith('other', tinyKernel(arch === 'arm64' ? 'x86' : 'arm64', ['power-off']));
 
 test.skipIf(arch === undefined).each([
   [['--kernel', other], 'E_GUEST_IMAGE', /and an? .* is needed/],
+  [['--kernel', half], 'E_GUEST_IMAGE', /it is truncated/],
   [['--kernel', fileWith('gzip', Buffer.from([0x1f, 0x8b, 8]))], 'E_GUEST_IMAGE', /compressed with gzip/],
   [['--kernel', fileWith('empty', new Uint8Array())], 'E_GUEST_IMAGE', /no kernel that is known/],
   [['--kernel', join(folder, 'absent')], 'E_GUEST_IMAGE', /cannot be read/],
