@@ -12,7 +12,7 @@ import {
   patchesOf,
   readSeries,
   touchedFiles,
-  variantConfig,
+  variantConfigs,
   type Patch,
 } from '../testbed/kernel/series.ts';
 import { sourceAtHand, type KernelSource } from '../testbed/kernel/source.ts';
@@ -95,12 +95,12 @@ describe('the series', () => {
     const series = await readSeries();
     for (const variant of ['debug', '16k', '64k'] as const) expect(await patchesOf(variant, arm64)).toEqual(series);
     expect(await patchesOf('debug-stock', x86)).toEqual([]);
-    expect([variantConfig('64k', arm64), variantConfig('debug-stock', x86), variantConfig('patched', x86)]).toEqual([
-      'configs/64k.config',
-      'configs/debug.config',
+    expect([variantConfigs('64k', arm64), variantConfigs('debug-stock', x86), variantConfigs('patched', x86)]).toEqual([
+      ['configs/64k.config'],
+      ['configs/debug.config'],
       null,
     ]);
-    expect(() => variantConfig('16k', x86)).toThrow('There is no 16k kernel for x86');
+    expect(() => variantConfigs('16k', x86)).toThrow('There is no 16k kernel for x86');
   });
 });
 

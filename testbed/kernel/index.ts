@@ -7,7 +7,7 @@ import { outputOf } from '../../common/program.ts';
 import { isMutant, type KernelTarget, type KernelVariant, type Mutant } from '../machine/machine.ts';
 import type { Progress } from '../../common/progress.ts';
 import { buildKernel } from './build.ts';
-import { diffOf, patchesFolder, patchesOf, variantConfig, type Patch } from './series.ts';
+import { diffOf, patchesFolder, patchesOf, variantConfigs, type Patch } from './series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';
 import { KernelTree } from './tree.ts';
 
@@ -26,7 +26,7 @@ export interface KernelRequest {
  */
 export async function ensureKernel(request: KernelRequest): Promise<string> {
   const { target, variant } = request;
-  const config = variantConfig(variant, target);
+  const configs = variantConfigs(variant, target);
   const fragment = await fragmentOf(variant, target);
   const patches = await patchesOf(variant, target);
   const images = join(cacheRoot(), 'kernel', target.arch);
@@ -38,7 +38,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   if (known !== null && (await inCache(imageOf(known, patches)))) return imageOf(known, patches);
 
   // With another configuration everything is compiled again: in a tree of its own, neither has to be done twice.
-  const treeName = config === null ? target.arch : `${target.arch}-${basename(config, '.config')}`;
+  const treeName = configs === null ? target.arch : `${target.arch}-${basename(configs[0], '.config')}`;
   const treeFolder = join(cacheRoot(), 'kernel-tree', treeName);
   const lock = join(cacheRoot(), 'locks', `kernel-${treeName}`);
   return withLock(
@@ -69,10 +69,11 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   );
 }
 
-/** The text of all that configures a variant. Throws E_USAGE as `variantConfig`. */
+/** The text of all that configures a variant. Throws E_USAGE as `variantConfigs`. */
 async function fragmentOf(variant: KernelVariant, target: KernelTarget): Promise<string> {
-  const names = [target.config, variantConfig(variant, target)].filter((name) => name !== null);
-  if (names.length === 1 && variant !== 'stock' && target.guestConfig !== null) names.push(target.guestConfig);
+  const configs = variantConfigs(variant, target);
+  const series = variant === 'stock' ? [] : [target.seriesConfig];
+  const names = [target.config, ...(configs ?? series)];
   return (await Promise.all(names.map(async (name) => readFile(join(patchesFolder, name), 'utf8')))).join('\n');
 }
 

@@ -56,8 +56,11 @@ export async function patchesOf(variant: KernelVariant, target: KernelTarget): P
   }
 }
 
-/** What a variant that is compiled in another way configures on top, below kernel-patches/; null = nothing. Throws E_USAGE as `patchesOf`. */
-export function variantConfig(variant: KernelVariant, target: KernelTarget): string | null {
+/**
+ * What a variant that is compiled in another way configures on top, below kernel-patches/; null = nothing. The first of them
+ * names its tree. Throws E_USAGE as `patchesOf`.
+ */
+export function variantConfigs(variant: KernelVariant, target: KernelTarget): readonly [string, ...string[]] | null {
   if (isMutant(variant)) return null;
   switch (variant) {
     case 'stock':
@@ -71,13 +74,13 @@ export function variantConfig(variant: KernelVariant, target: KernelTarget): str
     case 'debug-stock':
     case '16k':
     case '64k': {
-      const config = target.variantConfigs[variant];
-      if (config === undefined)
+      const configs = target.variantConfigs[variant];
+      if (configs === undefined)
         throw new WcvmmError(
           'E_USAGE',
           `There is no ${variant} kernel for ${target.arch}; it is for: ${Object.keys(target.variantConfigs).join(', ')}.`,
         );
-      return config;
+      return configs;
     }
   }
 }

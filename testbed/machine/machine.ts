@@ -70,12 +70,12 @@ export interface KernelTarget {
   readonly crossCompile: string;
   /** Below kernel-patches/. */
   readonly config: string;
-  /** What kernels with the series have on top, because they are guests, too; below kernel-patches/. Null = nothing. */
-  readonly guestConfig: string | null;
+  /** What kernels with the series have on top, unless they are compiled in another way; below kernel-patches/. */
+  readonly seriesConfig: string;
   /** The patches below kernel-patches/ that make the variants for tests which this architecture has. */
   readonly testPatches: Readonly<Partial<Record<TestVariant, string>>>;
   /** What is configured on top of `config` for each variant that is compiled in another way; below kernel-patches/. */
-  readonly variantConfigs: Readonly<Partial<Record<ConfigVariant, string>>>;
+  readonly variantConfigs: Readonly<Partial<Record<ConfigVariant, readonly [string, ...string[]]>>>;
   /** The make target, and the file that it makes. */
   readonly target: string;
   readonly image: string;

@@ -13,7 +13,7 @@ export const arm64: Machine = {
     arch: 'arm64',
     crossCompile: 'aarch64-linux-gnu-',
     config: 'configs/arm64.config',
-    guestConfig: null,
+    seriesConfig: 'configs/arm64-series.config',
     testPatches: {
       'wrong-type': 'test-only/kvm-arm64-wrong-type.patch',
       'wrong-cacheable': 'test-only/kvm-arm64-wrong-cacheable.patch',
@@ -21,10 +21,10 @@ export const arm64: Machine = {
       'old-zap': 'test-only/vfio-pci-old-zap.patch',
     },
     variantConfigs: {
-      debug: 'configs/debug.config',
-      'debug-stock': 'configs/debug.config',
-      '16k': 'configs/16k.config',
-      '64k': 'configs/64k.config',
+      debug: ['configs/debug.config'],
+      'debug-stock': ['configs/debug.config'],
+      '16k': ['configs/16k.config'],
+      '64k': ['configs/64k.config'],
     },
     target: 'Image',
     image: 'arch/arm64/boot/Image',
