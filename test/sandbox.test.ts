@@ -188,6 +188,32 @@ describe('a right that cannot be given up', () => {
   );
 });
 
+/** What test/inside/restarted.ts prints, line by line. */
+function restarted(...args: readonly string[]): readonly string[] {
+  const command = ['dist/test/inside/restarted.js', ...args];
+  const { stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  return stdout.trim().split('\n');
+}
+
+describe('a process that has an io_uring', () => {
+  it.skipIf(why !== null)(
+    `begins anew, once, as the same process with the same arguments, and can be confined${skipped}`,
+    () => {
+      const [first, second, found = '{}'] = restarted('ring', 'a b', '');
+      expect(first).toMatch(/^begins \d+$/);
+      expect(second).toBe(first);
+      const outside = restarted('none').at(-1) ?? '{}';
+      const { before } = JSON.parse(outside) as { before: number };
+      expect(JSON.parse(found)).toEqual({ argv: ['ring', 'a b', ''], before: before + 1, refusal: 38 });
+    },
+  );
+
+  it.skipIf(why !== null)(`that has none goes on${skipped}`, () => {
+    expect(restarted('none')).toHaveLength(2);
+  });
+});
+
 describe('the filter of system calls', () => {
   it.each([
     ['gcc', 0],

@@ -111,6 +111,21 @@ function conditional(number: number, rule: Rule): readonly Instruction[] {
   return [ifEqual(number, 0, code.length), ...code];
 }
 
+/** Alike on every architecture. */
+const IO_URING_SETUP = 425;
+
+/** Refuses to make an io_uring, as a kernel without it does, and nothing else. */
+export function noIoUringProgram(machine: FilterMachine): Uint8Array {
+  return assemble([
+    load(AUDIT_ARCH),
+    ifEqual(MACHINES[machine].audit, 0, 3),
+    load(NUMBER),
+    ifEqual(IO_URING_SETUP, 0, 1),
+    give(refuse(ENOSYS)),
+    give(ALLOW),
+  ]);
+}
+
 /** @param pid the process that may be signalled: this one */
 export function filterProgram(machine: FilterMachine, pid: number): Uint8Array {
   const { audit, column } = MACHINES[machine];
@@ -133,6 +148,10 @@ export function filterProgram(machine: FilterMachine, pid: number): Uint8Array {
     }),
     give(refuse(EPERM)),
   ];
+  return assemble(code);
+}
+
+function assemble(code: readonly Instruction[]): Uint8Array {
   const view = new DataView(new ArrayBuffer(8 * code.length));
   for (const [index, [operation, yes, no, constant]] of code.entries()) {
     view.setUint16(8 * index, operation, true);

@@ -15,8 +15,11 @@ const SYS_LANDLOCK_RESTRICT_SELF = 446;
 const SYS_SECCOMP: Readonly<Partial<Record<string, number>>> = { x64: 317, arm64: 277 };
 const SYS_CAPSET: Readonly<Partial<Record<string, number>>> = { x64: 126, arm64: 91 };
 
+const SYS_IO_URING_SETUP = 425;
+
 const RLIMIT_MEMLOCK = 8;
 const F_DUPFD_CLOEXEC = 1030;
+const F_SETFD = 2;
 const O_CLOEXEC = 0o2000000;
 
 function bind() {
@@ -32,6 +35,7 @@ function bind() {
     setresuid: libc.func('int setresuid(uint32_t real, uint32_t effective, uint32_t saved)'),
     setrlimit: libc.func('int setrlimit(int resource, void *limit)'),
     fcntl: libc.func('int fcntl(int fd, int command, int argument)'),
+    execv: libc.func('int execv(const char *path, const char **arguments)'),
     pipe2: libc.func('int pipe2(void *fds, int flags)'),
   };
 }
@@ -116,6 +120,20 @@ export function restrictByLandlock(attributes: Uint8Array, flags: number, close:
   } finally {
     close(ruleset);
   }
+}
+
+/** What the kernel says to an io_uring of no entries, which it never makes. */
+export function ioUringRefusal(): number {
+  calls().callWithBuffers(SYS_IO_URING_SETUP, null, null);
+  return native().koffi.errno();
+}
+
+/** This process becomes another program's, which has its standard streams; comes back only to throw. @param argv with the program's own name */
+export function execute(path: string, argv: readonly string[]): never {
+  // Node lets no program inherit anything that it does not give it itself.
+  for (const stream of [0, 1, 2]) calls().fcntl(stream, F_SETFD, 0);
+  calls().execv(path, [...argv, null]);
+  throw new SysError(`execv ${path}`, native().koffi.errno());
 }
 
 /** Another number for the same open file, `least` or above. */

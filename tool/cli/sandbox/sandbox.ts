@@ -5,6 +5,7 @@ import { loadParser } from '../../../common/structure.ts';
 import { packageVersion } from '../../../common/version.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 import type { Port } from '../../../vmm/sys/port.ts';
+import { restartWithoutIoUring } from '../../../vmm/sandbox/without-io-uring.ts';
 import { enterSandbox } from '../../../vmm/sandbox/enter.ts';
 import { keepOpen } from '../../../vmm/sandbox/kept-port.ts';
 import type { Kept } from '../../../vmm/sandbox/kept-port.ts';
@@ -47,6 +48,7 @@ export async function openSandbox({
     standardError.write(`wcvmm: --no-sandbox: guests run in a process with ${rights()}\n`);
     return { port: libcPort, writeReport: writeWhole };
   }
+  restartWithoutIoUring();
   const ends = new Scope();
   process.on('exit', () => ends.close());
   if (parses) loadParser();
