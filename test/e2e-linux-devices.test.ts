@@ -8,7 +8,7 @@ import { compileC } from '../testbed/compile.ts';
 import { buildKernels } from '../testbed/index.ts';
 import { packCpio } from '../common/cpio.ts';
 import type { GuestFound, GuestRequest } from './inside/linux-devices.ts';
-import { DEVICE_INSTANCES, isWanted, why } from './linux-guests.ts';
+import { INSTANCES, isWanted, why } from './linux-guests.ts';
 import { findings, insideScript } from './support.ts';
 
 const [SMALL, BARE_NVME, LARGE, NVME] = ['0000:01:00.0', '0000:02:00.0', '0000:03:00.0', '0000:04:00.0'];
@@ -104,10 +104,10 @@ function reads(found: GuestFound): readonly Readonly<Record<string, string>>[] {
 }
 
 test.skipIf(!isWanted)(`Linux guests with devices in both testbeds${why}`, () => {
-  expect(DEVICE_INSTANCES).toHaveLength(2);
+  expect(INSTANCES).toHaveLength(2);
 });
 
-describe.each(DEVICE_INSTANCES)('a Linux guest with devices in the $arch testbed', async ({ arch, kernelArch }) => {
+describe.each(INSTANCES)('a Linux guest with devices in the $arch testbed', async ({ arch, kernelArch }) => {
   const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
   afterAll(() => rm(folder, { recursive: true }));
   const [kernel = ''] = await buildKernels({ arch: kernelArch, variants: ['patched'], outputDir: folder });
@@ -119,7 +119,7 @@ describe.each(DEVICE_INSTANCES)('a Linux guest with devices in the $arch testbed
     linuxGuests: true,
     inputs: [kernel, initrd],
     memory: 5120,
-    timeout: 900,
+    timeout: 1800,
   });
   const found = findings(ran.stdout);
   const guest = (name: string): GuestFound => JSON.parse(String(found.get(name))) as GuestFound;

@@ -4,9 +4,7 @@ const variable = 'WCVMM_TEST_LINUX';
 export const isWanted = process.env[variable] === '1';
 
 /** For a test's name. */
-export const why = isWanted
-  ? ''
-  : ` (skipped: x86 guests do not always come up yet, and those with devices take minutes; ${variable}=1 runs them)`;
+export const why = isWanted ? '' : ` (x86 is skipped: its guests do not always come up yet; ${variable}=1 runs them)`;
 
 interface Instance {
   readonly arch: 'arm64' | 'x86-amd';
@@ -17,8 +15,5 @@ interface Instance {
 const ARM64: Instance = { arch: 'arm64', kernelArch: 'arm64' };
 const X86: Instance = { arch: 'x86-amd', kernelArch: 'x86' };
 
-/** Without devices. A skipped `describe` would still boot its instance. */
+/** A skipped `describe` would still boot its instance. */
 export const INSTANCES: readonly Instance[] = isWanted ? [ARM64, X86] : [ARM64];
-
-/** With devices. */
-export const DEVICE_INSTANCES: readonly Instance[] = isWanted ? [ARM64, X86] : [];

@@ -146,7 +146,7 @@ async function runGuest(request: GuestRequest): Promise<GuestFound> {
           scope.defer(() => void barExits.push(attached.host.exits()));
           return attached.descriptions;
         },
-        timeoutMs: 100_000,
+        timeoutMs: 300_000,
         console: {
           onInput: (typed) => (input = typed),
           onOutput: (bytes) => {
