@@ -94,6 +94,23 @@ describe('a stage 2 that is not the predicted one', () => {
   });
 });
 
+describe('a measurement', () => {
+  const prediction = { kind: 'measurement', why: 'figures mean something on hardware only' } as const;
+
+  it('shows nothing, and is a mismatch where its accesses did not work', () => {
+    expect(judge(evidence('ok', { prediction }), [])).toEqual({
+      observed: 'ok',
+      verdict: 'unobservable',
+      note: 'figures mean something on hardware only',
+    });
+    expect(judge(evidence('external-abort', { prediction }), [])).toEqual({
+      observed: 'external-abort',
+      verdict: 'mismatch',
+      note: 'a measurement makes only accesses that every memory type allows: figures mean something on hardware only',
+    });
+  });
+});
+
 describe('an erratum', () => {
   const zva = { probe: 'zero-block' } as const;
 
@@ -103,6 +120,12 @@ describe('an erratum', () => {
       verdict: 'erratum',
       note: 'qemu-dczva: DC ZVA never faults on Device memory',
     });
+  });
+
+  it('may be of one of several outcomes that are as predicted', () => {
+    const outcomes = ['external-abort', 'alignment-fault'] as const;
+    const prediction = { kind: 'one-of', outcomes, why: '' } as const;
+    expect(judge(evidence('ok', { ...zva, prediction }), [dczva]).verdict).toBe('erratum');
   });
 
   it('does not turn a right outcome into a deviation', () => {
