@@ -1,4 +1,4 @@
-/** Why Linux guests on x86 get an instance of one CPU (testbed/machine/qemu-x86.ts). */
+/** What Linux guests on x86 need of an instance, and why they get one of one CPU (testbed/machine/qemu-x86.ts). */
 import { expect, test } from 'vitest';
 import { findings, insideScript } from './support.ts';
 
@@ -9,12 +9,13 @@ async function handled(processors: number): Promise<ReadonlyMap<string, unknown>
   return findings(stdout);
 }
 
-test('in an instance of one CPU a guest handles each interrupt once, and none within another', async () => {
+test('in an instance of one CPU a guest handles each interrupt once, none within another, and KVM knows its time', async () => {
   expect([...(await handled(1))]).toEqual([
     ['injected', INTERRUPTS],
     ['handled', INTERRUPTS],
     ['within another', 0],
     ['depth', 0],
+    ['time stamp counter runs', true],
   ]);
 });
 

@@ -28,7 +28,10 @@ function emulatorArguments({ files, channels, options, append }: QemuBoot): stri
     ['-smp', String(options.processors ?? 2), '-accel', 'tcg,thread=single', '-m', `${options.memory}M`],
     ['-kernel', files.kernel, '-initrd', files.initramfs],
     // On a busy host, the kernel's check of the timer times out before the emulated timer ticks, and it panics.
-    ['-append', `console=ttyS0 loglevel=5 panic=-1 no_timer_check ${append}`],
+    // Early at boot an emulated CPU's TSC is measured wrong by 0.1 % or so, and KVM's first idea of it comes from there. Where that differs
+    // by more than this tolerance from what is measured later (default: 250), KVM leaves a vCPU's TSC multiplier at 0 (set_tsc_khz() in
+    // arch/x86/kvm/x86.c, 7.3), takes its TSC for 0, and every timer of a guest expires as late as the instance is old.
+    ['-append', `console=ttyS0 loglevel=5 panic=-1 no_timer_check kvm.tsc_tolerance_ppm=10000 ${append}`],
     options.iommu ? ['-device', 'intel-iommu,intremap=on'] : [],
     passthroughDevices(files),
     // The instance's own devices sit on the root bus, so that 01 to 04 hold only what is passed through.
