@@ -18,6 +18,8 @@ import { abortWhenLost } from '../../vmm/vfio/notices.ts';
 import { planBind } from '../../tool/host/devices/bind.ts';
 import { takeSteps } from '../../tool/host/devices/steps.ts';
 import { expectAnswers } from '../../vmm/memory/answers.ts';
+import type { MemoryFault } from '../../vmm/kvm/exits.ts';
+import { traceFault } from '../../tool/verify/read-back/fault-trace.ts';
 import { GUESTS } from './machine-code.ts';
 
 const address = process.argv[2] ?? '0000:01:00.0';
@@ -46,6 +48,7 @@ async function main(): Promise<Record<string, unknown>> {
       bytes[0] = on ? (bytes[0] ?? 0) | MEMORY : (bytes[0] ?? 0) & ~MEMORY;
       port.pwrite(fd, bytes, command);
     };
+    let fault: MemoryFault | null = null;
     const load = async (access: OpenWindow['access']): Promise<string> => {
       const given = windows.map(({ mapping }) => ({ gpa: WINDOW, mapping, access }));
       try {
@@ -60,6 +63,9 @@ async function main(): Promise<Record<string, unknown>> {
           windows: given,
           timeoutMs: 60_000,
           onRam: (ram) => ram.write(ENTRY, GUESTS.loadAndPrint),
+          onKilled: async ({ vcpuThread }, again) => {
+            fault = await traceFault(port, scope, arch.name, vcpuThread, again);
+          },
         });
         return exit.kind;
       } catch (error) {
@@ -85,10 +91,23 @@ async function main(): Promise<Record<string, unknown>> {
     found['unbinding'] = await both();
     decode(false);
     found['switched off'] = [await load('mapped'), await load('trapped'), own()];
+    found['where'] = whereOf(fault);
     scope.close();
     await unbound;
     return found;
   });
+}
+
+/** As KVM's tracepoint has it; null: it was not read. */
+function whereOf(fault: MemoryFault | null): object | null {
+  if (fault === null) return null;
+  const { gpa, access, isAlignment, pc } = fault;
+  return {
+    offset: Number(gpa - WINDOW),
+    access,
+    isAlignment,
+    inGuest: pc !== null && pc >= ENTRY && pc < ENTRY + 4096n,
+  };
 }
 
 /** Somebody unbinds the device while a guest spins that would never end. @returns how its run ended, and who has the device afterwards */
