@@ -70,7 +70,9 @@ function processHas(): string[] {
   const mappings = readFileSync('/proc/self/maps', 'utf8')
     .split('\n')
     .filter((line) => /vfio|kvm|\/dev\/zero|memfd/.test(line));
-  const instances = existsSync(INSTANCES) ? readdirSync(INSTANCES) : [];
+  const instances = existsSync(INSTANCES)
+    ? readdirSync(INSTANCES).filter((name) => name.startsWith(`wcvmm-${process.pid}-`))
+    : [];
   return [`${files} files`, ...mappings, ...instances];
 }
 
