@@ -12,6 +12,7 @@ import {
 } from '../sys/kvm.ts';
 import { threadId } from '../sys/libc.ts';
 import { openNode } from '../sys/node.ts';
+import { isErrno } from '../sys/port.ts';
 import type { Port } from '../sys/port.ts';
 
 export interface Vm {
@@ -56,8 +57,19 @@ function typeOfVm(port: Port, kvm: number, wanted: number): number {
 /** Throws as openKvm does; SysError EINVAL where `mte` is asked for and this KVM has none. */
 export function createVm(port: Port, scope: Scope, options: VmOptions = {}): Vm {
   const kvm = openKvm(port, scope);
-  const vm = createVmFile(port, kvm, typeOfVm(port, kvm, options.addressBits ?? 0));
+  const vm = createUninterrupted(port, kvm, typeOfVm(port, kvm, options.addressBits ?? 0));
   scope.defer(() => port.close(vm));
   if (options.mte === true) enableCap(port, vm, KVM_CAP.armMte);
   return { kvm, vm, debugName: `${threadId()}-${vm}`, slots: new Memslots(port, scope, vm) };
+}
+
+/** KVM gives up where a signal comes while it registers with mm (mm_take_all_locks); a profiler's comes every millisecond. */
+function createUninterrupted(port: Port, kvm: number, type: number): number {
+  for (;;) {
+    try {
+      return createVmFile(port, kvm, type);
+    } catch (error) {
+      if (!isErrno(error, 'EINTR')) throw error;
+    }
+  }
 }
