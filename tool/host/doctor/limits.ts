@@ -76,7 +76,8 @@ export function hugePfnmaps(port: Port): Finding {
       fix,
       false,
     );
-  if (/ vfio_pci_mmap_huge_fault\b/.test(readOr(port, '/proc/kallsyms', '')))
+  // Stock's name, and that of the project's series.
+  if (/ vfio_pci_mmap_(obj_)?huge_fault\b/.test(readOr(port, '/proc/kallsyms', '')))
     return ok('huge-pfnmaps', "transparent huge pages, and vfio-pci's huge fault handler");
   return unknown(
     'huge-pfnmaps',
