@@ -10,17 +10,10 @@ import {
   worthOf,
 } from '../memattr/index.ts';
 import type { Arch, Platform, ProbeName, Stage1Type, Worth } from '../memattr/index.ts';
+import { UNALIGNED } from './alignment-probes.ts';
 
 const QEMU = 'qemu-10.0.2';
 const ARM: Platform = { fwb: true, faultForwarding: true, mte: false };
-const ALIGNMENT: readonly ProbeName[] = [
-  'unaligned-load',
-  'unaligned-store',
-  'unaligned-load-simd',
-  'unaligned-store-simd',
-  'unaligned-load-pair',
-  'unaligned-store-pair',
-];
 const DEVICES = ['Device-nGnRnE', 'Device-nGnRE', 'Device-nGRE', 'Device-GRE'];
 
 function worth(
@@ -50,7 +43,7 @@ function count(arch: Arch, stage2: string, platform: Platform, emulator: string 
 }
 
 describe('arm64', () => {
-  test.each(ALIGNMENT)('%s tells Device from Normal under a Normal stage 1, and no more', (probe) => {
+  test.each(UNALIGNED)('%s tells Device from Normal under a Normal stage 1, and no more', (probe) => {
     expect(worth('arm64', [probe, 'Normal-NC', 'Normal-NC'], ARM).excludes).toEqual(DEVICES);
     expect(worth('arm64', [probe, 'Normal-WB', 'Device-nGnRE'], ARM).excludes).toEqual([
       'Normal-NC',

@@ -11,6 +11,7 @@ import { pacesOf, timingText } from '../tool/report/timing.ts';
 import { judge } from '../tool/verify/judge.ts';
 import type { JudgedCheck } from '../tool/verify/judge.ts';
 import { timingOf } from '../tool/verify/timing.ts';
+import { measuredCheck } from './measured-check.ts';
 
 function interval(low: number, high: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
@@ -83,19 +84,13 @@ const ALIKE = { low: 0.9, high: 1.1 };
 const FASTER = { low: 6, high: 7 };
 
 function timed(change: Partial<JudgedCheck>): JudgedCheck {
-  return {
+  return measuredCheck({
     probe: 'timing-class',
     stage1: { name: 'WC', encoding: 1 },
     stage2Predicted: 'EPT UC',
-    stage2Programmed: null,
-    effective: 'WC',
-    prediction: { kind: 'measurement', why: 'figures mean something on hardware only' },
-    record: { cell: 0, outcome: 'ok' },
-    vmKilled: false,
-    emulator: null,
     timed: { timing: { loads: ALIKE, stores: FASTER }, uncached: 'UC' },
     ...change,
-  };
+  });
 }
 
 describe('the verdict of timing', () => {

@@ -14,6 +14,7 @@ import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import { libcPort } from '../vmm/sys/libc.ts';
 import { FakeMachine } from './fake-machine.ts';
 import { x86Report } from './report-sample.ts';
+import { measuredCheck } from './measured-check.ts';
 
 const [LOAD, STORE, WC, UC, PHYSICAL_VALID] = [1n, 2n, 1n << 13n, 1n << 14n, 1n << 18n];
 const NPT: Platform = { fwb: null, faultForwarding: null, mte: false, nestedPaging: 'npt', mtrr: 'UC' };
@@ -239,19 +240,13 @@ describe('a machine', () => {
 });
 
 function judged(accesses: AccessCounts | null, change: Partial<JudgedCheck> = {}): ReturnType<typeof judge> {
-  const check: JudgedCheck = {
+  const check = measuredCheck({
     probe: 'store-bandwidth',
     stage1: { name: 'UC-', encoding: 7 },
     stage2Predicted: 'NPT WC',
-    stage2Programmed: null,
-    effective: 'WC',
-    prediction: { kind: 'measurement', why: 'figures mean something on hardware only' },
-    record: { cell: 0, outcome: 'ok' },
-    vmKilled: false,
-    emulator: null,
     accesses,
     ...change,
-  };
+  });
   return judge(check, []);
 }
 

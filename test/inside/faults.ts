@@ -4,7 +4,6 @@
  * instance may be left. `--once`: one errno for each place. `--whole`: a verification that goes on after a
  * failure is not cut short. `--device A`: on a device that vfio-pci has, as in a testbed. Exit code 1 otherwise.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { scoped } from '../../common/scope.ts';
 import { diagnose } from '../../tool/host/doctor/doctor.ts';
@@ -25,6 +24,7 @@ import type { Port } from '../../vmm/sys/port.ts';
 import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import { attachForDma, ramForDevices } from '../../vmm/vfio/share.ts';
 import { eachFault } from './each-fault.ts';
+import { processHas } from './process-has.ts';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -91,19 +91,6 @@ const COMMANDS: Readonly<Record<string, (port: Port, signal: AbortSignal) => Pro
     }),
   ...(device !== null && { bind: bindAndBack }),
 };
-
-const INSTANCES = '/sys/kernel/tracing/instances';
-
-function processHas(): readonly string[] {
-  const files = readdirSync('/proc/self/fd').length;
-  const mappings = readFileSync('/proc/self/maps', 'utf8')
-    .split('\n')
-    .filter((line) => /vfio|kvm|\/dev\/zero|memfd/.test(line));
-  const instances = existsSync(INSTANCES)
-    ? readdirSync(INSTANCES).filter((name) => name.startsWith(`wcvmm-${process.pid}-`))
-    : [];
-  return [`${files} files`, ...mappings, ...instances];
-}
 
 let failed = false;
 for (const [name, work] of Object.entries(COMMANDS)) {

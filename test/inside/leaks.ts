@@ -3,7 +3,6 @@
  * n-th round the n-th system call fails. Whatever fails, nothing may be held afterwards, by our account and by the
  * process's own (/proc/self). Prints one line of JSON.
  */
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
 import { createVm } from '../../vmm/kvm/vm.ts';
 import { addVcpu } from '../../vmm/kvm/vcpu.ts';
@@ -18,6 +17,7 @@ import type { IommuPath } from '../../vmm/vfio/device.ts';
 import { attachForDma, ramForDevices } from '../../vmm/vfio/share.ts';
 import { openWindows } from '../../vmm/vfio/open-windows.ts';
 import { FaultyPort } from './faulty-port.ts';
+import { processHas } from './process-has.ts';
 
 const arch = requireArchitecture();
 const device = process.argv[2] ?? '0000:01:00.0';
@@ -60,20 +60,6 @@ async function life(port: Port): Promise<void> {
   } finally {
     scope.close();
   }
-}
-
-const INSTANCES = '/sys/kernel/tracing/instances';
-
-/** What the kernel says that this process has: open files by target, mappings of devices and shared memory, trace buffers. */
-function processHas(): string[] {
-  const files = readdirSync('/proc/self/fd').length;
-  const mappings = readFileSync('/proc/self/maps', 'utf8')
-    .split('\n')
-    .filter((line) => /vfio|kvm|\/dev\/zero|memfd/.test(line));
-  const instances = existsSync(INSTANCES)
-    ? readdirSync(INSTANCES).filter((name) => name.startsWith(`wcvmm-${process.pid}-`))
-    : [];
-  return [`${files} files`, ...mappings, ...instances];
 }
 
 await life(libcPort);

@@ -1,4 +1,6 @@
 /** seccomp's program (Documentation/userspace-api/seccomp_filter.rst): classic BPF over struct seccomp_data. */
+import { PERF_EVENT_IOC_DISABLE, PERF_EVENT_IOC_ENABLE } from '../sys/perf.ts';
+import { SYS_IO_URING_SETUP } from '../sys/sandbox-calls.ts';
 import { ALLOWED, CONDITIONAL } from './syscalls.ts';
 
 const ALLOW = 0x7fff_0000;
@@ -43,7 +45,7 @@ const IOCTLS: Alternatives = [
   [{ argument: 1, mask: TYPE_OF_IOCTL, value: 0xae00 }],
   [{ argument: 1, mask: TYPE_OF_IOCTL, value: 0x3b00 }],
   ...command(0x5401, 0x5402, 0x5403, 0x5404, 0x5413, 0x541b, 0x5421, 0x5450, 0x5451),
-  ...command(0x2400, 0x2401),
+  ...command(PERF_EVENT_IOC_ENABLE, PERF_EVENT_IOC_DISABLE),
 ];
 
 /** PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS, PR_SET_VMA. */
@@ -111,16 +113,13 @@ function conditional(number: number, rule: Rule): readonly Instruction[] {
   return [ifEqual(number, 0, code.length), ...code];
 }
 
-/** Alike on every architecture. */
-const IO_URING_SETUP = 425;
-
 /** Refuses to make an io_uring, as a kernel without it does, and nothing else. */
 export function noIoUringProgram(machine: FilterMachine): Uint8Array {
   return assemble([
     load(AUDIT_ARCH),
     ifEqual(MACHINES[machine].audit, 0, 3),
     load(NUMBER),
-    ifEqual(IO_URING_SETUP, 0, 1),
+    ifEqual(SYS_IO_URING_SETUP, 0, 1),
     give(refuse(ENOSYS)),
     give(ALLOW),
   ]);

@@ -15,7 +15,8 @@ const SYS_LANDLOCK_RESTRICT_SELF = 446;
 const SYS_SECCOMP: Readonly<Partial<Record<string, number>>> = { x64: 317, arm64: 277 };
 const SYS_CAPSET: Readonly<Partial<Record<string, number>>> = { x64: 126, arm64: 91 };
 
-const SYS_IO_URING_SETUP = 425;
+/** Alike on every architecture. */
+export const SYS_IO_URING_SETUP = 425;
 
 const RLIMIT_MEMLOCK = 8;
 const F_DUPFD_CLOEXEC = 1030;
