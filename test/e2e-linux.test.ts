@@ -36,7 +36,7 @@ describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch
       ['run', '--kernel', basename(kernel), '--initrd', basename(large), '--memory', '32M'],
       ['run', '--kernel', basename(notKernel)],
     ],
-    { arch, linuxGuests: true, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
+    { arch, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
   );
 
   test('boots with 64 MiB and powers off', () => {

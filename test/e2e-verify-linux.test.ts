@@ -100,11 +100,10 @@ describe('arm64', async () => {
 describe('x86 AMD', async () => {
   const kernel = await testbedKernel('x86-amd');
   const command = ask(kernel, '-d', IVSHMEM, ...JSON_REPORT);
-  const [done] = await inOneBoot([command], { arch: 'x86-amd', linuxGuests: true, inputs: [kernel], timeout: 600 });
+  const [done] = await inOneBoot([command], { arch: 'x86-amd', inputs: [kernel], timeout: 600 });
   const [wrong] = await inOneBoot([command], {
     arch: 'x86-amd',
     kernel: 'wrong-type',
-    linuxGuests: true,
     inputs: [kernel],
     timeout: 600,
   });

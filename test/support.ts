@@ -53,12 +53,13 @@ export function insideScript(
   });
 }
 
-/** Many wcvmm command lines in one boot; results in their order. */
+/** Many wcvmm command lines in one boot, which is one for Linux guests where one of them boots such a guest; results in their order. */
 export async function inOneBoot(
   commands: readonly BatchCommand[],
-  request: Omit<Parameters<typeof inTestbed>[0], 'run'> = {},
+  request: Omit<Parameters<typeof inTestbed>[0], 'run' | 'linuxGuests'> = {},
 ): Promise<readonly Finished[]> {
-  const { stdout, stderr } = await insideScript('batch', [JSON.stringify(commands)], request);
+  const linuxGuests = commands.some((command) => ('args' in command ? command.args : command).includes('--kernel'));
+  const { stdout, stderr } = await insideScript('batch', [JSON.stringify(commands)], { ...request, linuxGuests });
   const found = [...findings(stdout).values()] as readonly Finished[];
   if (found.length !== commands.length)
     throw new Error(`${found.length} of ${commands.length} commands ended:\n${stdout}\n${stderr}`);
