@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { proofOf } from '../tool/report/proof.ts';
 import { parseReport } from '../tool/report/schema.ts';
+import { ATTACHED, DEVICES, mapsOf } from './register-devices.ts';
 import { inOneBoot } from './support.ts';
 import type { Finished } from './support.ts';
 
@@ -12,30 +13,6 @@ const folder = mkdtempSync(join(tmpdir(), 'wcvmm-test-'));
 // The emulator, which is a user of its own, writes its trace there.
 chmodSync(folder, 0o777);
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** The first free slots of the root bus; their buses follow those of the testbed's own devices. */
-const DEVICES = [
-  { name: 'a NIC', option: 'e1000e', slot: '0x18', address: '0000:05:00.0', region: 'e1000e-mmio', bar: 'bar0' },
-  {
-    name: 'a display',
-    option: 'bochs-display',
-    slot: '0x19',
-    address: '0000:06:00.0',
-    region: 'edid',
-    bar: 'bar2',
-  },
-  { name: 'a test device', option: 'edu', slot: '0x1a', address: '0000:07:00.0', region: 'edu-mmio', bar: 'bar0' },
-] as const;
-
-function attach({ option, slot }: (typeof DEVICES)[number]): readonly string[] {
-  const port = `pcie-root-port,id=extra${slot},bus=pcie.0,addr=${slot},chassis=${Number(slot)}`;
-  return ['-device', port, '-device', `${option},bus=extra${slot}`];
-}
-
-function mapsOf({ bar, name }: (typeof DEVICES)[number]): readonly string[] {
-  if (name === 'a display') return ['-m', `${bar}=device`];
-  return ['-m', `${bar}:0-4K=device`, '-m', `${bar}:4K-8K=wc`, '-m', `${bar}:8K-64K=default`];
-}
 
 describe('registers on arm64, without --allow-writes', () => {
   const file = join(folder, 'trace');
@@ -48,7 +25,7 @@ describe('registers on arm64, without --allow-writes', () => {
       ]),
       {
         timeout: 300,
-        emulatorOptions: [...DEVICES.flatMap(attach), '-trace', `enable=memory_region_ops_*,file=${file}`],
+        emulatorOptions: [...ATTACHED, '-trace', `enable=memory_region_ops_*,file=${file}`],
       },
     );
   });

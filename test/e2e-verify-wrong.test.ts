@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { proofOf } from '../tool/report/proof.ts';
 import { isControl } from '../tool/report/report.ts';
 import type { Check, Report } from '../tool/report/report.ts';
+import { ATTACHED, DEVICES, mapsOf } from './register-devices.ts';
 import { inTestbed } from './support.ts';
 
 /** Verifies once with stage 2's dump, and once after it was taken away. */
@@ -17,17 +18,33 @@ const SCRIPT = `
   umount /sys/kernel/debug
   wcvmm verify -d 0000:01:00.0 --json hidden.json; echo $? >hidden.code`;
 
+/** After that, the same of registers. */
+const REGISTERS = DEVICES.map(
+  (device, index) => `
+  wcvmm bind ${device.address}
+  wcvmm verify -d ${device.address} ${mapsOf(device).join(' ')} --json registers${index}.json; echo $? >registers${index}.code`,
+).join('');
+
 interface Verified {
   readonly report: Report;
   readonly code: number;
 }
 
 let folder = '';
-async function verified(kernel: 'wrong-type' | 'wrong-cacheable'): Promise<{ read: Verified; hidden: Verified }> {
+interface Found {
+  readonly read: Verified;
+  readonly hidden: Verified;
+  /** By device of DEVICES; of one kernel only. */
+  readonly registers: readonly Verified[];
+}
+
+async function verified(kernel: 'wrong-type' | 'wrong-cacheable'): Promise<Found> {
   const outputDir = join(folder, 'out');
   const { stderr } = await inTestbed({
     kernel,
-    run: { kind: 'program', args: ['sh', '-c', SCRIPT] },
+    run: { kind: 'program', args: ['sh', '-c', kernel === 'wrong-type' ? SCRIPT + REGISTERS : SCRIPT] },
+    emulatorOptions: ATTACHED,
+    timeout: 300,
     outputDir,
   });
   const result = (name: string): Verified => {
@@ -35,7 +52,11 @@ async function verified(kernel: 'wrong-type' | 'wrong-cacheable'): Promise<{ rea
     return { report: JSON.parse(text('json')) as Report, code: Number(text('code')) };
   };
   expect(stderr).not.toMatch(/umount:/);
-  return { read: result('read'), hidden: result('hidden') };
+  return {
+    read: result('read'),
+    hidden: result('hidden'),
+    registers: kernel === 'wrong-type' ? DEVICES.map((_, index) => result(`registers${index}`)) : [],
+  };
 }
 
 beforeAll(() => {
@@ -55,12 +76,16 @@ function programmed(report: Report): readonly (string | null)[] {
   return report.windows.filter((window) => !isControl(report, window)).map(({ stage2 }) => stage2.programmed);
 }
 
+function missing(): never {
+  throw new Error('it was not verified');
+}
+
 const ALIGNMENT = ['load', 'store', 'load-simd', 'store-simd', 'load-pair', 'store-pair'].map(
   (what) => `unaligned-${what}`,
 );
 
 describe('a KVM that swaps Device and Normal-NC', () => {
-  let found: { read: Verified; hidden: Verified };
+  let found: Found;
   beforeAll(async () => {
     found = await verified('wrong-type');
   });
@@ -82,6 +107,21 @@ describe('a KVM that swaps Device and Normal-NC', () => {
     expect(first.length).toBe(3 * 2 * ALIGNMENT.length);
   });
 
+  test.each(DEVICES.map(({ name }, index) => [name, index] as const))(
+    'is found by the guest alone in the registers of %s, with loads only',
+    (_name, index) => {
+      const { report, code } = found.registers[index] ?? missing();
+      expect(code).toBe(1);
+      expect(new Set(programmed(report))).toEqual(new Set([null]));
+      const windows = [...report.windows.entries()].filter(([, window]) => !isControl(report, window));
+      for (const [index, { touched }] of windows) {
+        expect(touched?.by).toBe('loads');
+        const wrong = wrongIn(report).filter(({ window, speaksOf }) => window === index && speaksOf === 'type');
+        expect(new Set(wrong.map(({ stage1 }) => stage1))).toEqual(new Set(['Normal-NC', 'Normal-WB']));
+      }
+    },
+  );
+
   test("is found by the CPU's own walk", () => {
     const walked = wrongIn(found.hidden.report).filter(({ probe }) => probe === 'stage1-self-check');
     const types = walked.map(({ window, stage1, combined }) => `${window} ${stage1}: ${combined}`);
@@ -90,7 +130,7 @@ describe('a KVM that swaps Device and Normal-NC', () => {
 });
 
 describe('a KVM that makes windows of Normal-NC cacheable, and leaves RAM alone', () => {
-  let found: { read: Verified; hidden: Verified };
+  let found: Found;
   beforeAll(async () => {
     found = await verified('wrong-cacheable');
   });

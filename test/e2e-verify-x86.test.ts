@@ -3,6 +3,7 @@ import { x86 } from '../memattr/index.ts';
 import type { Report } from '../tool/report/report.ts';
 import { proofOf } from '../tool/report/proof.ts';
 import { parseReport } from '../tool/report/schema.ts';
+import { countAgain } from './count-again.ts';
 import { findings, inOneBoot, insideScript } from './support.ts';
 import type { Finished } from './support.ts';
 
@@ -96,8 +97,9 @@ describe('verify on AMD, patched kernel', () => {
     const { stage2, checks, pages: covered, notProven } = proofOf(report);
     expect([stage2, checks.type, notProven]).toEqual([{ shown: 3, of: 3 }, { shown: 0, of: 0 }, []]);
     expect(report.checks.filter(({ speaksOf }) => speaksOf === 'type')).toEqual([]);
+    expect(countAgain(pages?.stdout ?? '')).toEqual(checks.type);
     expect(covered).toMatchObject({ touched: 15, unlike: 0, readBack: 15, of: 48 });
-    expect(text?.stdout).toMatch(/^– observed {4}by 0 checks/m);
+    expect(text?.stdout).toMatch(/^– observed {4}by 0 of 198 checks: none could tell one memory type from another$/m);
     expect(proofOf(parseReport(whole?.stdout ?? '')).pages).toEqual({
       of: 1024,
       touched: 1024,

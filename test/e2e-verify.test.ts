@@ -6,6 +6,7 @@ import { arm64 } from '../memattr/index.ts';
 import type { Report } from '../tool/report/report.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { proofOf } from '../tool/report/proof.ts';
+import { countAgain } from './count-again.ts';
 import { publishedFaults } from './report-readers.ts';
 import { inTestbed } from './support.ts';
 import type { Finished } from './support.ts';
@@ -17,17 +18,17 @@ async function verify(
   name: string,
   args: readonly string[],
   request: Partial<Parameters<typeof inTestbed>[0]> = {},
-): Promise<Finished & { report: Report }> {
-  const json = `${name}.json`;
+): Promise<Finished & { report: Report; json: string }> {
+  const file = `${name}.json`;
   const done = await inTestbed({
     ...request,
-    run: { kind: 'wcvmm', args: [...args, '--json', json] },
+    run: { kind: 'wcvmm', args: [...args, '--json', file] },
     outputDir: folder,
   });
-  const text = readFileSync(join(folder, json), 'utf8');
-  const faults = publishedFaults(JSON.parse(text));
+  const json = readFileSync(join(folder, file), 'utf8');
+  const faults = publishedFaults(JSON.parse(json));
   if (faults !== null) throw new Error(`the published JSON Schema refuses the report: ${faults}`);
-  return { ...done, report: parseReport(text) };
+  return { ...done, json, report: parseReport(json) };
 }
 
 const DEVICE = ['-d', '0000:01:00.0'] as const;
@@ -38,8 +39,9 @@ describe.each([
 ])('verify on the patched kernel, a CPU %s', (_name, cpu, fwb) => {
   let code = -1;
   let report: Report;
+  let json = '';
   beforeAll(async () => {
-    ({ code, report } = await verify(`verify-${cpu}`, ['verify', ...DEVICE], cpu === 'max' ? {} : { cpu }));
+    ({ code, report, json } = await verify(`verify-${cpu}`, ['verify', ...DEVICE], cpu === 'max' ? {} : { cpu }));
   });
 
   test('every check matches, or is named otherwise', () => {
@@ -77,6 +79,7 @@ describe.each([
     expect(observed.length).toBe(36);
     for (const { window, excludes } of observed)
       expect(excludes).toEqual(expect.arrayContaining(window === 0 ? ['Normal-NC', 'Normal-WB'] : ['Device-nGnRE']));
+    expect(countAgain(json)).toEqual({ shown: 36, of: 36 });
     expect(proofOf(report)).toMatchObject({ checks: { type: { shown: 36, of: 36 } }, notProven: [] });
   });
 

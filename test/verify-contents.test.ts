@@ -11,7 +11,7 @@ import { cellOf, planChecks } from '../tool/verify/plan.ts';
 import type { PciDevice } from '../vmm/sys/pci.ts';
 import type { OpenWindow } from '../vmm/vfio/open-windows.ts';
 import { sampleReport } from './report-sample.ts';
-import { stubPort } from './stub-port.ts';
+import { codeOf, stubPort } from './stub-port.ts';
 
 const ARM: Platform = { fwb: true, faultForwarding: true, mte: false };
 const { arm64, x86 } = MODELS;
@@ -26,6 +26,11 @@ function device(id: string): PciDevice {
 function portOf(): { port: ReturnType<typeof stubPort>['port']; words: Uint32Array } {
   const bytes = new ArrayBuffer(64);
   return { port: { ...stubPort({}).port, view: () => bytes }, words: new Uint32Array(bytes).fill(0x1234_5678) };
+}
+
+function made(store: (all: number[], at: string, value: number) => boolean): number[] {
+  const words = Array.from({ length: 16 }, () => 0);
+  return new Proxy(words, { set: (all, at, value: number) => store(all, String(at), value) });
 }
 
 describe('how a window is touched', () => {
@@ -48,6 +53,33 @@ describe('how a window is touched', () => {
     const words = Array.from({ length: 16 }, () => 0);
     const masked = new Proxy(words, { set: (all, at, value: number) => Reflect.set(all, at, value & mask) });
     expect([keepsWhatIsStored(words), keepsWhatIsStored(masked)]).toEqual([true, false]);
+  });
+
+  test('words that keep but one of the patterns, that are one register, or of which one keeps anything, are no memory', () => {
+    const masked = made((all, at, value) => Reflect.set(all, at, value & 0x5a5a_5a7f));
+    const aliased = made((all, _at, value) => all.fill(value).length > 0);
+    const single = made((all, at, value) => at !== '3' || Reflect.set(all, at, value));
+    expect([masked, aliased, single].map(keepsWhatIsStored)).toEqual([false, false, false]);
+  });
+
+  test('where stores are allowed, what does not keep them is stored to, and no data expected', () => {
+    // Half of it: what is beyond keeps nothing.
+    const port = { ...stubPort({}).port, view: () => new ArrayBuffer(32) };
+    expect(touchedBy(port, { pci: device('8086:10d3') }, WINDOW, true)).toBe('stores');
+  });
+
+  test('the first 64 bytes are looked at, and a device that does not answer them is lost', () => {
+    const asked: unknown[] = [];
+    const view = (...of: readonly unknown[]): ArrayBuffer => {
+      asked.push(of);
+      return new ArrayBuffer(64);
+    };
+    const answering = { ...stubPort({}).port, view, busErrors: () => 5 };
+    const lost = { ...answering, busErrors: () => asked.length };
+    const touch = (port: typeof lost): unknown => touchedBy(port, { pci: device('8086:10d3') }, WINDOW, true);
+    expect(touch(answering)).toBe('memory');
+    expect(asked).toEqual([[0x7000n, 64]]);
+    expect(codeOf(() => touch(lost))).toBe('E_DEVICE_LOST');
   });
 
   test('without permission nothing is even looked at', () => {
@@ -83,6 +115,22 @@ describe('the probes of registers', () => {
         by !== 'memory' && outcomesOf(check.prediction)?.includes('ok') === true,
       );
     }
+  });
+
+  test('may be aborted where they would work, whatever else may be', () => {
+    const why = 'one; a device may also abort an access that its registers do not support';
+    expect(predictedOfRegisters({ kind: 'outcome', outcome: 'ok', why: 'one' })).toEqual({
+      kind: 'one-of',
+      outcomes: ['ok', 'external-abort'],
+      why,
+    });
+    expect(predictedOfRegisters({ kind: 'one-of', outcomes: ['vm-killed', 'ok'], why: 'one' })).toEqual({
+      kind: 'one-of',
+      outcomes: ['vm-killed', 'ok', 'external-abort'],
+      why,
+    });
+    const any = { kind: 'any', why: 'nobody knows' } as const;
+    expect(predictedOfRegisters(any)).toEqual(any);
   });
 
   test('a fault of the type is still the only outcome', () => {

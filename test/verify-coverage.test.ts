@@ -38,6 +38,10 @@ describe('the other pages of a window', () => {
     expect(otherPages(0x10_0000n, PAGE, true)).toHaveLength(255);
     expect(codeOf(() => otherPages(1n << 33n, PAGE, true))).toBe('E_USAGE');
     expect(otherPages(1n << 33n, PAGE, false)).toHaveLength(4);
+    expect(otherPages(1n << 32n, PAGE, true)).toHaveLength((1 << 20) - 1);
+    expect(() => otherPages((1n << 32n) + 4096n, PAGE, true)).toThrow(
+      '--whole would touch 1048577 pages of a window; expected at most 1048576. Choose a smaller window with --map.',
+    );
   });
 });
 
@@ -58,6 +62,21 @@ describe('the check of a page', () => {
     const stock = { ...ARM, faultForwarding: false };
     expect(new Set(checksOn(stock, 'device').map(({ probe }) => probe))).toEqual(new Set(['data-read']));
     expect(new Set(checksOn(stock, 'wc').map(({ probe }) => probe))).toEqual(new Set(['unaligned-load']));
+  });
+
+  test('is none where the first page has none of that kind', () => {
+    const first = planChecks(arm64, ARM, 'cookie', [{ attribute: 'wc', access: 'mapped' }]);
+    const others = first.filter(({ probe, stage1 }) => probe !== 'unaligned-load' || stage1.name !== 'Normal-NC');
+    expect(pageChecks(arm64, others, [4096n])).toEqual([]);
+  });
+
+  test('that is aligned works, or the device aborts it', () => {
+    const [check] = checksOn({ ...ARM, faultForwarding: false }, 'device');
+    expect(check?.prediction).toEqual({
+      kind: 'one-of',
+      outcomes: ['ok', 'external-abort'],
+      why: 'aligned loads work on every memory type',
+    });
   });
 
   test('is there on x86, to be read back', () => {
@@ -108,6 +127,11 @@ describe('coverage', () => {
   ])('counts pages that were read back: %s', (_name, ranges, pages) => {
     const dump = { kind: 'read', ranges: ranges.map(([page, count]) => range(page, count)) } as const;
     expect(coverageOf(WINDOW, [], dump, PAGE).readBack).toBe(pages);
+  });
+
+  test('counts no pages of a window that traps', () => {
+    const dump = { kind: 'read', ranges: [range(0, 1)] } as const;
+    expect(coverageOf({ ...WINDOW, access: 'trapped' }, [], dump, PAGE).readBack).toBeNull();
   });
 
   test('counts what was touched, and what was not as predicted', () => {

@@ -1,11 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { ATTRIBUTES, MODELS, NESTED_PAGING, SOURCES, arm64 } from '../memattr/index.ts';
 import type { ArchitectureModel, Attribute, Platform, Source } from '../memattr/index.ts';
-import { WcvmmError } from '../common/errors.ts';
 import { ABI } from '../tool/verify/guest/abi.ts';
 import type { Region } from '../vmm/memory/index.ts';
 import { defaultMaps } from '../vmm/vfio/open-windows.ts';
-import { parseOverride, replacePredictions } from '../tool/verify/override.ts';
 import { cellOf, runsOf, mayKillVm, planChecks } from '../tool/verify/plan.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
@@ -56,29 +54,6 @@ describe('planned checks', () => {
       argument: 7n,
     });
     expect(cellOf({ ...check, probe: 'load-latency' }, arm64.stage1Types, 7n).argument).toBeGreaterThan(0n);
-  });
-});
-
-describe('--predict', () => {
-  test('replaces exactly its row', () => {
-    const checks = planChecks(arm64, patched, 'cookie', windows);
-    const replaced = replacePredictions(checks, [parseOverride('unaligned-load@Device-nGnRnE=ok')]);
-    const changed = replaced.filter((check, index) => check !== checks[index]);
-    expect(changed.map(({ window, stage1, probe }) => [window, stage1.name, probe])).toEqual(
-      [0, 1, 2].map((window) => [window, 'Device-nGnRnE', 'unaligned-load']),
-    );
-    for (const { prediction } of changed) expect(prediction).toMatchObject({ kind: 'outcome', outcome: 'ok' });
-  });
-
-  test.each([
-    '',
-    'unaligned-load',
-    'unaligned-load@Device-nGnRnE',
-    'nothing@Device-nGnRnE=ok',
-    'unaligned-load@Device-nGnRnE=fine',
-    'unaligned-load@Device-nGnRnE=bad-cell',
-  ])('"%s" is refused', (text) => {
-    expect(() => parseOverride(text)).toThrow(WcvmmError);
   });
 });
 

@@ -5,11 +5,25 @@ import type { Platform } from '../memattr/index.ts';
 import { WcvmmError } from '../common/errors.ts';
 import { ABI, LOG_AT, OUTCOME_NUMBER, RECORD_AT, SIZE_OF } from '../tool/verify/guest/abi.ts';
 import type { GuestRecord } from '../tool/verify/guest/records.ts';
-import { planChecks } from '../tool/verify/plan.ts';
+import type { GuestRequest, GuestRun } from '../tool/verify/guest/run.ts';
+import { isSampled, mayKillVm, planChecks, runsOf } from '../tool/verify/plan.ts';
 import type { PlannedCheck } from '../tool/verify/plan.ts';
-import { freshSeed, inRuns, isKilled, observationOf, observedIn, together } from '../tool/verify/run-checks.ts';
-import type { GuestEnd, ObservedCheck } from '../tool/verify/run-checks.ts';
+import {
+  freshSeed,
+  inRuns,
+  isKilled,
+  observationOf,
+  observedIn,
+  runChecks,
+  together,
+} from '../tool/verify/run-checks.ts';
+import type { GuestEnd, GuestSetup, ObservedCheck } from '../tool/verify/run-checks.ts';
+import type { KvmArchitecture } from '../vmm/kvm/arch/arch.ts';
+import type { VcpuExit } from '../vmm/kvm/exits.ts';
+import type { VcpuRunner } from '../vmm/kvm/vcpu-runner.ts';
+import { explainKilled } from '../vmm/machines/killed.ts';
 import { ERRNO } from '../vmm/sys/port.ts';
+import type { Port } from '../vmm/sys/port.ts';
 
 const STOCK: Platform = { fwb: true, faultForwarding: false, mte: false };
 
@@ -211,4 +225,159 @@ test('seeds are 64 bits, and not the same twice', () => {
   expect(new Set(seeds).size).toBe(64);
   expect(seeds.every((seed) => seed >= 0n && seed < 1n << 64n)).toBe(true);
   expect(seeds.some((seed) => seed >= 1n << 56n)).toBe(true);
+});
+
+/** What a made-up guest is asked, and leaves. */
+function guestThat(leaves: (request: GuestRequest) => Partial<GuestRun> = () => ({})) {
+  const asked: GuestRequest[] = [];
+  const run = (_port: Port, _arch: KvmArchitecture, _thread: VcpuRunner, request: GuestRequest): Promise<GuestRun> => {
+    asked.push(request);
+    return Promise.resolve({
+      exit: { kind: 'done', status: 0 } as VcpuExit,
+      hostChecks: [],
+      translations: [],
+      windowExits: [1, 0],
+      busLocks: null,
+      log: log(request.cells.length),
+      stage2: { kind: 'read', ranges: [{ start: BigInt(asked.length), end: 9n, level: 3, memoryType: null }] },
+      ...leaves(request),
+    });
+  };
+  return { asked, run };
+}
+
+const SETUP = { windows: [{}, {}], timeoutMs: 5, onProgress: () => {} } as unknown as GuestSetup;
+const KILLED = { kind: 'killed', errno: ERRNO.EFAULT, fault: null } as VcpuExit;
+
+describe('guests', () => {
+  const mixed = planChecks(MODELS.arm64, STOCK, 'cookie', [
+    { attribute: 'wc', access: 'mapped' },
+    { attribute: 'device', access: 'mapped' },
+  ]).filter(({ probe }) => probe === 'unaligned-load' || probe === 'data-read');
+
+  test('are asked cells of their own checks, and the types that these name', async () => {
+    const { asked, run } = guestThat();
+    const { observed, stage2, windowExits } = await runChecks(SETUP, mixed, run);
+    const runs = runsOf(mixed);
+    expect(asked.map(({ cells }) => cells.map(({ window, probe }) => [window, probe]))).toEqual(
+      runs.map((checks) => checks.map(({ window, probe }) => [window, probe])),
+    );
+    expect(asked.map(({ cells, stage1 }) => cells.map((cell) => stage1[cell.stage1]))).toEqual(
+      runs.map((checks) => checks.map(({ stage1 }) => stage1.encoding)),
+    );
+    expect(asked.map(({ stage1 }) => new Set(stage1).size)).toEqual(asked.map(({ stage1 }) => stage1.length));
+    expect(new Set(asked.flatMap(({ cells }) => cells.map(({ argument }) => argument))).size).toBe(mixed.length);
+    expect(observed.map(({ check }) => check)).toEqual(runs.flat());
+    expect(windowExits).toEqual([runs.length, 0]);
+    expect(stage2.kind === 'read' && stage2.ranges.map(({ start }) => start)).toEqual(
+      runs.map((_, index) => BigInt(index + 1)),
+    );
+    // Those that nobody expects to be killed are to say where, if one is.
+    expect(asked.map(({ findsFault }) => findsFault)).toEqual(runs.map((checks) => !checks.some(mayKillVm)));
+    expect(new Set(asked.map(({ findsFault }) => findsFault)).size).toBe(2);
+  });
+
+  test('have what is common to all runs, and nothing of what is of all of them together', async () => {
+    const { asked, run } = guestThat();
+    await runChecks({ ...SETUP, mte: true, translates: true, machine: () => expect.unreachable() }, CHECKS, run);
+    expect(asked).toEqual([
+      {
+        windows: [{}, {}],
+        timeoutMs: 5,
+        mte: true,
+        translates: true,
+        findsFault: true,
+        stage1: [0x44],
+        cells: expect.any(Array) as unknown,
+      },
+    ]);
+  });
+
+  test('leave bus locks and translations by cell', async () => {
+    const { run } = guestThat(() => ({
+      busLocks: [
+        { cell: null, count: 7 },
+        { cell: 1, count: 3 },
+      ],
+      translations: [
+        { cell: 2, attribute: 0x44 },
+        { cell: 1, attribute: null },
+      ],
+    }));
+    const { observed } = await runChecks(SETUP, CHECKS, run);
+    expect(observed.map(({ busLocks, combined }) => [busLocks, combined])).toEqual([
+      [0, null],
+      [3, null],
+      [0, 0x44],
+    ]);
+    const without = await runChecks(SETUP, CHECKS, guestThat().run);
+    expect(without.observed.map(({ busLocks }) => busLocks)).toEqual([null, null, null]);
+  });
+
+  test('have their stores looked at by the host', async () => {
+    const { run } = guestThat(() => ({ hostChecks: [{ cell: 1, firstBad: 4 }] }));
+    const { observed } = await runChecks(SETUP, CHECKS, run);
+    expect(observed.map(({ observation }) => observation.kind === 'record' && observation.record.outcome)).toEqual([
+      'ok',
+      'wrong-data',
+      'ok',
+    ]);
+  });
+
+  test('that are killed say where, by the machine as it then is', async () => {
+    const [check] = checksOf('device', 1);
+    const { run } = guestThat(() => ({ exit: { ...KILLED }, log: log(0, 1) }));
+    const why = async (setup: Partial<GuestSetup>): Promise<string> => {
+      const { observed } = await runChecks({ ...SETUP, ...setup }, check === undefined ? [] : [check], run);
+      return observed.map(({ observation }) => (observation.kind === 'vm-killed' ? observation.why : '')).join();
+    };
+    const places = [{ gpa: 0n, length: 1n, kind: 'window', name: 'the window' }] as const;
+    expect(await why({})).toBe(`${explainKilled({ ...KILLED, kind: 'killed' } as never, null)}`);
+    expect(await why({ machine: () => ({ arch: 'arm64', places, device: 'absent' }) })).toContain('has gone');
+  });
+
+  test('that end otherwise are no answer', async () => {
+    const { run } = guestThat(() => ({ exit: { kind: 'done', status: 3 } as VcpuExit }));
+    await expect(runChecks(SETUP, CHECKS, run)).rejects.toThrow('the guest ended with status 3');
+  });
+});
+
+/** A recorder that counts its starts, and stops with as many accesses. */
+function recorder() {
+  const done: string[] = [];
+  let starts = 0;
+  return {
+    done,
+    start: () => void done.push(`start ${(starts += 1)}`),
+    stop: (window: number) => {
+      done.push(`stop ${window}`);
+      return starts === 2 ? null : { combining: starts, uncached: 0 };
+    },
+  };
+}
+
+describe('accesses that the CPU records', () => {
+  const all = checksOf('wc', 99);
+  const sampled = all.filter(isSampled);
+
+  test('are those of checks that have a guest of their own', async () => {
+    const made = recorder();
+    const { observed } = await runChecks({ ...SETUP, recorder: made }, all, guestThat().run);
+    expect(sampled).toHaveLength(2);
+    expect(made.done).toEqual(['start 1', 'stop 0', 'start 2', 'stop 0']);
+    expect(observed.filter(({ check }) => isSampled(check)).map(({ accesses }) => accesses)).toEqual([
+      { combining: 1, uncached: 0 },
+      null,
+    ]);
+    expect(observed.filter(({ check }) => !isSampled(check)).every(({ accesses }) => accesses === null)).toBe(true);
+  });
+
+  test('are none of a check that is not sampled, alone or not, nor where nothing records', async () => {
+    const made = recorder();
+    const plain = all.filter((check) => !isSampled(check)).slice(0, 1);
+    await runChecks({ ...SETUP, recorder: made }, plain, guestThat().run);
+    expect(made.done).toEqual([]);
+    const { observed } = await runChecks(SETUP, sampled.slice(0, 1), guestThat().run);
+    expect(observed.map(({ accesses }) => accesses)).toEqual([null]);
+  });
 });

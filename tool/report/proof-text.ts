@@ -50,7 +50,8 @@ function pagesText(some: number | null, pages: Proof['pages']): string {
   return some === null || pages === null ? '' : ` (${some} of ${pages.of} pages)`;
 }
 
-function observed({ guest }: Report, { checks: { type }, hostLoads, notToldApart, pages }: Proof): ProofLine {
+function observed({ guest }: Report, { checks, hostLoads, notToldApart, pages }: Proof): ProofLine {
+  const { type } = checks;
   const by = guest === undefined ? 'by' : 'by a Linux guest,';
   const isWrong = type.shown < type.of || hostLoads.shown < hostLoads.of;
   const mark = isWrong ? '✗' : type.of > 0 ? '✓' : '–';
@@ -58,8 +59,11 @@ function observed({ guest }: Report, { checks: { type }, hostLoads, notToldApart
     hostLoads.of === 0
       ? ''
       : `; the host's own loads show Device or Normal as predicted in ${ratio(hostLoads)} windows`;
-  if (type.of === 0)
-    return { mark, name: 'observed', text: `${by} 0 checks: none could tell one memory type from another${host}` };
+  if (type.of === 0) {
+    const all = Object.values(checks).reduce((sum, { of }) => sum + of, 0);
+    const text = `${by} 0 of ${all} checks: none could tell one memory type from another${host}`;
+    return { mark, name: 'observed', text };
+  }
   const apart = notToldApart.map(({ type: one, from }) => `${one} from ${anyOf(from)}`);
   return {
     mark,

@@ -67,15 +67,19 @@ export interface GuestSetup {
   readonly signal?: AbortSignal;
 }
 
-/** Makes the checks in bare guests. */
-export async function runChecks(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
+/** Makes the checks in bare guests. @param run one guest */
+export async function runChecks(
+  setup: GuestSetup,
+  checks: readonly PlannedCheck[],
+  run = runGuest,
+): Promise<Observations> {
   let windowExits: readonly number[] = setup.windows.map(() => 0);
   const { observed, runs } = await inRuns(
     checks,
     async (some) => {
-      const run = await runOnce(setup, some);
-      windowExits = windowExits.map((count, window) => count + (run.windowExits[window] ?? 0));
-      return run;
+      const one = await runOnce(setup, some, run);
+      windowExits = windowExits.map((count, window) => count + (one.windowExits[window] ?? 0));
+      return one;
     },
     setup.onProgress,
     setup.recorder !== undefined,
@@ -109,13 +113,17 @@ export function together(dumps: readonly Stage2Dump[]): Stage2Dump {
   return unavailable ?? { kind: 'read', ranges: dumps.flatMap((dump) => (dump.kind === 'read' ? dump.ranges : [])) };
 }
 
-async function runOnce(setup: GuestSetup, checks: readonly PlannedCheck[]): Promise<Observations> {
+async function runOnce(
+  setup: GuestSetup,
+  checks: readonly PlannedCheck[],
+  run: typeof runGuest,
+): Promise<Observations> {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
   const { onProgress: _ofAllRuns, machine: killedMachine, recorder, ...machine } = setup;
   const [only] = checks;
   const sampled = recorder !== undefined && only !== undefined && checks.length === 1 && isSampled(only) ? only : null;
   if (sampled !== null) recorder?.start();
-  const { exit, log, hostChecks, translations, busLocks, stage2, windowExits } = await runGuest(
+  const { exit, log, hostChecks, translations, busLocks, stage2, windowExits } = await run(
     setup.port,
     setup.arch,
     setup.thread,
