@@ -1,5 +1,5 @@
 import { groupOf } from './config.ts';
 
 export default groupOf(
-  /^(?:memory-.*|plan-.*|vfio-(?:ranges|map-bar|host-mapping)|verify-(?:plan|linux|contents)|guest-(?:exchange|records|keys)|kvm-(?:spte|stage2|x86-host|trapped)|host-(?:probe|mappings)|silicon|x86-accesses|killed)$/,
+  /^(?:memory-.*|plan-.*|vfio-(?:ranges|map-bar|host-mapping|device|guest-dma)|verify-(?:plan|override|linux|contents|writes|fault-forwarding)|guest-(?:exchange|records|keys|run|abi|elf)|kvm-(?:spte|stage2|x86-host|trapped|vcpu-loop)|host-(?:probe|mappings|inspect)|silicon|x86-accesses|killed|linux-log|bench-points)$/,
 );
