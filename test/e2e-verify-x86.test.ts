@@ -99,7 +99,7 @@ describe('verify on AMD, patched kernel', () => {
     expect(report.checks.filter(({ speaksOf }) => speaksOf === 'type')).toEqual([]);
     expect(countAgain(pages?.stdout ?? '')).toEqual(checks.type);
     expect(covered).toMatchObject({ touched: 15, unlike: 0, readBack: 15, of: 48 });
-    expect(text?.stdout).toMatch(/^– observed {4}by 0 of 198 checks: none could tell one memory type from another$/m);
+    expect(text?.stdout).toMatch(/^– observed {4}by 0 of 270 checks: none could tell one memory type from another$/m);
     expect(proofOf(parseReport(whole?.stdout ?? '')).pages).toEqual({
       of: 1024,
       touched: 1024,

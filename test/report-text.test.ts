@@ -141,7 +141,7 @@ describe('renderReport', () => {
   it('says on x86 that nothing was observed, and what was read back', () => {
     const shown = renderReport(x86Report('npt'), plain);
     expect(shown).toContain("✓ programmed  stage 2 as predicted in 3 of 3 windows, the host's mapping in 3 of 3\n");
-    expect(shown).toContain('– observed    by 0 of 216 checks: none could tell one memory type from another\n');
+    expect(shown).toContain('– observed    by 0 of 270 checks: none could tell one memory type from another\n');
     expect(shown).not.toContain('not proven');
   });
 

@@ -2,7 +2,7 @@
 import type { Part, Proof } from './proof.ts';
 import { exitCodeOf, proofOf } from './proof.ts';
 import { EXIT } from '../../common/errors.ts';
-import { isContradicted } from './report.ts';
+import { isContradicted, isControl } from './report.ts';
 import type { Report } from './report.ts';
 import { anyOf } from './notes.ts';
 
@@ -50,8 +50,14 @@ function pagesText(some: number | null, pages: Proof['pages']): string {
   return some === null || pages === null ? '' : ` (${some} of ${pages.of} pages)`;
 }
 
-function observed({ guest }: Report, { checks, hostLoads, notToldApart, pages }: Proof): ProofLine {
-  const { type } = checks;
+/** Checks of the device's windows that a guest answered. */
+function answered(report: Report): number {
+  const isDevice = report.windows.map((window) => !isControl(report, window));
+  return report.checks.filter(({ window, observed: outcome }) => outcome !== null && isDevice[window] === true).length;
+}
+
+function observed(report: Report, { checks: { type }, hostLoads, notToldApart, pages }: Proof): ProofLine {
+  const { guest } = report;
   const by = guest === undefined ? 'by' : 'by a Linux guest,';
   const isWrong = type.shown < type.of || hostLoads.shown < hostLoads.of;
   const mark = isWrong ? '✗' : type.of > 0 ? '✓' : '–';
@@ -60,8 +66,7 @@ function observed({ guest }: Report, { checks, hostLoads, notToldApart, pages }:
       ? ''
       : `; the host's own loads show Device or Normal as predicted in ${ratio(hostLoads)} windows`;
   if (type.of === 0) {
-    const all = Object.values(checks).reduce((sum, { of }) => sum + of, 0);
-    const text = `${by} 0 of ${all} checks: none could tell one memory type from another${host}`;
+    const text = `${by} 0 of ${answered(report)} checks: none could tell one memory type from another${host}`;
     return { mark, name: 'observed', text };
   }
   const apart = notToldApart.map(({ type: one, from }) => `${one} from ${anyOf(from)}`);
