@@ -8,6 +8,7 @@ import { unmetOptions } from '../testbed/kernel/config.ts';
 import { ensureKernel } from '../testbed/kernel/index.ts';
 import {
   diffOf,
+  kernelDiffsOf,
   parseSeries,
   patchesOf,
   readSeries,
@@ -53,6 +54,14 @@ function mail(number: string): Patch {
   };
 }
 
+/** A patch that adds files with one or more lines. */
+function patchOf(...files: (readonly [string, string])[]): Patch {
+  const diffs = files.map(
+    ([file, text]) => `diff --git a/${file} b/${file}\n--- /dev/null\n+++ b/${file}\n@@ -0,0 +1 @@\n+${text}\n`,
+  );
+  return { name: 'p', text: `Subject: a\n\n---\n\n${diffs.join('')}` };
+}
+
 describe('the series', () => {
   it('is a list of names with comments', () => {
     expect(parseSeries('# cover\n0001-a.patch\n\n0002-b.patch # why\n')).toEqual(['0001-a.patch', '0002-b.patch']);
@@ -67,6 +76,42 @@ describe('the series', () => {
   it('gives the same kernel under another number and date', () => {
     expect(diffOf(mail('1/2'))).toBe(diffOf(mail('2/3')));
     expect(diffOf(mail('1/2'))).toContain('+++ b/a.c');
+  });
+
+  it('gives the same kernel with another selftest or another text, and with nothing else', () => {
+    const driver = ['drivers/vfio/vfio_main.c', 'int a;'] as const;
+    const alone = kernelDiffsOf([patchOf(driver)]);
+    expect(alone).toHaveLength(1);
+    for (const file of [
+      'tools/testing/selftests/kvm/a_test.c',
+      'tools/testing/selftests/vfio/Makefile',
+      'Documentation/virt/kvm/api.rst',
+    ]) {
+      expect(kernelDiffsOf([patchOf([file, 'one'])])).toEqual([]);
+      expect(kernelDiffsOf([patchOf([file, 'one'], driver)])).toEqual(alone);
+    }
+    for (const file of [
+      driver[0],
+      'include/uapi/linux/vfio.h',
+      'mm/Kconfig',
+      'Documentation/Kconfig',
+      'drivers/vfio/Makefile',
+      'tools/objtool/check.c',
+      'tools/testing/selftests/kselftest_module.h',
+    ])
+      expect(kernelDiffsOf([patchOf([file, 'one'])])).not.toEqual(kernelDiffsOf([patchOf([file, 'two'])]));
+  });
+
+  it('is another kernel with a file that is only renamed, and as a patch that has no head', () => {
+    const moved = 'diff --git a/tools/testing/selftests/kvm/a.h b/include/a.h\nsimilarity index 100%\n';
+    expect(kernelDiffsOf([{ name: 'p', text: `Subject: a\n\n${moved}` }])).toEqual([moved]);
+    const bare = patch('p', 'a.c', 'int a;', 'int b;');
+    expect(kernelDiffsOf([bare])).toEqual([bare.text]);
+  });
+
+  it('knows a line of a file that reads like the head of a diff', () => {
+    const selftest = patchOf(['tools/testing/selftests/kvm/a.c', 'diff --git a/b.c b/b.c\n++++ b/b.c']);
+    expect(kernelDiffsOf([selftest])).toEqual([]);
   });
 
   it('is what the patched kernel has; those that must fail have one patch more, of KVM alone', async () => {

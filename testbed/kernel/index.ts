@@ -7,7 +7,7 @@ import { outputOf } from '../../common/program.ts';
 import { isMutant, type KernelTarget, type KernelVariant, type Mutant } from '../machine/machine.ts';
 import type { Progress } from '../../common/progress.ts';
 import { buildKernel } from './build.ts';
-import { diffOf, patchesFolder, patchesOf, variantConfigs, type Patch } from './series.ts';
+import { kernelDiffsOf, patchesFolder, patchesOf, variantConfigs, type Patch } from './series.ts';
 import { fetchSource, sourceAtHand, type KernelSource } from './source.ts';
 import { KernelTree } from './tree.ts';
 
@@ -32,7 +32,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
   const images = join(cacheRoot(), 'kernel', target.arch);
   const compiler = await toolchain(target);
   const imageOf = (source: KernelSource, with_: readonly Patch[]): string =>
-    join(images, `${contentKey(source.identity, fragment, compiler, ...with_.map(diffOf))}.Image`);
+    join(images, `${contentKey(source.identity, fragment, compiler, ...kernelDiffsOf(with_))}.Image`);
 
   const known = await sourceAtHand(request.source);
   if (known !== null && (await inCache(imageOf(known, patches)))) return imageOf(known, patches);

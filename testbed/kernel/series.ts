@@ -102,6 +102,25 @@ export function diffOf(patch: Patch): string {
   return patch.text.slice(Math.max(0, patch.text.indexOf('\ndiff --git ')));
 }
 
+/**
+ * What of `patches` a kernel can depend on. Their selftests and the documentation are left out: with a changed selftest, the kernel is
+ * the same, byte for byte.
+ */
+export function kernelDiffsOf(patches: readonly Patch[]): string[] {
+  return patches
+    .flatMap((patch) => diffOf(patch).split(/^(?=diff --git )/m))
+    .filter((diff) => {
+      // Of a file that is only renamed or gets another mode, nothing else names it.
+      const [, from, to] = /^diff --git a\/(\S+) b\/(\S+)$/m.exec(diff) ?? [];
+      return from !== undefined && to !== undefined
+        ? !notInKernel.test(from) || !notInKernel.test(to)
+        : diff.trim() !== '';
+    });
+}
+
+/** Not all of tools/: x86's build runs tools/objtool, and lib/test_bitmap.c includes a header of tools/testing/selftests. */
+const notInKernel = /^(?:tools\/testing\/selftests\/(?:iommu|kvm|vfio)\/|Documentation\/.*\.rst$)/;
+
 /** The files of the tree that a patch changes, adds or removes. */
 export function touchedFiles(patch: string): string[] {
   const files = new Set<string>();
