@@ -5,7 +5,13 @@ import { exitCodeOf, proofOf } from '../tool/report/proof.ts';
 import { TOUCHED_BY } from '../tool/report/report.ts';
 import type { Report, ReportWindow } from '../tool/report/report.ts';
 import { renderReport } from '../tool/report/text.ts';
-import { allowedProbes, keepsWhatIsStored, predictedOfRegisters, touchedBy } from '../tool/verify/contents.ts';
+import {
+  TOUCHED_BYTES,
+  allowedProbes,
+  keepsWhatIsStored,
+  predictedOfRegisters,
+  touchedBy,
+} from '../tool/verify/contents.ts';
 import { checkOf } from '../tool/verify/evidence.ts';
 import { cellOf, planChecks } from '../tool/verify/plan.ts';
 import type { PciDevice } from '../vmm/sys/pci.ts';
@@ -103,6 +109,20 @@ describe('the probes of registers', () => {
     ).toEqual(['unaligned-store', 'unaligned-store-simd', 'unaligned-store-pair', 'zero-block']);
     expect(allowedProbes(arm64.probes, 'memory')).toEqual(arm64.probes);
     expect(allowedProbes(x86.probes, 'loads')).toEqual(['stage1-self-check', 'unaligned-load']);
+  });
+
+  test('are all of them on memory, and loads are among the stores', () => {
+    for (const { probes } of [arm64, x86]) {
+      expect(allowedProbes(probes, 'memory')).toEqual(probes);
+      expect(allowedProbes(probes, 'stores')).toEqual(expect.arrayContaining([...allowedProbes(probes, 'loads')]));
+    }
+  });
+
+  test('touch less of a page the less they may do', () => {
+    const { loads, stores, memory } = TOUCHED_BYTES;
+    expect([loads, stores, memory].toSorted((a, b) => a - b)).toEqual([loads, stores, 4096]);
+    // A pair of registers from +8 on.
+    expect(loads).toBe(8 + 16);
   });
 
   test.each(TOUCHED_BY)('are planned so: %s', (by) => {

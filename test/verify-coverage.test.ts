@@ -116,6 +116,15 @@ describe('coverage', () => {
       5,
     ],
     [
+      'pages in no order',
+      [
+        [128, 4],
+        [0, 1],
+        [64, 2],
+      ],
+      7,
+    ],
+    [
       'what goes beyond the window',
       [
         [-4, 6],

@@ -179,6 +179,11 @@ describe('a check', () => {
     expect(checked(observed({ observation: killed }, { prediction }))).toMatchObject({ verdict: 'match', note: null });
   });
 
+  test('that was answered otherwise says why that was not expected, and no more', () => {
+    const record = { kind: 'record', record: saw('alignment-fault') } as const;
+    expect(checked(observed({ observation: record }))).toMatchObject({ verdict: 'mismatch', note: 'Normal' });
+  });
+
   test('that was not made says why', () => {
     expect(checked(observed({ observation: { kind: 'skipped', why: 'no such file' } }))).toMatchObject({
       observed: null,
@@ -269,6 +274,14 @@ describe('what x86 hardware shows', () => {
     // Figures that no clock gives.
     expect(timing({}, saw('ok'))).toMatchObject({ verdict: 'unobservable' });
     expect(timing({}, saw('ok'))).not.toHaveProperty('timing');
+  });
+
+  test('timing is none of a probe that faulted, or that was not made', () => {
+    const values = [10n, 10n, 10n, 60n].map((each) => interval(each, each)) as never;
+    expect(timing({}, saw('other-fault', values))).not.toHaveProperty('timing');
+    const skipped = { observation: { kind: 'skipped', why: 'no clock' } } as const;
+    const planned = { probe: 'timing-class', prediction: measurement, stage1: WC, stage2: 'NPT WC' } as const;
+    expect(checked(observed(skipped, planned), null, facts)).toMatchObject({ verdict: 'skipped', note: 'no clock' });
   });
 
   test('a model without an uncached type is not asked for timing', () => {

@@ -24,6 +24,7 @@ import type { VcpuRunner } from '../vmm/kvm/vcpu-runner.ts';
 import { explainKilled } from '../vmm/machines/killed.ts';
 import { ERRNO } from '../vmm/sys/port.ts';
 import type { Port } from '../vmm/sys/port.ts';
+import { codeOf } from './stub-port.ts';
 
 const STOCK: Platform = { fwb: true, faultForwarding: false, mte: false };
 
@@ -80,6 +81,12 @@ describe('runs', () => {
     const all = checksOf('wc', 99);
     expect((await runsThat(all, (one) => one)).asked).toEqual([all.length]);
     expect((await runsThat(all, (one) => one, true)).asked).toEqual([all.length - 2, 1, 1]);
+  });
+
+  test('need nobody who is told of their progress, and sample nothing unasked', async () => {
+    const all = checksOf('wc', 99);
+    const { runs } = await inRuns(all, (some) => Promise.resolve({ observed: some.map(answered) }));
+    expect(runs).toHaveLength(1);
   });
 
   test('are none where nothing is asked', async () => {
@@ -211,6 +218,10 @@ describe('an answer', () => {
     expect(() => observationOf(record('bad-cell'), [])).toThrow(
       'the guest refused cell 3: it knows no such probe, window or stage-1 type. Is the guest image from another version?',
     );
+  });
+
+  test('of another version of the guest is an error of its records', () => {
+    expect(codeOf(() => observationOf(record('bad-cell'), []))).toBe('E_GUEST_RECORDS');
   });
 
   test('is the end of a VM where KVM_RUN fails with EFAULT, or KVM cannot emulate', () => {
@@ -370,6 +381,12 @@ describe('accesses that the CPU records', () => {
       null,
     ]);
     expect(observed.filter(({ check }) => !isSampled(check)).every(({ accesses }) => accesses === null)).toBe(true);
+  });
+
+  test('take no guest of their own where nothing records', async () => {
+    const { asked, run } = guestThat();
+    await runChecks(SETUP, all, run);
+    expect(asked).toHaveLength(1);
   });
 
   test('are none of a check that is not sampled, alone or not, nor where nothing records', async () => {

@@ -112,6 +112,12 @@ describe('the verdict of timing', () => {
     ).toMatchObject({ verdict: 'unobservable' });
   });
 
+  test('of a probe that faulted is that fault', () => {
+    const faulted = judge(timed({ record: { cell: 0, outcome: 'other-fault' } }), []);
+    expect(faulted).toMatchObject({ observed: 'other-fault', verdict: 'mismatch' });
+    expect(faulted.note).toMatch(/^a measurement makes only accesses that every memory type allows/);
+  });
+
   test('is none on an emulator, nor without figures', () => {
     expect(judge(timed({ emulator: 'qemu-10.0.2', effective: 'UC' }), [])).toMatchObject({
       verdict: 'unobservable',

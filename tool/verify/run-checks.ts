@@ -120,9 +120,7 @@ async function runOnce(
 ): Promise<Observations> {
   const stage1Types = [...new Set(checks.map(({ stage1 }) => stage1))];
   const { onProgress: _ofAllRuns, machine: killedMachine, recorder, ...machine } = setup;
-  const [only] = checks;
-  const sampled = recorder !== undefined && only !== undefined && checks.length === 1 && isSampled(only) ? only : null;
-  if (sampled !== null) recorder?.start();
+  const recorded = record(recorder, checks);
   const { exit, log, hostChecks, translations, busLocks, stage2, windowExits } = await run(
     setup.port,
     setup.arch,
@@ -135,7 +133,7 @@ async function runOnce(
       cells: checks.map((check) => cellOf(check, stage1Types, freshSeed())),
     },
   );
-  const accesses = sampled === null ? null : (recorder?.stop(sampled.window) ?? null);
+  const accesses = recorded();
   const observed = observedIn(checks, {
     failure: describeExit(exit, exit.kind === 'done' ? null : (killedMachine?.() ?? null)),
     killed: isKilled(exit),
@@ -146,6 +144,14 @@ async function runOnce(
     combinedIn: (index) => translations.find(({ cell }) => cell === index)?.attribute ?? null,
   });
   return { observed, stage2, windowExits };
+}
+
+/** From now on until what it returns is called. Where something records, a check that is sampled has a run of its own. */
+function record(recorder: AccessRecorder | undefined, checks: readonly PlannedCheck[]): () => AccessCounts | null {
+  const sampled = checks.find(isSampled);
+  if (recorder === undefined || sampled === undefined) return () => null;
+  recorder.start();
+  return () => recorder.stop(sampled.window);
 }
 
 export function freshSeed(): bigint {
