@@ -5,6 +5,7 @@ import { ARCHES } from '../memattr/index.ts';
 import type { Arch } from '../memattr/index.ts';
 import { loadImage, parseElf } from '../vmm/boot/elf.ts';
 import { parseGuest } from '../tool/verify/guest/image.ts';
+import { randomRuns } from './random-runs.ts';
 
 interface Header {
   type?: number;
@@ -159,7 +160,7 @@ describe('parseElf', () => {
           expect(acceptsOrRefuses(bytes, machine)).toBe(true);
         },
       ),
-      { numRuns: 5000 },
+      { numRuns: randomRuns(5000) },
     );
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { ABI, LOG_AT, OUTCOME_NUMBER, RECORD_AT, SIZE_OF } from '../tool/verify/guest/abi.ts';
 import { type GuestLog, decodeLog } from '../tool/verify/guest/records.ts';
+import { randomRuns } from './random-runs.ts';
 
 const U64 = fc.bigInt(0n, (1n << 64n) - 1n);
 const refused = { name: 'WcvmmError', code: 'E_GUEST_RECORDS' };
@@ -123,6 +124,6 @@ describe('decodeLog', () => {
       const { records, running } = end as GuestLog;
       return records.length <= cells && (running === null || (running >= records.length && running < cells));
     });
-    expect(() => fc.assert(property, { numRuns: 2000 })).not.toThrow();
+    expect(() => fc.assert(property, { numRuns: randomRuns(2000) })).not.toThrow();
   });
 });

@@ -5,6 +5,7 @@ import { parseSpteTrace, rangesOf, typeOfSpte } from '../tool/verify/read-back/s
 import type { SpteEvent } from '../tool/verify/read-back/spte.ts';
 import { readRange } from '../tool/verify/read-back/stage2.ts';
 import type { Stage2Range } from '../tool/verify/read-back/stage2.ts';
+import { randomRuns } from './random-runs.ts';
 
 const HEADER = `# tracer: nop
 #
@@ -75,7 +76,7 @@ describe('the trace', () => {
           parseSpteTrace(EPT.slice(0, at) + garbage + EPT.slice(at + garbage.length)).events.length,
         ).toBeLessThanOrEqual(3);
       }),
-      { numRuns: 500 },
+      { numRuns: randomRuns(500) },
     );
     expect(parseSpteTrace(`${HEADER}            node-312     [001] d..1.    17.2: kvm_exit: reason x\n`)).toEqual({
       events: [],
@@ -214,7 +215,7 @@ describe('the guest-physical space', () => {
       fc.property(events, (all) => {
         expect(rangesOf(all, 'ept')).toEqual(inTurn(all).toSorted((a, b) => (a.start < b.start ? -1 : 1)));
       }),
-      { numRuns: 1000 },
+      { numRuns: randomRuns(1000) },
     );
   });
 
@@ -253,7 +254,7 @@ describe('the guest-physical space', () => {
           Array.from({ length: 2048 }, (_, index) => [expected.get(index) ?? null].filter((type) => type !== null)),
         );
       }),
-      { numRuns: 40 },
+      { numRuns: randomRuns(40) },
     );
   });
 });

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ramAround } from '../vmm/memory/ranges.ts';
 import type { RamRange } from '../vmm/memory/ram.ts';
+import { randomRuns } from './random-runs.ts';
 
 const STEP = 4n;
 const LIMIT = 96n;
@@ -30,7 +31,7 @@ test('RAM is the lowest bytes that a bitmap leaves free, whatever the holes', ()
       );
       expect(bytes ?? null).toEqual(usable.length < size ? null : usable.slice(0, Number(size)));
     }),
-    { numRuns: 2000 },
+    { numRuns: randomRuns(2000) },
   );
 });
 

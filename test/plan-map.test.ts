@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { ATTRIBUTES } from '../memattr/index.ts';
 import { formatSize, parseMap, parseSize } from '../vmm/memory/index.ts';
+import { randomRuns } from './random-runs.ts';
 
 const K = 1024n;
 
@@ -215,7 +216,7 @@ describe('parseMap', () => {
       fc.property(text, (written) => {
         expect(textOf(written)).toBe(written);
       }),
-      { numRuns: 3000 },
+      { numRuns: randomRuns(3000) },
     );
   });
 });

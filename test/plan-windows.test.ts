@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { WcvmmError } from '../common/errors.ts';
 import { type MapRequest, type Region, parseMap, planWindows } from '../vmm/memory/index.ts';
 import { holesIn } from '../vmm/memory/windows.ts';
+import { randomRuns } from './random-runs.ts';
 
 const PAGE = 4096n;
 const whole = (bar: number, size: bigint): Region => ({
@@ -187,7 +188,7 @@ describe('range arithmetic against a bitmap', () => {
           expect(allowed.length > 0 ? allowed : [planned]).toContainEqual(outcome(requests, region));
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: randomRuns(2000) },
     );
   });
 });

@@ -142,6 +142,18 @@ describe('what is shown', () => {
     expect(proof.hostLoads).toEqual({ shown: 1, of: 2 });
     expect(proof.notProven).toEqual([1, 3]);
   });
+
+  test('is no trapped window that stage 2 maps all the same', () => {
+    const windows = [window({ stage2: WRONG, trapped: { exits: 2 } })];
+    expect(proofOf(report({ windows }))).toMatchObject({ stage2: { shown: 0, of: 1 }, notProven: [0] });
+  });
+
+  test('counts loads of the host that showed what is predicted, not the others', () => {
+    const shown = { predicted: 'Normal-NC', programmed: null };
+    const [right, wrong] = (['Normal', 'Device'] as const).map((observed) => ({ hostVma: { ...shown, observed } }));
+    const windows = [right, right, wrong].map(window);
+    expect(proofOf(report({ windows })).hostLoads).toEqual({ shown: 2, of: 3 });
+  });
 });
 
 function covered(...all: readonly Partial<Coverage>[]): Report {

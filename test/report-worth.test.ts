@@ -4,7 +4,7 @@ import { formatReport } from '../tool/report/json.ts';
 import { proofLines } from '../tool/report/proof-text.ts';
 import { proofOf } from '../tool/report/proof.ts';
 import { summarise } from '../tool/report/report.ts';
-import type { Check, Report } from '../tool/report/report.ts';
+import type { Check, Report, ReportWindow } from '../tool/report/report.ts';
 import { parseReport } from '../tool/report/schema.ts';
 import { weighed } from '../tool/report/worth.ts';
 import { changeChecks, sampleReport, x86Report } from './report-sample.ts';
@@ -78,12 +78,21 @@ describe('weighed', () => {
   });
 });
 
+test('timing that excludes no type is evidence of none, whatever was made of it', () => {
+  const { speaksOf: _speaksOf, excludes: _excludes, ...bare } = timed('match');
+  const timing = { loads: { low: 0.1, high: 9 }, stores: { low: 0.1, high: 9 } };
+  const { checks } = weighed({ ...x86Report('ept'), checks: [{ ...bare, timing }] });
+  expect(checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
+});
+
 describe('a locked access', () => {
   const lock = x86Report('ept').checks.find(({ probe, stage1 }) => probe === 'locked-access' && stage1 === 'WB');
-  const report = (check: Partial<Check>, emulator: string | null = null): Report => {
+  const report = (change: Partial<Check>, emulator: string | null = null, stage2?: ReportWindow['stage2']): Report => {
     if (lock === undefined) throw new Error('no locked access');
     const { speaksOf: _speaksOf, excludes: _excludes, ...bare } = lock;
-    return weighed({ ...x86Report('ept', emulator), checks: [{ ...bare, ...check }] });
+    const sample = x86Report('ept', emulator);
+    const windows = sample.windows.map((window) => Object.assign({}, window, stage2 && { stage2 }));
+    return weighed({ ...sample, windows, checks: [{ ...bare, ...change }] });
   };
 
   test('that locked the bus is evidence of its type', () => {
@@ -96,6 +105,11 @@ describe('a locked access', () => {
     expect(report({ busLocks: 3 }, 'qemu-10.0.2').checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
     expect(report({ busLocks: 3, probe: 'data-write' }).checks[0]).toMatchObject({ speaksOf: 'function' });
     expect(report({ busLocks: 3, effective: 'UC or WB' }).checks[0]).toMatchObject({ speaksOf: 'function' });
+  });
+
+  test('that KVM emulates, as the window is trapped, locks no bus', () => {
+    const stage2 = { predicted: 'trapped', programmed: null, blockSize: null };
+    expect(report({ busLocks: 3 }, null, stage2).checks[0]).toMatchObject({ speaksOf: 'function', excludes: [] });
   });
 });
 
