@@ -12,6 +12,10 @@ export class Output {
   readonly #fd: number;
   readonly #stream: () => NodeJS.WriteStream;
   #needsStream: boolean | undefined;
+  #loaded: NodeJS.WriteStream | undefined;
+
+  /** Hears what Node's stream could not write. */
+  onError: (error: NodeJS.ErrnoException) => void = () => {};
 
   /** @param stream Node's own for the same file */
   constructor(fd: number, stream: () => NodeJS.WriteStream) {
@@ -20,28 +24,36 @@ export class Output {
   }
 
   get isTTY(): boolean {
-    return this.#isStream() && this.#stream().isTTY;
+    return this.#isStream() && this.#node().isTTY;
   }
 
   /** Of a terminal. */
   get columns(): number | undefined {
-    return this.#isStream() ? this.#stream().columns : undefined;
+    return this.#isStream() ? this.#node().columns : undefined;
   }
 
-  /** For a process that may open nothing later: Node opens a terminal by its name when its stream is first asked for. A reader who is gone is no error from now on. */
+  /** For a process that may open nothing later: Node opens a terminal by its name when its stream is first asked for. */
   open(): void {
-    if (this.#isStream()) this.#stream().on('error', () => {});
+    if (this.#isStream()) this.#node();
   }
 
-  write(text: string): void {
-    const rest = this.#writeNow(Buffer.from(text));
-    if (rest.byteLength > 0) this.#stream().write(rest);
+  write(written: string | Uint8Array): void {
+    const rest = this.#writeNow(typeof written === 'string' ? Buffer.from(written) : written);
+    if (rest.byteLength > 0) this.#node().write(rest);
   }
 
   /** Done when it has been taken. Throws where nobody reads any more. */
   async writeBytes(bytes: Uint8Array): Promise<void> {
     const rest = this.#writeNow(bytes);
-    if (rest.byteLength > 0) await writerTo(this.#stream())(rest);
+    if (rest.byteLength > 0) await writerTo(this.#node())(rest);
+  }
+
+  #node(): NodeJS.WriteStream {
+    if (this.#loaded === undefined) {
+      this.#loaded = this.#stream();
+      this.#loaded.on('error', (error) => this.onError(error));
+    }
+    return this.#loaded;
   }
 
   #isStream(): boolean {

@@ -70,7 +70,10 @@ describe('standard output', () => {
     closeSync(from);
     const gone = new Writable({ write: (_chunk, _encoding, done) => done(new Error('EPIPE')) });
     const output = new Output(to, () => gone as unknown as NodeJS.WriteStream);
+    const heard: string[] = [];
+    output.onError = ({ message }) => void heard.push(message);
     await expect(output.writeBytes(Buffer.from('nobody'))).rejects.toThrow('EPIPE');
+    expect(heard).toEqual(['EPIPE']);
     closeSync(to);
   });
 

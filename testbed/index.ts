@@ -1,5 +1,6 @@
 import { copyFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { standardOutput } from '../common/output.ts';
 import type { EptLeaf } from './bochs/ept.ts';
 import { ensureDebianKernel } from './debian-kernel/index.ts';
 import type { DebianKernel } from './debian-kernel/index.ts';
@@ -101,7 +102,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
         signal,
         // A shell has the terminal from here on.
         onUp: () => (request.run.kind === 'shell' ? progress.done() : progress.moment('running')),
-        stdout: through(request.stdout ?? ((chunk) => process.stdout.write(chunk))),
+        stdout: through(request.stdout ?? ((chunk) => standardOutput.write(chunk))),
         stderr: through(request.stderr ?? ((chunk) => process.stderr.write(chunk))),
         eptLeaf: request.eptLeaf,
         monitor: request.monitor,

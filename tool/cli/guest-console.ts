@@ -2,8 +2,8 @@
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { WcvmmError } from '../../common/errors.ts';
+import { standardOutput } from '../../common/output.ts';
 import type { AsyncScope } from '../../common/scope.ts';
-import { writerTo } from '../../common/streams.ts';
 import type { UartInput } from '../../vmm/devices/uart.ts';
 import type { LinuxConsole } from '../../vmm/machines/linux.ts';
 import { KEYS_HELP, Keys } from './keys.ts';
@@ -41,10 +41,9 @@ export async function openConsole(
     }
     case 'stdio': {
       const input = new StandardInput(() => onEnd(stoppedByKey()));
-      const write = writerTo(process.stdout);
       ends.defer(() => input.close());
       const onOutput = (bytes: Uint8Array): Promise<void> =>
-        write(bytes).catch((cause: unknown) => onEnd(unread(cause)));
+        standardOutput.writeBytes(bytes).catch((cause: unknown) => onEnd(unread(cause)));
       return { onOutput, onInput: (uart) => input.lead(uart) };
     }
   }

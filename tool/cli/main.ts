@@ -2,15 +2,16 @@
 import { CommanderError } from 'commander';
 import { explainDisk } from '../../common/disk.ts';
 import { EXIT, WcvmmError } from '../../common/errors.ts';
+import { standardOutput } from '../../common/output.ts';
 import { SysError } from '../../vmm/sys/port.ts';
 import { buildProgram } from './commands/program.ts';
 
 /** @param argv without the program's own name */
 export async function main(argv: readonly string[]): Promise<void> {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  standardOutput.onError = (error) => {
     // Whoever read it has seen enough, as in `wcvmm --help | head`; the exit code still says how the work ended.
     if (error.code !== 'EPIPE') report(explainDisk(error, 'standard output') ?? error, argv.includes('--debug'));
-  });
+  };
   try {
     await (await buildProgram(argv)).parseAsync(argv, { from: 'user' });
   } catch (error) {

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { interruptible } from '../../../common/interrupt.ts';
+import { standardOutput } from '../../../common/output.ts';
 import type { BindOptions, Plan } from '../../host/devices/bind.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 
@@ -48,7 +49,7 @@ function command(name: string, description: string, examples: string, plan: Plan
 async function carryOut({ steps, notes, requireDrivers }: Plan, dryRun: boolean): Promise<void> {
   const { shellCommand, takeSteps } = await import('../../host/devices/steps.ts');
   for (const note of notes) process.stderr.write(`wcvmm: ${note}\n`);
-  if (dryRun) for (const { action } of steps) process.stdout.write(`${shellCommand(action)}\n`);
+  if (dryRun) for (const { action } of steps) standardOutput.write(`${shellCommand(action)}\n`);
   else if (steps.length > 0) await interruptible((signal) => takeSteps(libcPort, steps, requireDrivers, signal));
 }
 

@@ -1,4 +1,5 @@
 /** `wcvmm compare --expect`: reports of a fleet against what each kind of instance must show. */
+import { standardOutput } from '../../../common/output.ts';
 import { EXIT } from '../../../common/errors.ts';
 import { interruptible } from '../../../common/interrupt.ts';
 import { progressOn } from '../../../common/progress.ts';
@@ -39,7 +40,7 @@ export async function compareExpected(paths: readonly string[], options: ExpectO
   await writeTexts(
     options,
     (format) => FLEET_FORMATS[format](fleet),
-    async () => renderFleet(fleet, styleOf(process.stdout, process.env)),
+    async () => renderFleet(fleet, styleOf(standardOutput, process.env)),
   );
   process.exitCode = isAsExpected(fleet) ? EXIT.match : EXIT.mismatch;
 }

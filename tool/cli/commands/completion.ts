@@ -1,3 +1,4 @@
+import { standardOutput } from '../../../common/output.ts';
 import { Argument, Command } from 'commander';
 import type { CommandDefinition } from '../help/definitions.ts';
 
@@ -25,6 +26,6 @@ export function completionCommand(): Command {
     .action(async (shell: Shell, _options: unknown, command: Command) => {
       const { defineCommand } = await import('../help/definitions.ts');
       const write = await SHELLS[shell]();
-      process.stdout.write(write(defineCommand(command.parent ?? command)));
+      standardOutput.write(write(defineCommand(command.parent ?? command)));
     });
 }

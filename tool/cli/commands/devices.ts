@@ -1,3 +1,4 @@
+import { standardOutput } from '../../../common/output.ts';
 import { Command } from 'commander';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 import { showJson } from './json.ts';
@@ -34,6 +35,6 @@ export function devicesCommand(): Command {
       ]);
       const devices = listDevices(libcPort, { all, open });
       if (!(await showJson(json, devicesInJson(devices))))
-        process.stdout.write(renderDevices(devices, all, styleOf(process.stdout, process.env)));
+        standardOutput.write(renderDevices(devices, all, styleOf(standardOutput, process.env)));
     });
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { EXIT } from '../../../common/errors.ts';
+import { standardOutput } from '../../../common/output.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 import { addDeviceOptions, deviceChoice } from './options.ts';
 import type { DeviceOptions } from './options.ts';
@@ -35,7 +36,7 @@ export function doctorCommand(): Command {
           import('../../host/doctor/text.ts'),
           import('../../../common/terminal.ts'),
         ]);
-        process.stdout.write(renderDiagnosis(diagnosis, styleOf(process.stdout, process.env)));
+        standardOutput.write(renderDiagnosis(diagnosis, styleOf(standardOutput, process.env)));
       }
       process.exitCode = diagnosis.verify.runs ? EXIT.match : EXIT.mismatch;
     });

@@ -1,3 +1,4 @@
+import { standardOutput } from '../../../common/output.ts';
 import { Command, InvalidArgumentError } from 'commander';
 import { libcPort } from '../../../vmm/sys/libc.ts';
 import { showJson } from './json.ts';
@@ -34,7 +35,7 @@ export function inspectCommand(): Command {
       ]);
       const seen = inspect(libcPort, requireHostArchitecture(), { pid: pid ?? null });
       if (!(await showJson(json, seen)))
-        process.stdout.write(renderInspection(seen, styleOf(process.stdout, process.env)));
+        standardOutput.write(renderInspection(seen, styleOf(standardOutput, process.env)));
     });
 }
 

@@ -1,3 +1,4 @@
+import { standardOutput } from '../../../common/output.ts';
 import { Command, Option } from 'commander';
 import { packageArchitectures } from '../../../kernel-patches/tools/deb/targets.ts';
 
@@ -49,7 +50,7 @@ export function debCommand(): Command {
             process.stderr.write(`  ${option}: ${from} -> ${to} (${why})\n`);
         },
       });
-      process.stdout.write(`${packages.join('\n')}\n`);
+      standardOutput.write(`${packages.join('\n')}\n`);
       process.stderr.write(
         `wcvmm: on the machine, as root: dpkg -i ${packages.map((path) => path.slice(path.lastIndexOf('/') + 1)).join(' ')} && reboot\n`,
       );

@@ -1,3 +1,4 @@
+import { standardOutput } from '../../../common/output.ts';
 import { Command, Option } from 'commander';
 import { MACHINES } from '../../../testbed/machine/names.ts';
 
@@ -24,7 +25,7 @@ export function mutantsCommand(): Command {
       const { runMutants } = await import('../../../kernel-patches/tools/mutants/index.ts');
       const results = await runMutants(options.arch, options.only, ({ mutant, selftest, failed }) => {
         const what = failed.length > 0 ? failed.join(', ') : 'nothing failed';
-        process.stdout.write(`${failed.length > 0 ? 'ok  ' : 'FAIL'} ${mutant.padEnd(24)} ${selftest}: ${what}\n`);
+        standardOutput.write(`${failed.length > 0 ? 'ok  ' : 'FAIL'} ${mutant.padEnd(24)} ${selftest}: ${what}\n`);
       });
       if (results.some(({ failed }) => failed.length === 0)) process.exitCode = 1;
     });

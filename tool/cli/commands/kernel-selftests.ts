@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { standardOutput } from '../../../common/output.ts';
 import { allVariants } from '../../../testbed/machine/index.ts';
 import { MACHINES } from '../../../testbed/machine/names.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
@@ -81,9 +82,9 @@ export function selftestsCommand(): Command {
         comparison,
       };
       if (!(await showJson(options.json, value))) {
-        for (const run of runs) process.stdout.write(kernelText(options.arch, run));
+        for (const run of runs) standardOutput.write(kernelText(options.arch, run));
         if (comparison !== null && second !== undefined)
-          process.stdout.write(comparisonText(first, second, comparison));
+          standardOutput.write(comparisonText(first, second, comparison));
       }
       process.exitCode = failed ? 1 : 0;
     });

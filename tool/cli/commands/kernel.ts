@@ -1,3 +1,4 @@
+import { standardOutput } from '../../../common/output.ts';
 import { Command, Option } from 'commander';
 import { allVariants, kernelArchitectures } from '../../../testbed/machine/index.ts';
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
@@ -72,7 +73,7 @@ function buildCommand(): Command {
         linuxSource: options.linuxSource,
         outputDir: options.output,
       });
-      process.stdout.write(`${images.join('\n')}\n`);
+      standardOutput.write(`${images.join('\n')}\n`);
     });
 }
 
@@ -88,12 +89,12 @@ function checkCommand(): Command {
       const { checkSeries } = await import('../../../kernel-patches/tools/check/index.ts');
       const { lines, seconds } = await checkSeries(linuxSource);
       for (const { what, result, problems, skipped } of lines) {
-        process.stdout.write(
+        standardOutput.write(
           `${problems.length > 0 ? 'FAIL' : skipped === true ? 'skip' : 'ok  '} ${what.padEnd(24)} ${result}\n`,
         );
-        for (const problem of problems) process.stdout.write(`       ${problem.replaceAll('\n', '\n       ')}\n`);
+        for (const problem of problems) standardOutput.write(`       ${problem.replaceAll('\n', '\n       ')}\n`);
       }
-      process.stdout.write(`${minutes(seconds.all)} in total, ${minutes(seconds.now)} of it in this run\n`);
+      standardOutput.write(`${minutes(seconds.all)} in total, ${minutes(seconds.now)} of it in this run\n`);
       if (lines.some(({ problems }) => problems.length > 0)) process.exitCode = 1;
     });
 }

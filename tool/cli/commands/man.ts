@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
+import { standardOutput } from '../../../common/output.ts';
 import { packageVersion } from '../../../common/version.ts';
 
 const EXAMPLES = `
@@ -39,6 +40,6 @@ export function manCommand(): Command {
             .map(({ path }) => path.slice(1).join(' '))
             .join(', ')}.`,
         );
-      process.stdout.write(manPage(wanted, packageVersion()));
+      standardOutput.write(manPage(wanted, packageVersion()));
     });
 }

@@ -1,5 +1,6 @@
 /** Every command, and the program that they make. */
 import { Command } from 'commander';
+import { standardOutput } from '../../../common/output.ts';
 import { packageVersion } from '../../../common/version.ts';
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -49,6 +50,7 @@ export async function buildProgram(argv: readonly string[]): Promise<Command> {
   const named = argv.find((word) => !word.startsWith('-')) ?? '';
   const load = NEED_ALL.has(named) || !Object.hasOwn(COMMANDS, named) ? undefined : COMMANDS[named];
   for (const make of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await make());
+  writeByOutput(program);
   exitWithCode2(program);
   return program;
 }
@@ -65,6 +67,12 @@ export async function preloadCommands(): Promise<void> {
     import('../../report/bench.ts'),
     import('../../verify/read-back/spte-watch.ts'),
   ]);
+}
+
+/** commander writes to Node's stream. */
+function writeByOutput(command: Command): void {
+  command.configureOutput({ writeOut: (text) => standardOutput.write(text) });
+  for (const sub of command.commands) writeByOutput(sub);
 }
 
 /** commander ends with 1 on a bad command line; here 1 means a mismatch. */

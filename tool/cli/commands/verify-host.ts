@@ -2,6 +2,7 @@
 import { basename, dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { WcvmmError } from '../../../common/errors.ts';
+import { standardOutput } from '../../../common/output.ts';
 import { styleOf } from '../../../common/terminal.ts';
 import { hostArchitecture } from '../../../vmm/kvm/arch/index.ts';
 import { libcPort } from '../../../vmm/sys/libc.ts';
@@ -39,7 +40,7 @@ async function here({ device, bar, json }: VerifyOptions): Promise<number> {
   ]);
   const request = { device: device ?? null, bar: bar ?? null, asked: process.argv.slice(2) };
   const report = checkHost(libcPort, requireHostArchitecture(), request);
-  if (!(await showJson(json, report))) process.stdout.write(renderHost(report, styleOf(process.stdout, process.env)));
+  if (!(await showJson(json, report))) standardOutput.write(renderHost(report, styleOf(standardOutput, process.env)));
   return exitCodeOfHost(report);
 }
 
