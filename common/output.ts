@@ -2,11 +2,19 @@
  * Standard output and standard error. Into a file or a pipe Node's streams write at once, as a system call does, and to load them
  * takes 2 ms of a bare guest's 46: there it is done without them.
  */
-import { fstatSync, writeSync } from 'node:fs';
+import { fstatSync, readlinkSync, writeSync } from 'node:fs';
+import { basename } from 'node:path';
 import { writerTo } from './streams.ts';
 
-/** Major number of /dev/null. */
-const MEMORY_DEVICES = 1;
+/** Whether Node has to find out more about a character device: not of /dev/null, and of none that sysfs says is no terminal. It says nothing of a pseudo-terminal. */
+function mayBeTerminal(device: number): boolean {
+  const [major, minor] = [(device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00)];
+  try {
+    return basename(readlinkSync(`/sys/dev/char/${major}:${minor}/subsystem`)) === 'tty';
+  } catch {
+    return true;
+  }
+}
 
 export class Output {
   readonly #fd: number;
@@ -59,8 +67,8 @@ export class Output {
   #isStream(): boolean {
     if (this.#needsStream === undefined) {
       const there = fstatSync(this.#fd);
-      const isMemory = there.isCharacterDevice() && there.rdev >> 8 === MEMORY_DEVICES;
-      this.#needsStream = !there.isFile() && !there.isFIFO() && !isMemory;
+      const isPlain = there.isFile() || there.isFIFO() || (there.isCharacterDevice() && !mayBeTerminal(there.rdev));
+      this.#needsStream = !isPlain;
     }
     return this.#needsStream;
   }

@@ -47,7 +47,7 @@ async function instanceConfig(path: string): Promise<void> {
 }
 
 async function writeApp(folder: string): Promise<void> {
-  for (const entry of await appEntries(machineOf('x86-amd'), silent, never)) {
+  for (const entry of await appEntries(machineOf('x86-amd'), null, silent, never)) {
     const path = join(folder, entry.path.replace(/^wcvmm/, '.'));
     if (entry.kind === 'directory') mkdirSync(path, { recursive: true });
     if (entry.kind !== 'file') continue;

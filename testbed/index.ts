@@ -10,6 +10,8 @@ import { interruptible } from '../common/interrupt.ts';
 import { ensureKernel } from './kernel/index.ts';
 import { kernelOf, kernelVariants, machineOf } from './machine/index.ts';
 import type { KernelVariant } from './machine/machine.ts';
+import { insideRoot } from './rootfs/app.ts';
+import { codeFolder, type RunInside } from './rootfs/code.ts';
 import { ensureRootfs } from './rootfs/index.ts';
 import { progressOn } from '../common/progress.ts';
 import { runSession } from './session.ts';
@@ -21,8 +23,11 @@ export interface TestbedRequest {
   kernel?: KernelVariant | undefined;
   /** A Linux source tree or tarball instead of Debian's. */
   linuxSource?: string | undefined;
-  /** What to run inside: a wcvmm command line, any program, or an interactive shell on this terminal. */
-  run: { kind: 'wcvmm'; args: readonly string[] } | { kind: 'program'; args: readonly string[] } | { kind: 'shell' };
+  /** What to run inside: a wcvmm command line, any program, or an interactive shell on this terminal. `stdoutTo` names a file in the working directory. */
+  run:
+    | { kind: 'wcvmm'; args: readonly string[]; stdoutTo?: string }
+    | { kind: 'program'; args: readonly string[] }
+    | { kind: 'shell' };
   /** Copied into the command's working directory. */
   inputs?: readonly string[] | undefined;
   /** Where files that the command writes to its working directory go, over what is there; without it they are dropped. */
@@ -70,7 +75,32 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
         progress,
         signal,
       });
-      const rootfs = await ensureRootfs(machine, progress, signal);
+      const base = { machine, emulator, timeout: machine.defaultTimeout, signal };
+      const options = {
+        cpu: request.cpu ?? null,
+        iommu: request.iommu ?? true,
+        memory: request.memory ?? machine.defaultMemory,
+        processors: request.processors ?? (request.linuxGuests === true ? machine.processorsForLinux : null),
+        extra: request.emulatorOptions ?? [],
+      };
+      const compile: RunInside = async (args, outputDir) =>
+        runSession({
+          ...base,
+          options: { cpu: null, iommu: true, memory: machine.defaultMemory, processors: null, extra: [] },
+          files: { kernel, ...(await ensureRootfs(machine, null, progress, signal)) },
+          command: { args, env: {}, interactive: false },
+          inputs: [],
+          output: { kind: 'folder', path: outputDir },
+          stdout: () => {},
+          stderr: () => {},
+        });
+      // In an instance like those that most commands have, and for a command that has use of it.
+      const mayCompile =
+        request.run.kind === 'wcvmm' &&
+        (request.kernel ?? 'patched') === 'patched' &&
+        request.linuxSource === undefined;
+      const code = await codeFolder(machine, insideRoot, mayCompile ? compile : null, { progress, signal });
+      const rootfs = await ensureRootfs(machine, code, progress, signal);
       progress.moment(`booting an emulated ${machine.arch} instance on ${emulator}`);
       // The command's first output takes the progress line away.
       const through = (take: (chunk: Uint8Array) => void) => (chunk: Uint8Array) => {
@@ -78,16 +108,9 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
         take(chunk);
       };
       return await runSession({
-        machine,
-        options: {
-          cpu: request.cpu ?? null,
-          iommu: request.iommu ?? true,
-          memory: request.memory ?? machine.defaultMemory,
-          processors: request.processors ?? (request.linuxGuests === true ? machine.processorsForLinux : null),
-          extra: request.emulatorOptions ?? [],
-        },
+        ...base,
+        options,
         files: { kernel, ...rootfs },
-        emulator,
         command: {
           args: commandLine(request.run),
           env: request.env ?? {},
@@ -98,8 +121,7 @@ export async function runInTestbed(request: TestbedRequest): Promise<number> {
           request.outputDir === undefined
             ? { kind: 'dropped', onFiles: request.onDropped ?? (() => {}) }
             : { kind: 'folder', path: request.outputDir },
-        timeout: request.timeout === undefined ? machine.defaultTimeout : request.timeout,
-        signal,
+        ...(request.timeout !== undefined && { timeout: request.timeout }),
         // A shell has the terminal from here on.
         onUp: () => (request.run.kind === 'shell' ? progress.done() : progress.moment('running')),
         stdout: through(request.stdout ?? ((chunk) => standardOutput.write(chunk))),
@@ -177,7 +199,9 @@ async function copyTo(folder: string, name: string, image: string): Promise<stri
 function commandLine(run: TestbedRequest['run']): readonly string[] {
   switch (run.kind) {
     case 'wcvmm':
-      return ['wcvmm', ...run.args];
+      return run.stdoutTo === undefined
+        ? ['wcvmm', ...run.args]
+        : ['sh', '-c', 'file=$1; shift; exec wcvmm "$@" >"$file"', 'sh', run.stdoutTo, ...run.args];
     case 'program':
       return run.args;
     case 'shell':

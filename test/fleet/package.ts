@@ -10,7 +10,7 @@ import { executable } from './nodes.ts';
 /** Returns the archive, which is in `folder`. */
 export async function archiveFor(arch: string, folder: string): Promise<string> {
   const root = join(folder, `bundle-${arch}`);
-  const entries = await appEntries(machineOf(arch), progressOn(process.stderr), new AbortController().signal);
+  const entries = await appEntries(machineOf(arch), null, progressOn(process.stderr), new AbortController().signal);
   for (const entry of entries) {
     if (entry.kind !== 'file') continue;
     const inside = entry.path.replace(/^wcvmm\//, '');

@@ -24,6 +24,7 @@ export const x86Intel: Machine = {
   helpers: ['bochs-port'],
   defaultMemory: 384,
   processorsForLinux: null,
+  keepsCode: false,
   defaultTimeout: 300,
   emulator,
   start: async (boot) =>

@@ -110,6 +110,8 @@ export interface Machine {
   readonly defaultMemory: number;
   /** CPUs of an instance that runs Linux guests, where not any number does; null: the machine's own number. */
   readonly processorsForLinux: number | null;
+  /** Whether V8's code of the command line is made for it: not where the emulator starts with the command line loaded. */
+  readonly keepsCode: boolean;
   /** Seconds from power-on to power-off unless the user says otherwise. */
   readonly defaultTimeout: number;
   readonly emulator: EmulatorProgram;

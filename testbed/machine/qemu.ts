@@ -17,7 +17,7 @@ export function qemuMachine(
   emulatorArguments: (boot: QemuBoot) => string[],
 ): Pick<
   Machine,
-  'init' | 'helpers' | 'defaultMemory' | 'processorsForLinux' | 'defaultTimeout' | 'emulator' | 'start'
+  'init' | 'helpers' | 'defaultMemory' | 'processorsForLinux' | 'keepsCode' | 'defaultTimeout' | 'emulator' | 'start'
 > {
   const emulator: EmulatorProgram = {
     name: 'qemu',
@@ -30,6 +30,7 @@ export function qemuMachine(
     helpers: [],
     defaultMemory: 1024,
     processorsForLinux: null,
+    keepsCode: true,
     defaultTimeout: 120,
     emulator,
     start: ({ files, command: { interactive }, options, emulator: name, listeners }: Boot) => {

@@ -8,18 +8,16 @@ import { projectRoot } from '../../common/paths.ts';
 import type { Progress } from '../../common/progress.ts';
 import { unpackNpmPackage } from './base.ts';
 import type { CpioEntry } from '../../common/cpio.ts';
+import { V8_FLAGS } from './code.ts';
 
 /** Where the project stands inside the instance. */
-const insideRoot = '/wcvmm';
+export const insideRoot = '/wcvmm';
 
-/**
- * `wcvmm` there: the compiled command line. V8 only interprets it: machine code that it makes an emulator must translate again,
- * which takes longer than most of it runs. A Linux guest runs long enough.
- */
+/** `wcvmm` there: the compiled command line. With V8's compilers where a Linux guest runs long enough. */
 export const insideCommand = `#!/bin/sh
 case " $* " in
 *' --kernel '* | *' --guest linux '*) flags= ;;
-*) flags='--no-opt --no-maglev --no-sparkplug' ;;
+*) flags='${V8_FLAGS.join(' ')}' ;;
 esac
 exec node $flags ${insideRoot}/dist/tool/cli/cli.js "$@"
 `;
@@ -32,8 +30,13 @@ const lockFile = v.object({
   packages: v.record(v.string(), v.object({ version: v.optional(v.string()), integrity: v.optional(v.string()) })),
 });
 
-/** The part of the root file system that changes with the project: its compiled code and what that needs. */
-export async function appEntries(machine: Machine, progress: Progress, signal: AbortSignal): Promise<CpioEntry[]> {
+/** The part of the root file system that changes with the project: its compiled code and what that needs. @param code the folder with V8's */
+export async function appEntries(
+  machine: Machine,
+  code: string | null,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<CpioEntry[]> {
   if (!(await exists(join(projectRoot, 'dist/tool/cli/cli.js'))))
     throw new WcvmmError(
       'E_TESTBED',
@@ -49,6 +52,7 @@ export async function appEntries(machine: Machine, progress: Progress, signal: A
     }
   };
   await add(join(projectRoot, 'dist'), 'dist', isCode);
+  if (code !== null) await add(code, 'dist/tool/bundle', () => true);
   for (const name of await neededPackages()) await add(await packageFolder(name), join('node_modules', name), isCode);
   const koffi = machine.userland.koffi;
   await add(

@@ -16,9 +16,12 @@ const mountPoints = ['bin', 'dev', 'proc', 'root', 'session', 'sys', 'tmp', 'usr
 /**
  * The instance's root file system: an initramfs with busybox, the first process and the project's code, and the
  * disk with Node. Both are in the cache, by content. Returns their paths.
+ *
+ * @param code the folder with V8's code of the command line, if there is any
  */
 export async function ensureRootfs(
   machine: Machine,
+  code: string | null,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<{ initramfs: string; disk: string }> {
@@ -35,7 +38,7 @@ export async function ensureRootfs(
     { kind: 'file', path: 'init', mode: 0o755, data: await readFile(join(here, machine.init)) },
     { kind: 'file', path: 'mounts', mode: 0o644, data: await readFile(join(here, 'mounts')) },
     ...(await Promise.all(machine.helpers.map((name) => helper(machine, name, signal)))),
-    ...(await appEntries(machine, progress, signal)),
+    ...(await appEntries(machine, code, progress, signal)),
   ];
   const archive = Buffer.concat([...packCpio(entries)]);
   const folder = join(cacheRoot(), 'rootfs', machine.userland.debianArch, 'initramfs');

@@ -1,5 +1,5 @@
 /** verify, compare and bench with --testbed: the same command runs in an emulated instance, and its report is shown here. */
-import { readdir, rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { temporaryFolder } from '../../../common/temporary.ts';
 import { EXIT, WcvmmError } from '../../../common/errors.ts';
@@ -30,7 +30,9 @@ export async function runInside(
       kernel: stock === true ? 'stock' : 'patched',
       run: {
         kind: 'wcvmm',
-        args: [command, ...argumentsInside(options, testbedDevice(testbed), guestKernel), '--json', REPORT],
+        // No text is made of it there, and no file replaced: that took a third of the time of verify's JavaScript.
+        args: [command, ...argumentsInside(options, testbedDevice(testbed), guestKernel), '--json', '-'],
+        stdoutTo: REPORT,
       },
       inputs: files,
       outputDir,
@@ -39,7 +41,11 @@ export async function runInside(
       ...(isLinux && { timeout: options.timeout + INSTANCE_SECONDS, linuxGuests: true }),
       stdout: () => {},
     });
-    if (!(await readdir(outputDir)).includes(REPORT)) {
+    const size = await stat(join(outputDir, REPORT)).then(
+      (file) => file.size,
+      () => 0,
+    );
+    if (size === 0) {
       if (code === EXIT.failed) return { report: null, code };
       throw new WcvmmError(
         'E_TESTBED',
