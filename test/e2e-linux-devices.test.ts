@@ -1,14 +1,9 @@
 /** Linux as a guest with passed-through devices, with the testbed's own kernel in both places, on arm64 and on x86. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../common/paths.ts';
-import { compileC } from '../testbed/compile.ts';
-import { buildKernels } from '../testbed/index.ts';
-import { packCpio } from '../common/cpio.ts';
+import { guestFiles } from './guest-initramfs.ts';
 import type { GuestFound, GuestRequest } from './inside/linux-devices.ts';
-import { INSTANCES, isWanted, why } from './linux-guests.ts';
+import { INSTANCES } from './linux-guests.ts';
 import { findings, insideScript } from './support.ts';
 
 const [SMALL, BARE_NVME, LARGE, NVME] = ['0000:01:00.0', '0000:02:00.0', '0000:03:00.0', '0000:04:00.0'];
@@ -74,21 +69,6 @@ const GUESTS: readonly GuestRequest[] = [
   },
 ];
 
-async function initramfs(arch: 'arm64' | 'x86', file: string): Promise<void> {
-  const init = await compileC({
-    compiler: arch === 'arm64' ? 'aarch64-linux-gnu-gcc' : 'x86_64-linux-gnu-gcc',
-    source: join(projectRoot, 'test/inside/guest-devices.c'),
-    flags: ['-static'],
-    signal: new AbortController().signal,
-  });
-  const entries = [
-    { kind: 'directory', path: 'dev', mode: 0o755 },
-    { kind: 'character-device', path: 'dev/console', mode: 0o600, major: 5, minor: 1 },
-    { kind: 'file', path: 'init', mode: 0o755, data: await readFile(init) },
-  ] as const;
-  await writeFile(file, Buffer.concat([...packCpio(entries)]));
-}
-
 /** The guest's lines that start with this. */
 function lines({ console }: GuestFound, start: string): readonly string[] {
   return console
@@ -103,16 +83,9 @@ function reads(found: GuestFound): readonly Readonly<Record<string, string>>[] {
   return lines(found, 'read: ').map((line) => READS.exec(line)?.groups ?? {});
 }
 
-test.skipIf(!isWanted)(`Linux guests with devices in both testbeds${why}`, () => {
-  expect(INSTANCES).toHaveLength(2);
-});
-
 describe.each(INSTANCES)('a Linux guest with devices in the $arch testbed', async ({ arch, kernelArch }) => {
-  const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
-  afterAll(() => rm(folder, { recursive: true }));
-  const [kernel = ''] = await buildKernels({ arch: kernelArch, variants: ['patched'], outputDir: folder });
-  const initrd = join(folder, 'devices.cpio');
-  await initramfs(kernelArch, initrd);
+  const { kernel, initrd, remove } = await guestFiles(kernelArch, 'guest-devices');
+  afterAll(remove);
   const files = { kernel: basename(kernel), initrd: basename(initrd) };
   const ran = await insideScript('linux-devices', [JSON.stringify({ ...files, guests: GUESTS })], {
     arch,

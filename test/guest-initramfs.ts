@@ -15,12 +15,15 @@ export interface GuestFiles {
   remove(): Promise<void>;
 }
 
-/** The testbed's kernel, and test/inside/guest-init.c as /init, in a folder of their own. */
-export async function guestFiles(arch: keyof typeof CROSS_COMPILE): Promise<GuestFiles> {
+/** The testbed's kernel, and a program of test/inside as /init, in a folder of their own. */
+export async function guestFiles(
+  arch: keyof typeof CROSS_COMPILE,
+  program: Parameters<typeof initramfs>[1] = 'guest-init',
+): Promise<GuestFiles> {
   const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
   const [kernel = ''] = await buildKernels({ arch, variants: ['patched'], outputDir: folder });
   const initrd = join(folder, 'initramfs.cpio');
-  await writeFile(initrd, await initramfs(arch, 'guest-init'));
+  await writeFile(initrd, await initramfs(arch, program));
   return { kernel, initrd, remove: () => rm(folder, { recursive: true }) };
 }
 
