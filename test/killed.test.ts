@@ -179,6 +179,58 @@ describe('the trace of a fault', () => {
     },
   );
 
+  test('says a read for what is none', () => {
+    expect(lastFault('x86', X86.replace('error_code 0x100000006', 'error_code 0x100000004'))).toMatchObject({
+      access: 'read',
+      isAlignment: false,
+    });
+    expect(lastFault('arm64', ARM64)).toMatchObject({ isPrivate: false });
+    expect(lastFault('x86', X86.replace('vcpu 0', 'vcpu 12'))).not.toBeNull();
+    expect(lastFault('x86', X86.trimEnd())).not.toBeNull();
+    expect(lastFault('arm64', ARM64.replaceAll('0x', ''))).toEqual(lastFault('arm64', ARM64));
+    expect(lastFault('arm64', `${ARM64.trim()} and more`)).toBeNull();
+  });
+
+  test.each([
+    ['arm64', 'kvm_guest_fault', ARM64, {}],
+    [
+      'x86',
+      'kvm_page_fault',
+      X86,
+      {
+        '/proc/cpuinfo': 'vendor_id\t: AuthenticAMD\n',
+        '/sys/module/kvm_amd/parameters/npt': '1\n',
+      },
+    ],
+  ] as const)('is made while the guest is entered once more: %s', async (arch, event, line, texts) => {
+    const root = '/sys/kernel/tracing';
+    const stub = stubPort({
+      folders: { [`${root}/instances`]: [], [`${root}/events/kvm/${event}`]: [] },
+      nodes: new Proxy<Record<string, 'ok'>>({}, { get: () => 'ok', has: () => false }),
+      texts,
+    });
+    let entered = false;
+    const port = {
+      ...stub.port,
+      readText: (path: string) => {
+        if (path.endsWith('/trace')) return entered ? line : '';
+        return stub.port.readText(path);
+      },
+    };
+    const scope = new Scope();
+    const found = await traceFault(port, scope, arch, 91, () => Promise.resolve((entered = true)));
+    expect(found).toEqual(lastFault(arch, line));
+    expect(found).not.toBeNull();
+    expect([...stub.written].find(([path]) => path.endsWith(`/kvm/${event}/filter`))?.[1]).toBe('0');
+    // A trace that cannot be read says nothing.
+    const unreadable = {
+      ...stub.port,
+      readText: (path: string) => (path.endsWith('/trace') ? stub.port.readText('none') : stub.port.readText(path)),
+    };
+    expect(await traceFault(unreadable, scope, arch, 91, () => Promise.resolve())).toBeNull();
+    scope.close();
+  });
+
   test('is not made where there is none, and the guest is not entered again', async () => {
     let entered = 0;
     const again = (): Promise<number> => Promise.resolve((entered += 1));

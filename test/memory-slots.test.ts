@@ -98,3 +98,39 @@ test.each([
   slots.add(0n, mapping);
   expect(numbers).toEqual([0]);
 });
+
+test('a memslot that was removed moves no more, and removing it again does nothing', () => {
+  const { slots, has } = fakeKvm();
+  const slot = slots.add(PAGE, { address: 0x7000_0000n, length: PAGE });
+  slot.move(2n * PAGE);
+  expect([slot.gpa, slot.length, has.size]).toEqual([2n * PAGE, PAGE, 1]);
+  slot.remove();
+  slot.remove();
+  expect(() => slot.move(3n * PAGE)).toThrow('the memslot was removed');
+  expect(has.size).toBe(0);
+  // Its number is free again.
+  expect(slots.add(PAGE, { address: 0x7000_0000n, length: PAGE }).slot).toBe(slot.slot);
+});
+
+test('memslots of a VM whose vCPUs have ended stay until it goes', () => {
+  const { slots, scope, has } = fakeKvm();
+  slots.add(PAGE, { address: 0x7000_0000n, length: PAGE });
+  slots.end();
+  scope.close();
+  expect(has.size).toBe(1);
+});
+
+test.each([
+  ['EFAULT', 'it is beyond what a guest of this machine can address (EFAULT)'],
+  ['EEXIST', 'another memslot is there (EEXIST)'],
+  ['EINVAL', 'it is no whole number of pages, or not one that KVM lets this VM have (EINVAL)'],
+  ['ENOSPC', 'ioctl 0x4020ae46: ENOSPC'],
+] as const)('a memslot that KVM refuses with %s says why', (errno, why) => {
+  const { port } = stubPort({ ioctls: { [KVM_SET_USER_MEMORY_REGION]: errno } });
+  const slots = new Memslots(port, new Scope(), 5);
+  const add = (): unknown => slots.add(PAGE, { address: 0x7000_0000n, length: PAGE });
+  expect(codeOf(add)).toBe('E_MEMSLOT');
+  expect(add).toThrow(`KVM refused the memslot of 4096 bytes at gpa 0x1000: ${why}`);
+  // Its number was given back.
+  expect(slots.reserve()).toBe(0);
+});

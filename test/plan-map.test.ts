@@ -90,19 +90,39 @@ describe('attributes', () => {
     expect(ATTRIBUTES.map((attribute) => parseMap(`bar2=${attribute}`).attribute)).toEqual(ATTRIBUTES);
   });
 
-  it.each(['WC', 'writecombine', 'uc', 'dev', '', 'constructor', '__proto__', '💥', 'w'.repeat(100_000)])(
-    'says which there are instead of %.20j',
-    (text) => {
-      const { code, lines } = refusal(`bar2=${text}`);
-      expect([code, lines[0]]).toEqual([
-        'E_ATTRIBUTE',
-        'cannot use this map: expected an attribute: default, device or wc',
-      ]);
-      expect(lines).toHaveLength(3);
-    },
-  );
+  it.each([
+    'WC',
+    'uncached',
+    'wbx',
+    'writecombine',
+    'uc',
+    'dev',
+    '',
+    'constructor',
+    '__proto__',
+    '💥',
+    'w'.repeat(100_000),
+  ])('says which there are instead of %.20j', (text) => {
+    const { code, lines } = refusal(`bar2=${text}`);
+    expect([code, lines[0]]).toEqual([
+      'E_ATTRIBUTE',
+      'cannot use this map: expected an attribute: default, device or wc',
+    ]);
+    expect(lines).toHaveLength(3);
+  });
 
-  it.each(['cacheable', 'Cacheable', 'wb', 'WB', 'write-back', 'cached'])('says why %s is refused', (text) => {
+  it.each([
+    'cacheable',
+    'Cacheable',
+    'wb',
+    'WB',
+    'write-back',
+    'writeback',
+    'cached',
+    'wt',
+    'write-through',
+    'writethrough',
+  ])('says why %s is refused', (text) => {
     const { code, lines } = refusal(`bar2:0-64K=${text}`);
     expect(code).toBe('E_CACHEABLE');
     expect(lines[0]).toContain("only the device's own driver");
@@ -167,6 +187,23 @@ describe('parseMap', () => {
     expect(found.code).toBe(code);
     expect(found.lines[2]).toBe(`  ${' '.repeat(at)}^`);
     expect(found.lines).toHaveLength(code === 'E_MAP_SYNTAX' ? 4 : 3);
+  });
+
+  it.each([
+    ['a bar2=wc', 'expected bar0 to bar5'],
+    ['bar7=wc', 'a PCI device has bar0 to bar5'],
+    ['bar2 =wc', 'expected ":" and a range, or "=" and an attribute'],
+    ['bar2:0-64K', 'expected "=" and an attribute'],
+    ['bar2:64K=wc', 'expected a range, as in 0-64K, 64K- or 64K+4K'],
+    ['bar2:64K-4K=wc', 'the range is empty: it starts at 64K and ends at 4K'],
+    ['bar2:2+0xffffffffffffffff=wc', 'the range ends beyond 64 bits'],
+  ])('%s: %s', (text, message) => {
+    expect(refusal(text).lines[0]).toBe(`cannot use this map: ${message}`);
+  });
+
+  it('shows the last 60 characters before the mistake, and the caret below it', () => {
+    const { lines } = refusal(`bar2:${'0'.repeat(100)}`);
+    expect(lines.slice(1, 3)).toEqual([`  ${'0'.repeat(60)}`, `  ${' '.repeat(60)}^`]);
   });
 
   it('keeps the caret in place, and the terminal whole, whatever was typed', () => {

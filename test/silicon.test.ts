@@ -100,6 +100,46 @@ describe('what a machine says of its silicon', () => {
     ]);
   });
 
+  test.each([
+    ['cpu10', '0x000000004e0f0100', true],
+    ['cpufreq1x', '0x000000004e0f0100', false],
+    ['mycpu1', '0x000000004e0f0100', false],
+    ['cpu1', '4e0f0100', false],
+    ['cpu1', '0x4e0f0100 ', true],
+    ['cpu1', 'a0x4e0f0100', false],
+    ['cpu1', '0x4e0f0100g', false],
+    ['cpu1', '0x11111111111111111', false],
+  ])('of the CPU %s: %j', (cpu, midr, isOne) => {
+    const made = machine();
+    made.file(`/sys/devices/system/cpu/${cpu}/regs/identification/midr_el1`, `${midr}\n`);
+    expect(siliconHere(made.port).midrs).toEqual(isOne ? [OLYMPUS] : []);
+  });
+
+  test.each([
+    ['0x00000005', 5],
+    ['5', 5],
+    ['4294967296', 4_294_967_296],
+    ['r5', null],
+    ['5 of 6', null],
+    ['0x123456789', null],
+    ['', null],
+  ])('of its SoC the revision %j', (text, revision) => {
+    const made = machine();
+    made.file('/sys/devices/soc0/revision', `${text}\n`);
+    expect(siliconHere(made.port).socRevision).toBe(revision);
+  });
+
+  test.each([
+    [VERA, true],
+    [`a${VERA}`, false],
+    [`${VERA}0`, false],
+    ['jep106:036B:0410', false],
+  ])('of its SoC the id %j', (text, isOne) => {
+    const made = machine();
+    made.file('/sys/devices/soc0/soc_id', `${text}\n`);
+    expect(siliconHere(made.port).soc).toBe(isOne ? VERA : null);
+  });
+
   test('nothing, or nothing of the right shape', () => {
     const made = machine();
     expect(siliconHere(made.port)).toEqual({ ...NONE, rootPorts: ['1b36:0010'] });

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { ATTRIBUTES, MODELS, NESTED_PAGING, SOURCES, arm64 } from '../memattr/index.ts';
+import { ATTRIBUTES, MODELS, NESTED_PAGING, SOURCES, arm64, outcomesOf } from '../memattr/index.ts';
 import type { ArchitectureModel, Attribute, Platform, Source } from '../memattr/index.ts';
 import { ABI } from '../tool/verify/guest/abi.ts';
 import type { Region } from '../vmm/memory/index.ts';
 import { defaultMaps } from '../vmm/vfio/open-windows.ts';
-import { cellOf, runsOf, mayKillVm, planChecks } from '../tool/verify/plan.ts';
+import { cellOf, expectationOf, isSampled, mayKillVm, planChecks, runsOf } from '../tool/verify/plan.ts';
+import type { PlannedCheck, PlannedWindow } from '../tool/verify/plan.ts';
 
 const patched: Platform = { fwb: true, faultForwarding: true, mte: false };
 const stock: Platform = { ...patched, faultForwarding: false };
@@ -54,6 +55,69 @@ describe('planned checks', () => {
       argument: 7n,
     });
     expect(cellOf({ ...check, probe: 'load-latency' }, arm64.stage1Types, 7n).argument).toBeGreaterThan(0n);
+  });
+});
+
+function one(change: Partial<PlannedCheck>): PlannedCheck {
+  const [check] = planChecks(arm64, patched, 'cookie', windows);
+  if (check === undefined) throw new Error('no check');
+  return { ...check, ...change };
+}
+
+function argument(change: Partial<PlannedCheck>): bigint {
+  return cellOf(one(change), arm64.stage1Types, 7n).argument;
+}
+
+describe('what a check makes', () => {
+  test.each([
+    ['store-bandwidth', 'Normal-NC', true],
+    ['load-latency', 'Normal-NC', true],
+    ['store-bandwidth', 'trapped', false],
+    ['load-latency', 'trapped', false],
+    ['data-read', 'Normal-NC', false],
+  ] as const)('%s of %s: accesses in large numbers: %s', (probe, stage2, sampled) => {
+    expect(isSampled(one({ probe, stage2 }))).toBe(sampled);
+    expect(runsOf([one({}), one({ probe, stage2 })], true)).toHaveLength(sampled ? 2 : 1);
+    expect(runsOf([one({}), one({ probe, stage2 })])).toHaveLength(1);
+  });
+
+  test('is repeated where it measures, and once where each access is an exit', () => {
+    for (const probe of ['store-bandwidth', 'load-latency'] as const) {
+      expect(argument({ probe, stage2: 'Normal-NC' })).toBeGreaterThan(1n);
+      expect(argument({ probe, stage2: 'trapped' })).toBe(1n);
+      expect(argument({ probe, stage2: 'Normal-NC' })).not.toBe(7n);
+    }
+    expect([argument({ probe: 'data-read' }), argument({ probe: 'data-write', stage2: 'trapped' })]).toEqual([7n, 7n]);
+  });
+});
+
+function plan(change: Partial<PlannedWindow>): readonly PlannedCheck[] {
+  return planChecks(arm64, patched, 'cookie', [{ attribute: 'wc', access: 'mapped', ...change }]);
+}
+
+describe('a window', () => {
+  test.each([
+    [undefined, false],
+    ['memory', false],
+    ['loads', true],
+    ['stores', true],
+  ] as const)('that is touched as %s: registers: %s', (by, registers) => {
+    const checks = plan(by === undefined ? {} : { by });
+    expect(new Set(checks.map((check) => check.registers))).toEqual(new Set([registers]));
+    const aborts = checks.some(({ prediction }) => outcomesOf(prediction)?.includes('external-abort') === true);
+    expect(aborts).toBe(registers);
+  });
+
+  test('that traps is asked what can be asked of exits', () => {
+    const checks = plan({ access: 'trapped', attribute: 'device' });
+    expect(new Set(checks.map(({ stage2 }) => stage2))).toEqual(new Set(['trapped']));
+    expect(new Set(checks.map(({ probe }) => probe))).toEqual(new Set(arm64.trapped.probes));
+    const [check] = checks;
+    expect(check?.effective).toBe(arm64.trapped.effective('device', 'cookie', patched));
+    expect(check?.prediction).toEqual(check && arm64.trapped.predict(check.probe, check.stage1, patched));
+    expect(expectationOf(arm64, patched, 'cookie', { attribute: 'device', access: 'trapped' }).strictness).toEqual(
+      arm64.trapped.strictness('device', 'cookie', patched),
+    );
   });
 });
 

@@ -42,35 +42,36 @@ const FIRST_FD = 3;
 /** Of an answer: two words for each page, and not without end. */
 const LONGEST = 1 << 16;
 
-export const probeHost: ProbeHost = (pages) => {
+/** @param program in tests another one */
+export function probeHost(pages: readonly ProbedPage[], program = PROGRAM): HostProbe {
   if (pages.length === 0) return { kind: 'made', pages: [] };
   let answer: ReturnType<typeof runProbe>;
   try {
-    answer = runProbe(pages);
+    answer = runProbe(pages, program);
   } catch (error) {
     if (isErrno(error, 'ENOENT'))
-      return { kind: 'unavailable', why: `${PROGRAM} is not built; "npm run build" does that` };
+      return { kind: 'unavailable', why: `${program} is not built; "npm run build" does that` };
     const why = error instanceof Error ? error.message : String(error);
-    return { kind: 'unavailable', why: `${PROGRAM} could not be run: ${why}` };
+    return { kind: 'unavailable', why: `${program} could not be run: ${why}` };
   }
   const { end, text } = answer;
   if (end.kind === 'killed' || end.code !== 0)
-    return { kind: 'unavailable', why: `${PROGRAM} ended with ${nameOf(end)} at one of its loads` };
+    return { kind: 'unavailable', why: `${program} ended with ${nameOf(end)} at one of its loads` };
   const made = parseProbed(text);
   return made.length === pages.length
     ? { kind: 'made', pages: made }
-    : { kind: 'unavailable', why: `${PROGRAM} answered for ${made.length} of ${pages.length} mappings` };
-};
+    : { kind: 'unavailable', why: `${program} answered for ${made.length} of ${pages.length} mappings` };
+}
 
 /** Throws SysError. */
-function runProbe(pages: readonly ProbedPage[]): { readonly end: ProgramEnd; readonly text: string } {
+function runProbe(pages: readonly ProbedPage[], program: string): { readonly end: ProgramEnd; readonly text: string } {
   const fds = [...new Set(pages.map(({ fd }) => fd))];
   const [answers, answer] = pipe();
   try {
     let pid: number;
     try {
       const args = pages.map(({ fd, offset }) => `${fds.indexOf(fd) + FIRST_FD}:${offset}`);
-      pid = startProgram({ file: PROGRAM, args, env: {}, fds: [null, answer, null, ...fds] });
+      pid = startProgram({ file: program, args, env: {}, fds: [null, answer, null, ...fds] });
     } finally {
       libcPort.close(answer);
     }
