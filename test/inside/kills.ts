@@ -11,10 +11,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { projectRoot } from '../../common/paths.ts';
+import { countArgument } from '../count-argument.ts';
 import { MACHINES } from '../../testbed/machine/names.ts';
 
+const USAGE = `Usage: npm run kills -- [COUNT]
+
+Kills wcvmm verify --testbed, and each eighth time npm start, at COUNT random moments (200), and looks for what is left. Needs a
+warm cache; seconds for each.
+
+Examples:
+  $ npm run kills
+  $ npm run kills -- 20
+
+Exit code: 0 nothing was left, 1 something was, 2 a bad argument.
+`;
 const isByEvents = process.argv[2] === 'events';
 const GRACE = 30_000;
+
+const asked = isByEvents ? null : countArgument(USAGE, 200);
 
 const folder = mkdtempSync(join(tmpdir(), 'wcvmm-kills-'));
 mkdirSync(join(folder, 'tmp'), { mode: 0o1777 });
@@ -70,7 +84,7 @@ const EVENTS: readonly ((child: ChildProcess) => Promise<void>)[] = [
   saying('running the control guest'),
   saying('running guests on the BAR'),
 ];
-const count = isByEvents ? EVENTS.length : Number(process.argv[2] ?? 200);
+const count = asked ?? EVENTS.length;
 
 /** Of all processes that have this run's mark in their environment; zombies have none. */
 function living(): readonly string[] {

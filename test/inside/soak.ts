@@ -17,9 +17,20 @@ import { requireArchitecture } from '../../vmm/kvm/arch/index.ts';
 import { VcpuThread } from '../../vmm/kvm/vcpu-thread.ts';
 import { libcPort } from '../../vmm/sys/libc.ts';
 import { commandLines } from '../command-lines.ts';
+import { countArgument } from '../count-argument.ts';
 import { growth, summary } from './samples.ts';
 import type { Sample } from './samples.ts';
 
+const USAGE = `Usage: npm run soak -- [SECONDS]
+
+Runs guests and verifications for SECONDS (3600), and looks for what grows. Needs /dev/kvm and no device.
+
+Examples:
+  $ npm run soak
+  $ npm run soak -- 60
+
+Exit code: 0 nothing grew, 1 something did, 2 a bad argument.
+`;
 const BESIDE = 'WCVMM_SOAK_BESIDE';
 const arch = requireArchitecture();
 
@@ -107,5 +118,5 @@ async function main(seconds: number): Promise<void> {
   process.exitCode = grown.length === 0 ? 0 : 1;
 }
 
-if (process.env[BESIDE] === undefined) await main(Number(process.argv[2] ?? 3600));
+if (process.env[BESIDE] === undefined) await main(countArgument(USAGE, 3600));
 else await commands(Number(process.argv[2]), (sample) => process.send?.(sample));
