@@ -6,6 +6,8 @@ import { guestFiles } from './guest-initramfs.ts';
 import { inOneBoot } from './support.ts';
 import { INSTANCES } from './linux-guests.ts';
 
+const DEVICE = '0000:01:00.0';
+
 describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch }) => {
   const { kernel, initrd, remove } = await guestFiles(kernelArch);
   afterAll(remove);
@@ -25,7 +27,7 @@ describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch
     '120',
     ...more,
   ];
-  const [one, big, typed, reboot, tooSmall, gzip] = await inOneBoot(
+  const [one, big, typed, reboot, tooSmall, gzip, lost, devices] = await inOneBoot(
     [
       linux('--memory', '64M'),
       linux('--cpus', String(cpus), '--memory', '6G'),
@@ -33,6 +35,12 @@ describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch
       linux('--append', 'quiet task=reboot', '--no-reboot'),
       ['run', '--kernel', basename(kernel), '--initrd', basename(large), '--memory', '32M'],
       ['run', '--kernel', basename(notKernel)],
+      {
+        args: linux('--append', 'quiet task=echo', '-d', DEVICE),
+        after: 'name? ',
+        shell: `echo ${DEVICE} >/sys/bus/pci/devices/${DEVICE}/driver/unbind`,
+      },
+      ['devices', '--json', '-'],
     ],
     { arch, inputs: [kernel, initrd, notKernel, large], timeout: 900 },
   );
@@ -59,6 +67,15 @@ describe.each(INSTANCES)('Linux in the $arch testbed', async ({ arch, kernelArch
   test('ends with a code of its own where it asks for a reboot and is not to have one', () => {
     expect(reboot?.code).toBe(4);
     expect(reboot?.stderr).toContain('--no-reboot');
+  });
+
+  test('gives a device back that somebody unbinds, and says why it ends', () => {
+    expect(lost).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`E_DEVICE_LOST: the kernel wants ${DEVICE}`),
+    });
+    const found = JSON.parse(devices?.stdout ?? '') as { devices: { address: string; driver: string | null }[] };
+    expect(found.devices.find(({ address }) => address === DEVICE)).toMatchObject({ driver: null });
   });
 
   test('what cannot be is refused with a sentence', () => {

@@ -1,9 +1,12 @@
 import { runInTestbed } from '../testbed/index.ts';
 import type { TestbedRequest } from '../testbed/index.ts';
 
-/** Arguments of wcvmm, or those and what is typed once standard output has said `after`. */
+/** Arguments of wcvmm, or those and what is typed, or what a shell does, once standard output has said `after`. */
 export type BatchCommand =
-  readonly string[] | { readonly args: readonly string[]; readonly after: string; readonly input: string };
+  | readonly string[]
+  | ({ readonly args: readonly string[]; readonly after: string } & (
+      { readonly input: string } | { readonly shell: string }
+    ));
 
 export interface Finished {
   readonly code: number;
