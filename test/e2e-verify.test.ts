@@ -40,7 +40,9 @@ describe.each([
   let code = -1;
   let report: Report;
   let json = '';
+  let began = 0;
   beforeAll(async () => {
+    began = Math.floor(Date.now() / 1000) * 1000;
     ({ code, report, json } = await verify(`verify-${cpu}`, ['verify', ...DEVICE], cpu === 'max' ? {} : { cpu }));
   });
 
@@ -49,6 +51,10 @@ describe.each([
     expect(report.summary.skipped).toBe(0);
     expect(code).toBe(0);
     expect(report.checks.filter(({ verdict, note }) => verdict !== 'match' && note === null)).toEqual([]);
+  });
+
+  test('says when it was made, though the machine has no clock', () => {
+    expect(Date.parse(report.origin?.time ?? '')).toBeGreaterThanOrEqual(began);
   });
 
   test('one BAR has all three attributes at the same time, programmed as predicted', () => {

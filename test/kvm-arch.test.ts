@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
 import { arm64 } from '../vmm/kvm/arch/arm64.ts';
 import { x86 } from '../vmm/kvm/arch/x86.ts';
+import { hostArchitecture, requireArchitecture } from '../vmm/kvm/arch/index.ts';
+import { nestedPaging } from '../vmm/kvm/cpu-x86.ts';
 import { kvmFacts } from '../vmm/kvm/facts.ts';
+import { initLinuxVcpu, tscKilohertz } from '../vmm/kvm/vcpu-x86.ts';
 import { createVm } from '../vmm/kvm/vm.ts';
 import { KVM_CAP } from '../vmm/sys/kvm.ts';
 import type { ErrnoName, Port } from '../vmm/sys/port.ts';
@@ -136,5 +139,100 @@ describe('x86', () => {
     });
     expect(x86.facts(kvm({}, { [TSC_KHZ]: 5 }).port, { vm: 3 }, 4).ticksPerSecond).toBeNull();
     expect(x86.facts(kvm({ [KVM_CAP.getTscKhz]: 1 }).port, { vm: 3 }, 4).ticksPerSecond).toBeNull();
+  });
+});
+
+describe('the architecture', () => {
+  test.each([
+    ['arm64', 'arm64'],
+    ['x64', 'x86'],
+  ])('that Node calls %s is %s', (name, arch) => {
+    expect(hostArchitecture(name)?.name).toBe(arch);
+  });
+
+  test('of another machine is none', () => {
+    expect([hostArchitecture('riscv64'), hostArchitecture('x86'), hostArchitecture('')]).toEqual([null, null, null]);
+    expect(requireArchitecture()).toBe(hostArchitecture(process.arch));
+  });
+
+  test.each([
+    ['GenuineIntel', 'kvm_intel/parameters/ept', 'ept'],
+    ['AuthenticAMD', 'kvm_amd/parameters/npt', 'npt'],
+    ['HygonGenuine', 'kvm_amd/parameters/npt', 'npt'],
+  ])('x86 of %s is paged as %s says', (vendor, parameter, paging) => {
+    const asked = (value: string): unknown =>
+      nestedPaging(
+        stubPort({
+          texts: {
+            '/proc/cpuinfo': `processor : 0\nvendor_id :  ${vendor}\nnot a vendor_id: Other\n`,
+            [`/sys/module/${parameter}`]: value,
+          },
+        }).port,
+      );
+    expect(['Y\n', '1\n', 'N\n', '0\n', 'NY\n'].map(asked)).toEqual([paging, paging, null, null, null]);
+  });
+});
+
+/** KVM_GET_SUPPORTED_CPUID, of a CPU with addresses of so many bits. */
+function supported(bits: number): (argument: Uint8Array | number) => void {
+  return (argument) => {
+    if (typeof argument === 'number') return;
+    const view = new DataView(argument.buffer);
+    view.setUint32(0, 1, true);
+    view.setUint32(8, 0x8000_0008, true);
+    view.setUint32(8 + 12, bits, true);
+  };
+}
+
+function clock(has: number, kilohertz: number): number | null {
+  return tscKilohertz(stubPort({ ioctls: { [CHECK]: () => has, [TSC_KHZ]: () => kilohertz } }).port, 4, 5);
+}
+
+describe('the first instruction of an x86 Linux guest', () => {
+  const start = { rip: 0x100_0200n, rsi: 0x9000n, cr3: 0x1000n, gdt: 0x500n, gdtBytes: 32, code: 0x10, data: 0x18 };
+
+  function begun(first: typeof start | null): ReadonlyMap<number, DataView> {
+    const asked = new Map<number, DataView>();
+    const keep =
+      (request: number) =>
+      (argument: Uint8Array | number): number => {
+        if (typeof argument !== 'number') asked.set(request, new DataView(argument.buffer));
+        return 0;
+      };
+    const requests = [0x4090_ae82, 0x8138_ae83, 0x4138_ae84, 0x4008_ae90, 0x4008_ae89];
+    const ioctls = Object.fromEntries(requests.map((request) => [request, keep(request)]));
+    const { port } = stubPort({ ioctls: { ...ioctls, [0xc008_ae05]: supported(40), [CHECK]: () => 1 } });
+    initLinuxVcpu(port, { kvm: 3, vm: 4 }, 5, { id: 1, count: 2 }, first);
+    return asked;
+  }
+
+  test('is where the kernel begins, in long mode', () => {
+    const asked = begun(start);
+    const regs = asked.get(0x4090_ae82);
+    expect([regs?.getBigUint64(128, true), regs?.getBigUint64(32, true)]).toEqual([start.rip, start.rsi]);
+    expect(asked.has(0x4138_ae84)).toBe(true);
+    expect(asked.has(0x4008_ae90)).toBe(true);
+  });
+
+  test('is found by another vCPU where it waits for that', () => {
+    expect([...begun(null).keys()].toSorted((a, b) => a - b)).toEqual([0x4008_ae89, 0x4008_ae90]);
+  });
+
+  test('finds MTRRs as firmware leaves them: memory is write-back, the GiB below 4 GiB uncached', () => {
+    const msrs = begun(start).get(0x4008_ae89);
+    const entries = Array.from({ length: msrs?.getUint32(0, true) ?? 0 }, (_, index) => [
+      msrs?.getUint32(8 + index * 16, true),
+      msrs?.getBigUint64(16 + index * 16, true),
+    ]);
+    expect(entries).toEqual([
+      [0x2ff, 0x806n],
+      [0x200, 0xc000_0000n],
+      [0x201, 0xff_c000_0800n],
+      [0x1a0, 1n],
+    ]);
+  });
+
+  test('may know the clock, where KVM does', () => {
+    expect([clock(1, 2_000_000), clock(0, 2_000_000), clock(1, 0)]).toEqual([2_000_000, null, null]);
   });
 });
