@@ -101,7 +101,11 @@ function limitsOf(arch: Arch, hasRecord: boolean, hidden: number): readonly stri
         : [
             `types are not known: ${MEMTYPES} cannot be read. Run as root with debugfs mounted, on a kernel with CONFIG_X86_PAT`,
           ]),
-    ...(hidden > 0 ? [`${hidden} processes could not be looked at; root can look at all`] : []),
+    ...(hidden > 0
+      ? [
+          `${hidden === 1 ? '1 process' : `${hidden} processes`} could not be looked at; root, outside of containers, can look at all`,
+        ]
+      : []),
     'the kernel does not note when a mapping was made: none is older than its process',
   ];
 }
