@@ -4,7 +4,14 @@ import { WcvmmError } from '../../common/errors.ts';
 import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../../common/cache.ts';
 import { withLock } from '../../common/lock.ts';
 import { outputOf } from '../../common/program.ts';
-import { isMutant, type KernelTarget, type KernelVariant, type Mutant } from '../machine/machine.ts';
+import {
+  isMutant,
+  isPiece,
+  type KernelTarget,
+  type KernelVariant,
+  type Mutant,
+  type Piece,
+} from '../machine/machine.ts';
 import type { Progress } from '../../common/progress.ts';
 import { buildKernel } from './build.ts';
 import { kernelDiffsOf, patchesFolder, patchesOf, variantConfigs, type Patch } from './series.ts';
@@ -54,7 +61,7 @@ export async function ensureKernel(request: KernelRequest): Promise<string> {
           ...request,
           tree: tree.path,
           fragment,
-          localVersion: isMutant(variant) ? `-wcvmm-${variant}` : localVersions[variant],
+          localVersion: isMutant(variant) || isPiece(variant) ? `-wcvmm-${variant}` : localVersions[variant],
         },
         `building the ${variant} ${target.arch} kernel`,
       );
@@ -78,7 +85,7 @@ async function fragmentOf(variant: KernelVariant, target: KernelTarget): Promise
 }
 
 /** Appended to the kernel's version, as uname shows it. */
-const localVersions: Readonly<Record<Exclude<KernelVariant, Mutant>, string>> = {
+const localVersions: Readonly<Record<Exclude<KernelVariant, Mutant | Piece>, string>> = {
   stock: '',
   patched: '-wcvmm',
   'wrong-type': '-wcvmm-wrong-type',

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WcvmmError } from '../../common/errors.ts';
-import { isMutant, type KernelTarget, type KernelVariant } from '../machine/machine.ts';
+import { isMutant, isPiece, type KernelTarget, type KernelVariant } from '../machine/machine.ts';
 import { projectRoot } from '../../common/paths.ts';
 
 export interface Patch {
@@ -32,6 +32,7 @@ export async function readSeries(): Promise<Patch[]> {
 export async function patchesOf(variant: KernelVariant, target: KernelTarget): Promise<Patch[]> {
   if (isMutant(variant))
     return [...(await readSeries()), await readPatch(`${variant.replace('mutant-', 'mutants/')}.patch`)];
+  if (isPiece(variant)) return readPieces(variant.slice('piece-'.length));
   switch (variant) {
     case 'stock':
     case 'debug-stock':
@@ -61,7 +62,7 @@ export async function patchesOf(variant: KernelVariant, target: KernelTarget): P
  * names its tree. Throws E_USAGE as `patchesOf`.
  */
 export function variantConfigs(variant: KernelVariant, target: KernelTarget): readonly [string, ...string[]] | null {
-  if (isMutant(variant)) return null;
+  if (isMutant(variant) || isPiece(variant)) return null;
   switch (variant) {
     case 'stock':
     case 'patched':
@@ -87,6 +88,19 @@ export function variantConfigs(variant: KernelVariant, target: KernelTarget): re
 
 async function readPatch(name: string): Promise<Patch> {
   return { name, text: await readFile(join(patchesFolder, name), 'utf8') };
+}
+
+/** A piece of the series, and before it those that it is on. */
+async function readPieces(name: string): Promise<Patch[]> {
+  const below = (/^# On: (.+)$/m.exec(await readPiece(name))?.[1] ?? '')
+    .split(' ')
+    .filter((piece) => piece !== 'stock');
+  const texts = await Promise.all([...below, name].map(readPiece));
+  return Promise.all(texts.flatMap(parseSeries).map(readPatch));
+}
+
+async function readPiece(name: string): Promise<string> {
+  return readFile(join(patchesFolder, 'pieces', name), 'utf8');
 }
 
 /** Names of a series file: one a line, "#" begins a comment. */

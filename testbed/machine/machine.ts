@@ -41,7 +41,7 @@ export function emulatorParameter(emulator: string): string {
 }
 
 /** `stock` is Linux as it is, `patched` has the series. */
-export type KernelVariant = 'stock' | 'patched' | TestVariant | ConfigVariant | Mutant;
+export type KernelVariant = 'stock' | 'patched' | TestVariant | ConfigVariant | Mutant | Piece;
 
 /**
  * With one patch more than `patched`: `wrong-type`, `wrong-cacheable` and `old-zap` have faults that the project's own
@@ -54,6 +54,13 @@ export type Mutant = `mutant-${string}`;
 
 export function isMutant(variant: KernelVariant): variant is Mutant {
   return variant.startsWith('mutant-');
+}
+
+/** With kernel-patches/pieces/NAME and the pieces that it names, but not the rest of the series. */
+export type Piece = `piece-${string}`;
+
+export function isPiece(variant: KernelVariant): variant is Piece {
+  return variant.startsWith('piece-');
 }
 
 /**

@@ -4,6 +4,7 @@ import { allVariants, kernelArchitectures } from '../../../testbed/machine/index
 import type { KernelVariant } from '../../../testbed/machine/machine.ts';
 import { debCommand } from './kernel-deb.ts';
 import { mutantsCommand } from './kernel-mutants.ts';
+import { piecesCommand } from './kernel-pieces.ts';
 import { selftestsCommand } from './kernel-selftests.ts';
 
 interface BuildOptions {
@@ -41,6 +42,7 @@ export function kernelCommand(): Command {
     .addCommand(checkCommand())
     .addCommand(selftestsCommand())
     .addCommand(mutantsCommand())
+    .addCommand(piecesCommand())
     .addCommand(debCommand());
 }
 
