@@ -3,6 +3,7 @@ import { lstat, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/p
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { explainDisk } from './disk.ts';
+import { isAlive, ownMark } from './process-mark.ts';
 
 /**
  * Where everything that is expensive to make is kept: kernels, root file systems, downloads. Safe to delete
@@ -55,7 +56,7 @@ export async function publish(path: string, write: (temporary: string) => Promis
   await ensureFolder(dirname(path));
   const temporary = join(
     dirname(path),
-    `${temporaryPrefix}${process.pid}.${randomBytes(4).toString('hex')}.${basename(path)}`,
+    `${temporaryPrefix}${ownMark()}.${randomBytes(4).toString('hex')}.${basename(path)}`,
   );
   try {
     await write(temporary);
@@ -123,7 +124,7 @@ export async function sweepCache(folder: string, keep: number, recent = hour): P
   for (const name of names) {
     const path = join(folder, name);
     if (name.startsWith(temporaryPrefix)) {
-      if (!isAlive(Number(name.slice(temporaryPrefix.length).split('.')[0])))
+      if (!isAlive(name.slice(temporaryPrefix.length).split('.')[0] ?? ''))
         await rm(path, { recursive: true, force: true });
       continue;
     }
@@ -133,14 +134,4 @@ export async function sweepCache(folder: string, keep: number, recent = hour): P
   whole.sort((a, b) => b.time - a.time);
   const unused = whole.slice(keep).filter(({ time }) => time < Date.now() - recent);
   for (const { path } of unused) await rm(path, { recursive: true, force: true });
-}
-
-/** Whether there is a process of this number, whoever's it is. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }

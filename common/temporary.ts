@@ -3,8 +3,8 @@ import { readlinkSync } from 'node:fs';
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive } from './cache.ts';
 import { explainDisk } from './disk.ts';
+import { isAlive, ownMark } from './process-mark.ts';
 
 /** Process numbers mean something within one namespace only; containers may share a folder for temporary files. */
 function namespace(): string {
@@ -17,10 +17,10 @@ function namespace(): string {
 
 /** Where everybody may write, a name proves nothing: only what belongs to one of `owners` is removed. */
 async function sweep(owners: readonly number[]): Promise<void> {
-  const own = new RegExp(`^wcvmm-[a-z]+-${namespace()}-(\\d+)\\.\\w+$`);
+  const own = new RegExp(`^wcvmm-[a-z]+-${namespace()}-(\\d+(?:-\\d*)?)\\.\\w+$`);
   for (const name of await readdir(tmpdir()).catch(() => [])) {
-    const pid = own.exec(name)?.[1];
-    if (pid === undefined || isAlive(Number(pid))) continue;
+    const mark = own.exec(name)?.[1];
+    if (mark === undefined || isAlive(mark)) continue;
     const path = join(tmpdir(), name);
     const found = await lstat(path).catch(() => null);
     if (found?.isDirectory() !== true || !owners.includes(found.uid)) continue;
@@ -37,7 +37,7 @@ async function sweep(owners: readonly number[]): Promise<void> {
  */
 export async function temporaryFolder(purpose: string, otherOwners: readonly number[] = []): Promise<string> {
   await sweep([process.geteuid?.() ?? 0, ...otherOwners]);
-  const path = join(tmpdir(), `wcvmm-${purpose}-${namespace()}-${process.pid}.`);
+  const path = join(tmpdir(), `wcvmm-${purpose}-${namespace()}-${ownMark()}.`);
   return mkdtemp(path).catch((error: unknown) => {
     throw explainDisk(error, path) ?? error;
   });

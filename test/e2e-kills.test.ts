@@ -28,6 +28,9 @@ describe('temporary folders', () => {
     const [, namespace = ''] = /wcvmm-session-(\d+)-/.exec(own) ?? [];
     // No process has a number so high.
     mkdirSync(join(folder, `wcvmm-session-${namespace}-4194999.abcdef`));
+    mkdirSync(join(folder, `wcvmm-session-${namespace}-4194999-77.abcdef`));
+    // This process's number, when another one had it.
+    mkdirSync(join(folder, `wcvmm-session-${namespace}-${process.pid}-1.abcdef`));
     const others = [`wcvmm-session-1-4194999.abcdef`, `wcvmm-other-4194999`, 'somebody'];
     for (const name of others) mkdirSync(join(folder, name));
     const next = await temporaryFolder('report');

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { cacheRoot, contentKey, inCache, publish, sweepCache } from '../common/cache.ts';
+import { ownMark } from '../common/process-mark.ts';
 import { withLock } from '../common/lock.ts';
 
 vi.mock('node:fs/promises', async (importActual) => {
@@ -81,7 +82,10 @@ it('sweeps what dead processes left half written and what is oldest', async () =
   const dead = spawn('true');
   await once(dead, 'exit');
   await writeFile(join(folder, `.tmp.${dead.pid}.abc.file`), '');
-  await writeFile(join(folder, `.tmp.${process.pid}.abc.file`), '');
+  // This process's number, when another one had it.
+  await writeFile(join(folder, `.tmp.${process.pid}-1.abc.file`), '');
+  const own = [`.tmp.${process.pid}.abc.file`, `.tmp.${ownMark()}.abc.file`];
+  for (const name of own) await writeFile(join(folder, name), '');
   for (const [name, time] of [
     ['old', 1],
     ['middle', 2],
@@ -91,7 +95,7 @@ it('sweeps what dead processes left half written and what is oldest', async () =
     await utimes(join(folder, name), time, time);
   }
   await sweepCache(folder, 2);
-  expect((await readdir(folder)).sort()).toEqual([`.tmp.${process.pid}.abc.file`, 'middle', 'new']);
+  expect((await readdir(folder)).sort()).toEqual([...own, 'middle', 'new'].sort());
 });
 
 it('does not sweep what somebody was told of and may be about to open', async () => {
