@@ -12,6 +12,16 @@ export function codeOf(run: () => unknown): string {
   return 'none';
 }
 
+/** That code with the sentence, or another error's. */
+export function saidBy(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    return error instanceof WcvmmError ? `${error.code}: ${error.message}` : String(error);
+  }
+  return 'none';
+}
+
 export interface Stub {
   /** Answers of ioctls by request number: an errno's name to fail, or code that fills the argument in. */
   readonly ioctls?: Readonly<Record<number, ErrnoName | ((argument: Uint8Array | number) => number | void)>>;

@@ -1,13 +1,12 @@
 /** What is opened, in which order, what is said where it cannot be, and that nothing stays open; on a kernel that refuses any other order. */
 import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
-import { WcvmmError } from '../common/errors.ts';
 import { enableDma, findDevice, openVfioDevice } from '../vmm/vfio/device.ts';
 import type { OpenOptions, VfioDevice } from '../vmm/vfio/device.ts';
 import { noIommuIsAllowed } from '../vmm/vfio/no-iommu.ts';
 import { FakeVfioKernel, REQUEST } from './fake-vfio.ts';
 import type { FakeVfio, FakeVfioDevice } from './fake-vfio.ts';
-import { stubPort } from './stub-port.ts';
+import { saidBy, stubPort } from './stub-port.ts';
 
 const A = '0000:01:00.0';
 const [CDEV, GROUP] = ['/dev/vfio/devices/vfio0', '/dev/vfio/5'];
@@ -22,15 +21,6 @@ function open(device: Partial<FakeVfioDevice>, options: OpenOptions = {}, more: 
   const kernel = new FakeVfioKernel({ devices: [{ address: A, ...device }], ...more });
   const scope = new Scope();
   return { kernel, scope, device: openVfioDevice(kernel.port, scope, findDevice(kernel.port, A), options) };
-}
-
-function saidBy(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return error instanceof WcvmmError ? `${error.code}: ${error.message}` : String(error);
-  }
-  return 'nothing was refused';
 }
 
 /** What is said, and no file is left open. */
