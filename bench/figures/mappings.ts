@@ -37,7 +37,7 @@ export const mappings: Figure = {
   unit: 'ms',
   goal: { kind: 'ratio', most: 1.3 },
   cost: 'seconds',
-  runs: 3,
+  runs: 7,
   whyNot: whyNoKvm,
   sample: async () => {
     const floor = Number(await outputOf(await program('mappings'), [String(MANY)])) / 1e6;
@@ -52,7 +52,7 @@ export const linear: Figure = {
   unit: 'ms',
   goal: { kind: 'ratio', most: 1.3 },
   cost: 'seconds',
-  runs: 3,
+  runs: 7,
   whyNot: whyNoKvm,
   sample: async () => ({ floor: 2 * (await ofOurs(MANY / 2)), figure: await ofOurs(MANY) }),
 };
