@@ -1,5 +1,5 @@
 /**
- * Devices of other kinds in a Linux guest, Debian's kernel for cloud instances, in the arm64 testbed: a network interface with a
+ * Devices of other kinds in a Linux guest, Debian's kernel for cloud instances: a network interface with a
  * table of 64 vectors, and a controller's memory buffer as the target of another one's DMA.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { debianKernel } from '../testbed/index.ts';
 import { initramfs } from './guest-initramfs.ts';
+import { INSTANCES } from './linux-guests.ts';
 import type { GuestFound, GuestRequest } from './inside/linux-devices.ts';
 import { findings, insideScript } from './support.ts';
 
@@ -17,7 +18,7 @@ const VECTORS = 64;
 /** Its DMA goes through the IOMMU as a real one's. There is no network behind it. */
 const NIC_OPTIONS = [
   '-device',
-  'pcie-root-port,id=port5,bus=pcie.0,addr=5,chassis=5',
+  'pcie-root-port,id=port5,bus=pcie.0,addr=16,chassis=5',
   '-device',
   `virtio-net-pci,bus=port5,disable-legacy=on,iommu_platform=on,vectors=${VECTORS},mac=52:54:00:12:34:56`,
 ];
@@ -64,16 +65,17 @@ function lines({ console }: GuestFound, start: string): readonly string[] {
     .map((line) => line.trimEnd());
 }
 
-describe("Debian's kernel as a guest in the arm64 testbed", async () => {
+describe.each(INSTANCES)("Debian's kernel as a guest in the $arch testbed", async ({ arch, kernelArch }) => {
   const folder = await mkdtemp(join(tmpdir(), 'wcvmm-guest-'));
   afterAll(() => rm(folder, { recursive: true }));
-  const debian = await debianKernel({ testbed: 'arm64' });
+  const debian = await debianKernel({ testbed: arch });
   const initrd = join(folder, 'devices.cpio');
   // Linux unpacks one behind the other: the modules are Debian's, and /init is the last.
-  await writeFile(initrd, Buffer.concat([await readFile(debian.initrd), await initramfs('arm64', 'guest-devices')]));
+  await writeFile(initrd, Buffer.concat([await readFile(debian.initrd), await initramfs(kernelArch, 'guest-devices')]));
   const request = { kernel: basename(debian.kernel), initrd: basename(initrd), guests: GUESTS };
   const ran = await insideScript('linux-devices', [JSON.stringify(request)], {
-    arch: 'arm64',
+    arch,
+    linuxGuests: true,
     inputs: [debian.kernel, initrd],
     memory: 2048,
     emulatorOptions: NIC_OPTIONS,
