@@ -141,6 +141,7 @@ const unit = isByEvents ? 0 : await whole('first');
 let most = 0;
 let late = 0;
 for (let kill = 0; kill < count; kill += 1) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u{1B}[Kkill ${kill + 1} of ${count}`);
   const event = isByEvents ? EVENTS[kill] : undefined;
   const { name, command, length } = victim(event === undefined ? kill : 0);
   const [program, ...args] = command;
@@ -158,6 +159,7 @@ for (let kill = 0; kill < count; kill += 1) {
     faults.push(`${name} killed ${event === undefined ? `after ${after} ms` : `at event ${kill}`}: ${one} lives on`);
   most = Math.max(most, readdirSync(join(folder, 'tmp')).length);
 }
+if (process.stderr.isTTY) process.stderr.write('\r\u{1B}[K');
 await whole('next');
 const left = readdirSync(join(folder, 'tmp')).filter((name) => name.startsWith('wcvmm-'));
 for (const name of left) faults.push(`${name} is left`);
