@@ -54,7 +54,7 @@ describe("a guest's windows of a BAR", () => {
       { offset: 0x3000n, length: 0xd000n },
     ];
     const regions: readonly Region[] = [
-      { ...region(0, 256n), kind: 'io' },
+      { ...region(0, KIB64), kind: 'io' },
       { bar: 1, kind: 'absent', size: 0n, mmappable: [] },
       region(2, KIB64, parts),
       region(4, KIB64, []),

@@ -141,6 +141,14 @@ describe('devices that shall reach guest RAM', () => {
     }
   });
 
+  test('can each have a container, or one at all, on a kernel without iommufd', () => {
+    const without = { absent: ['/dev/iommu'] };
+    const kernel = machine(without);
+    const [device] = attached(kernel, null, [A]);
+    expect(device?.dma.kind).toBe('container');
+    expect(attached(kernel, device ?? null, [B])).toMatchObject([{ dma: { kind: 'container' } }]);
+  });
+
   test('cannot share what a container has pinned, in either order', () => {
     for (const addresses of [
       [A, B],
@@ -153,6 +161,8 @@ describe('devices that shall reach guest RAM', () => {
           `^E_USAGE: --dma-device ${addresses[1]} needs iommufd, to share pinned memory with the first device; exp`,
         ),
       );
+      // Known before the second is opened, where the first is the container's: opening a device resets it.
+      expect(kernel.events.includes('open /dev/vfio/devices/vfio1')).toBe(addresses[0] === B);
     }
   });
 

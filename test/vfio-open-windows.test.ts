@@ -9,7 +9,9 @@ import type { Target, WindowChoice } from '../vmm/vfio/open-windows.ts';
 import type { Region } from '../vmm/memory/index.ts';
 import { ERRNO } from '../vmm/sys/port.ts';
 import type { ErrnoName, Port } from '../vmm/sys/port.ts';
-import { codeOf, stubDevice, stubPort } from './stub-port.ts';
+import { FakeVfioKernel } from './fake-vfio.ts';
+import type { FakeVfio } from './fake-vfio.ts';
+import { codeOf, saidBy, stubDevice, stubPort } from './stub-port.ts';
 
 const FEATURE = 0x3b75;
 const PAGE = 4096n;
@@ -200,6 +202,83 @@ describe('what a choice is about', () => {
     expect(target({ maps: ['bar0=wc'] }).bars).toEqual([]);
     expect(target({ source: 'memory', device: null })).toEqual({ pci: null, bars: [] });
   });
+});
+
+/** A device that VFIO has, with memory BARs of these sizes. */
+function held(sizes: Readonly<Record<number, bigint>>, more: Partial<FakeVfio> = {}): FakeVfioKernel {
+  const bars = Object.fromEntries(Object.entries(sizes).map(([bar, size]) => [bar, { size }]));
+  return new FakeVfioKernel({ devices: [{ address: ADDRESS, bars }], hasCookies: true, ...more });
+}
+
+function openedBy(kernel: FakeVfioKernel, change: Partial<WindowChoice>): readonly (readonly [bigint, Attribute])[] {
+  const scope = new Scope();
+  const { windows } = openWindows(kernel.port, scope, ROOM, { ...CHOICE, ...change }, PAGE);
+  scope.close();
+  return windows.map(({ length, attribute }) => [length, attribute]);
+}
+
+describe('a choice without --map', () => {
+  test.each([
+    [{ 0: PAGE, 2: MIB, 4: 2n * MIB }, [4]],
+    [{ 0: 2n * MIB, 2: MIB, 4: PAGE }, [0]],
+    [{ 1: PAGE, 2: MIB, 4: MIB }, [2]],
+    [{}, []],
+  ])('of BARs of the sizes %o is about BAR %j', (sizes, bars) => {
+    const { port, events } = held(sizes);
+    expect(targetOf(port, { ...CHOICE, source: 'cookie' }).bars).toEqual(bars);
+    expect(events).toEqual([]);
+  });
+
+  test('is about the BARs that are named, where some are', () => {
+    const choice = { ...CHOICE, source: 'cookie', maps: ['bar0=wc', 'bar1=wc', 'bar2=wc'] } as const;
+    expect(targetOf(held({ 0: MIB, 2: PAGE }).port, choice).bars).toEqual([0, 2]);
+  });
+
+  test('divides a BAR by cookies, and has all of it by the mmap offset of the region', () => {
+    expect(openedBy(held({ 2: 4n * MIB }), { source: 'cookie' })).toEqual([
+      [MIB, 'device'],
+      [MIB, 'wc'],
+      [2n * MIB, 'default'],
+    ]);
+    expect(openedBy(held({ 2: 4n * MIB }, { hasCookies: false }), { source: 'legacy' })).toEqual([
+      [4n * MIB, 'default'],
+    ]);
+  });
+});
+
+function withoutCookies(change: Partial<WindowChoice>): string {
+  return saidBy(() => openedBy(held({ 2: 4n * MIB }, { hasCookies: false }), change));
+}
+
+describe('a choice of a kernel that cannot give it', () => {
+  test('says which of the attributes need cookies', () => {
+    expect(withoutCookies({ source: 'cookie' })).toMatch(
+      /^E_COOKIE_UNSUPPORTED: this kernel cannot map a BAR as device, wc: /,
+    );
+    const maps = ['bar2:0-4K=wc', 'bar2:4K-8K=wc'];
+    expect(withoutCookies({ source: 'cookie', maps })).toMatch(
+      /^E_COOKIE_UNSUPPORTED: this kernel cannot map a BAR as wc: /,
+    );
+    expect(withoutCookies({ source: 'legacy', maps })).toMatch(/^E_SOURCE: --source legacy cannot map a BAR as wc/);
+  });
+
+  test('says that a source gives no window that could trap', () => {
+    expect(withoutCookies({ source: 'legacy', enforce: true })).toBe(
+      'E_USAGE: --enforce traps device windows, and the source legacy gives none; expected another --source. Or leave out --enforce.',
+    );
+  });
+});
+
+test('a choice of sysfs opens no file of VFIO for a device that has no driver', () => {
+  const kernel = new FakeVfioKernel({
+    devices: [{ address: ADDRESS, driver: null, group: null, bars: { 2: { size: 4n * MIB } } }],
+    nodes: { [RESOURCE]: 'ok', [`${RESOURCE}_wc`]: 'ok' },
+  });
+  expect(openedBy(kernel, {}).map(([, attribute]) => attribute)).toEqual(['device', 'wc']);
+  expect(kernel.events.filter((event) => event.startsWith('open '))).toEqual([
+    `open ${RESOURCE}`,
+    `open ${RESOURCE}_wc`,
+  ]);
 });
 
 function region(bar: number, size: bigint, kind: Region['kind'] = 'memory', length = size, offset = 0n): Region {

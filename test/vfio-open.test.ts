@@ -1,9 +1,11 @@
 /** What is opened, in which order, what is said where it cannot be, and that nothing stays open; on a kernel that refuses any other order. */
 import { describe, expect, test } from 'vitest';
+import { WcvmmError } from '../common/errors.ts';
 import { Scope } from '../common/scope.ts';
+import { ERRNO, SysError } from '../vmm/sys/port.ts';
 import { enableDma, findDevice, openVfioDevice } from '../vmm/vfio/device.ts';
 import type { OpenOptions, VfioDevice } from '../vmm/vfio/device.ts';
-import { noIommuIsAllowed } from '../vmm/vfio/no-iommu.ts';
+import { noIommuIsAllowed, rawIoNeeded } from '../vmm/vfio/no-iommu.ts';
 import { FakeVfioKernel, REQUEST } from './fake-vfio.ts';
 import type { FakeVfio, FakeVfioDevice } from './fake-vfio.ts';
 import { saidBy, stubPort } from './stub-port.ts';
@@ -142,6 +144,13 @@ describe("a device's command register", () => {
   });
 });
 
+function throwing(error: Error, noIommu: boolean): () => unknown {
+  return () =>
+    rawIoNeeded(noIommu, GROUP, () => {
+      throw error;
+    });
+}
+
 describe('a device that cannot be opened says why', () => {
   test.each<[string, Partial<FakeVfioDevice>, RegExp]>([
     [
@@ -258,6 +267,15 @@ describe('a device that cannot be opened says why', () => {
     const cause = expect.objectContaining({ code: 'E_PERMISSION' }) as unknown;
     const refused = { '/dev/vfio/devices/noiommu-vfio0': 'EPERM' } as const;
     expect(() => open(noIommu, IOMMUFD, { refused })).toThrow(expect.objectContaining({ cause }));
+  });
+
+  test('a device without an IOMMU takes no other failure for that of the capability', () => {
+    const cause = new SysError('open', ERRNO.EPERM);
+    for (const error of [new Error('other', { cause }), new WcvmmError('E_DEVICE_ABSENT', 'other', { cause })])
+      expect(throwing(error, true)).toThrow(error);
+    const refused = new WcvmmError('E_PERMISSION', 'this user may not', { cause });
+    expect(throwing(refused, true)).toThrow(/CAP_SYS_RAWIO/);
+    expect(throwing(refused, false)).toThrow(refused);
   });
 
   test('there is none at its address, or it is no address', () => {

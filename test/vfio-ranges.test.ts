@@ -37,6 +37,45 @@ describe('a capability chain', () => {
     expect(mmapAttributes(capabilities)).toBe(0b111);
   });
 
+  test('gives each capability with what is behind its header, to the end of the reply', () => {
+    const reply = chain([
+      { id: 1, body: [] },
+      { id: 3, body: [0x11223344] },
+    ]);
+    expect(decodeCapabilities(reply, 32)).toEqual([
+      { id: 1, version: 1, body: reply.subarray(40) },
+      { id: 3, version: 1, body: reply.subarray(48) },
+    ]);
+    expect(decodeCapabilities(reply, 0)).toEqual([]);
+    expect(decodeCapabilities(reply, reply.length - 7)).toEqual([]);
+  });
+
+  test('ends where it would run backwards', () => {
+    const reply = chain([
+      { id: 1, body: [] },
+      { id: 3, body: [] },
+    ]);
+    new DataView(reply.buffer).setUint32(44, 32, true);
+    expect(decodeCapabilities(reply, 32).map(({ id }) => id)).toEqual([1, 3]);
+  });
+
+  test('has no areas and no attributes where nothing in it says so', () => {
+    const [other, short] = [3, 6].map((id) => decodeCapabilities(chain([{ id, body: [] }]), 32));
+    expect([other, short, []].map((capabilities) => mmapAttributes(capabilities ?? []))).toEqual([null, null, null]);
+    expect(mmapAttributes(decodeCapabilities(chain([{ id: 6, body: [5] }]), 32))).toBe(5);
+    expect([other, []].map((capabilities) => sparseAreas(capabilities ?? []))).toEqual([null, null]);
+    // One that is there and says nothing leaves nothing to be mapped.
+    for (const body of [[1], [], [0, 0], [1, 0], [1, 0, 0x1000, 0, 0x1000]])
+      expect(sparseAreas(decodeCapabilities(chain([{ id: 1, body }]), 32))).toEqual([]);
+  });
+
+  test('a list has as many pairs as it counts, and no more', () => {
+    const body = [1, 0, 0x1000, 0, 0x2000, 0, 0x8000, 0, 0x1000, 0];
+    expect(sparseAreas(decodeCapabilities(chain([{ id: 1, body }]), 32))).toEqual([
+      { offset: 0x1000n, length: 0x2000n },
+    ]);
+  });
+
   test('a count larger than the reply gives what is there', () => {
     const reply = chain([{ id: 1, body: [0xffff_ffff, 0, 0, 0, 0x1000, 0] }]);
     expect(sparseAreas(decodeCapabilities(reply, 32))).toHaveLength(1);
@@ -58,6 +97,35 @@ describe('a capability chain', () => {
         expect(capabilities.length).toBeLessThanOrEqual(bytes.length / 8);
       }),
     );
+  });
+});
+
+function replyWith(entries: Parameters<typeof chain>[0], flags = 2): Uint8Array {
+  const reply = chain(entries);
+  const view = new DataView(reply.buffer);
+  view.setUint32(4, flags, true);
+  view.setUint32(16, 32, true);
+  return reply;
+}
+
+describe("a container's reply", () => {
+  const ranges = { id: 1, body: [2, 0, 0, 0, 0xfdff_ffff, 0, 0, 1, 0xffff_ffff, 0xff] };
+
+  test('says which IOVAs can be mapped, first and last of each', () => {
+    const expected = [
+      { start: 0n, last: 0xfdff_ffffn },
+      { start: 0x1_0000_0000n, last: 0xff_ffff_ffffn },
+    ];
+    expect(containerIovaRanges(replyWith([ranges]))).toEqual(expected);
+    expect(containerIovaRanges(replyWith([{ id: 2, body: [0, 0] }, ranges]))).toEqual(expected);
+  });
+
+  test('does not say where the capability is missing, or cut short', () => {
+    expect(containerIovaRanges(replyWith([ranges], 0))).toBeNull();
+    expect(containerIovaRanges(replyWith([{ id: 2, body: [0, 0] }]))).toBeNull();
+    expect(containerIovaRanges(replyWith([{ id: 1, body: [0] }]))).toBeNull();
+    expect(containerIovaRanges(replyWith([{ id: 1, body: [0, 0] }]))).toEqual([]);
+    expect(containerIovaRanges(new Uint8Array(8))).toBeNull();
   });
 });
 

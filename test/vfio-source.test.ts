@@ -3,12 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { Scope } from '../common/scope.ts';
 import type { Attribute } from '../memattr/index.ts';
 import type { Window } from '../vmm/memory/index.ts';
+import type { Port } from '../vmm/sys/port.ts';
 import { findDevice } from '../vmm/vfio/device.ts';
 import { openSource, requireSource } from '../vmm/vfio/source.ts';
 import type { BarSource, SourceRequest } from '../vmm/vfio/source.ts';
 import { FakeVfioKernel, REQUEST, cookieOffset, ownOffset } from './fake-vfio.ts';
 import type { FakeBar, FakeVfio, FakeVfioDevice } from './fake-vfio.ts';
-import { codeOf } from './stub-port.ts';
+import { codeOf, saidBy } from './stub-port.ts';
 
 const A = '0000:01:00.0';
 const FOLDER = `/sys/bus/pci/devices/${A}`;
@@ -83,9 +84,12 @@ describe.each(['cookie', 'legacy'] as const)('the source %s', (kind) => {
     expect([kernel.mapped.size, kernel.files.size]).toEqual([0, 0]);
   });
 
-  test('has no place for a BAR that is no memory to sysfs, whatever VFIO says', () => {
-    const resource = `${'0x0 0x0 0x0\n'.repeat(2)}0x80000000 0x803fffff 0x200`;
-    const { source } = open(kind, { texts: { [`${FOLDER}/resource`]: resource } });
+  test('takes for memory what both VFIO and sysfs say is', () => {
+    const memory = '0x80000000 0x803fffff 0x200';
+    const resource = `${memory}\n0x0 0x0 0x0\n${memory}\n${memory}\n${memory}`;
+    // None of them is both but BAR 2: sysfs has no line for the last.
+    const bars = { 1: { size: MIB }, 2: { size: MIB }, 5: { size: MIB } };
+    const { source } = open(kind, { texts: { [`${FOLDER}/resource`]: resource } }, { bars });
     expect(source.regions.map((region) => region.kind)).toEqual([
       'absent',
       'absent',
@@ -203,11 +207,20 @@ describe('the source sysfs', () => {
     );
   });
 
-  test('goes on with a file that it has open, and says so where one went away', () => {
-    const { kernel, source } = open('sysfs', { nodes: { ...NODES, [`${FOLDER}/resource3`]: 'ENODEV' } }, NO_DRIVER);
-    expect(codeOf(() => source.slice(window('device', { bar: 3 })))).toBe('E_DEVICE_ABSENT');
-    expect(() => source.slice(window('device', { bar: 3 }))).toThrow(/resource3 went away; was the device removed\?$/);
-    expect(kernel.files.size).toBe(0);
+  test('goes on with a file that it has open, and says so where one went away before', () => {
+    const kernel = new FakeVfioKernel({ devices: [{ address: A, bars: BARS, ...NO_DRIVER }], nodes: NODES });
+    let isThere = true;
+    const port: Port = { ...kernel.port, exists: (path) => isThere && kernel.port.exists(path) };
+    const source = openSource(port, new Scope(), requestFor(kernel, 'sysfs'));
+    const first = source.slice(window('wc'));
+    isThere = false;
+    expect(source.slice(window('wc'))).toEqual(first);
+    expect(codeOf(() => source.slice(window('device')))).toBe('E_SOURCE');
+    const gone = open('sysfs', { nodes: { ...NODES, [`${FOLDER}/resource3`]: 'ENODEV' } }, NO_DRIVER);
+    expect(saidBy(() => gone.source.slice(window('device', { bar: 3 })))).toMatch(
+      /^E_DEVICE_ABSENT: .*resource3 went away; was the device removed\?$/,
+    );
+    expect(gone.kernel.files.size).toBe(0);
   });
 
   test('switches a device without a driver on, and one that VFIO has by opening it', () => {

@@ -1,3 +1,3 @@
 import { groupOf } from './config.ts';
 
-export default groupOf(/^(?:vfio-(?!host-mapping).*|verify-(?:plan|writes))$/);
+export default groupOf(/^(?:vfio-(?!host-mapping|guest-dma|notices).*|verify-(?:plan|writes))$/);
