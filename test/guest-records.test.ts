@@ -50,6 +50,12 @@ function endOf(bytes: Uint8Array, cells: number): unknown {
 }
 
 describe('decodeLog', () => {
+  it('takes a header alone for a log of no records, and less for none', () => {
+    const header = writeLog([]).subarray(0, SIZE_OF.logHeader);
+    expect(decodeLog(header, 3)).toEqual({ records: [], running: null });
+    expect(endOf(header.subarray(1), 3)).toMatchObject(refused);
+  });
+
   it('reads back every field of what a guest writes', () => {
     const record = fc.record({
       outcome: fc.constantFrom(...Object.entries(OUTCOME_NUMBER)),
