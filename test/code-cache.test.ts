@@ -13,7 +13,8 @@ const bundles = readdirSync(join(projectRoot, 'dist/tool/bundle'))
   .map((name) => join(projectRoot, 'dist/tool/bundle', name));
 
 function bundle(name: string): string {
-  const found = bundles.find((path) => path.includes(`/bundle/${name}-`));
+  // Others' names begin with it: verify-host and verify-linux.
+  const found = bundles.find((path) => new RegExp(`/${name}-[\\w-]{8}\\.cjs$`).test(path));
   if (found === undefined) throw new Error(`there is no bundle ${name}`);
   return found;
 }
